@@ -1,0 +1,3 @@
+//! Runs one Kubernetes pod on one Linux machine.
+
+fn main() {}

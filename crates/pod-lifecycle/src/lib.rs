@@ -1,0 +1,1 @@
+//! What should happen next in a pod, given what happened.

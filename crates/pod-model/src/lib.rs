@@ -1,0 +1,1 @@
+//! The words of the domain: a manifest becomes a valid pod.

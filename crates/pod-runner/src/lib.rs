@@ -1,0 +1,1 @@
+//! Runs one pod: plans, carries out actions, records.

@@ -1,0 +1,1 @@
+//! A plan becomes a confined process in the pod's shared namespaces.

@@ -1,0 +1,3 @@
+//! Prints as JSON what a process in a container sees.
+
+fn main() {}
