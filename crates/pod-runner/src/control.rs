@@ -1,0 +1,111 @@
+//! What one may ask a pod's supervisor, and what it answers.
+//!
+//! A connection carries one request. Open files travel beside the messages: the streams of a
+//! command to the supervisor, the terminal or a connected socket back from it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A request to a supervisor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// Delete the pod. Answered with [`Reply::Accepted`]; the connection closes when it is gone.
+    Delete {
+        /// Seconds; `None` means the pod's own.
+        grace: Option<u64>,
+    },
+    /// Run a command in a container. Without a terminal, its stdin, stdout and stderr come along.
+    Exec(ExecRequest),
+    /// Join a running container's streams.
+    Attach {
+        /// The container's name.
+        container: String,
+        /// Whether to write to its stdin.
+        stdin: bool,
+    },
+    /// Connect to a port of the pod from inside. Answered with [`Reply::Accepted`] and the socket.
+    Dial {
+        /// A TCP port.
+        port: u16,
+    },
+    /// Set a condition that a readiness gate waits for.
+    SetCondition {
+        /// The condition's type.
+        kind: String,
+        /// Its status.
+        is_true: bool,
+    },
+    /// Replace what Kubernetes allows to replace; the whole pod as JSON.
+    Update {
+        /// The v1 Pod.
+        pod: Box<serde_json::Value>,
+    },
+    /// What each container uses now.
+    Usage,
+}
+
+/// A command to run in a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecRequest {
+    /// The container's name.
+    pub container: String,
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Whether the command gets a terminal of its own.
+    pub terminal: Option<TerminalSize>,
+    /// `TERM` of the user's terminal.
+    pub term: Option<String>,
+}
+
+/// The size of a terminal in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminalSize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters in a line.
+    pub columns: u16,
+}
+
+/// A supervisor's answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    /// Done, or begun; a file may come along.
+    Accepted,
+    /// A command or container ended.
+    Ended {
+        /// Its exit code.
+        code: i32,
+    },
+    /// The supervisor will not or cannot do it.
+    Refused {
+        /// What kind of refusal.
+        kind: Refusal,
+        /// Why, as a sentence.
+        message: String,
+    },
+    /// What each container uses.
+    Usage(BTreeMap<String, ContainerUsage>),
+}
+
+/// Why a request is refused; decides the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// No such container, or it does not run.
+    NotFound,
+    /// The command does not exist in the container.
+    CommandNotFound,
+    /// The command cannot be executed.
+    CommandNotExecutable,
+    /// Anything else.
+    Failed,
+}
+
+/// What one container uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerUsage {
+    /// Processor time used so far, in nanoseconds.
+    pub cpu_nanoseconds: u64,
+    /// Memory in use (working set), in bytes.
+    pub memory_bytes: u64,
+}

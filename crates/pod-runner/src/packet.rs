@@ -1,0 +1,160 @@
+//! Whole messages and open files over a Unix socket.
+//!
+//! The socket keeps message borders (`SOCK_SEQPACKET`, unix(7)), so one message is one JSON value;
+//! open files travel beside it (`SCM_RIGHTS`).
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The largest message; the kernel's default socket buffer would take twice as much.
+const LARGEST: usize = 128 * 1024;
+/// The most files that travel with one message.
+const MOST_FILES: usize = 3;
+
+/// Takes connections at a path.
+#[derive(Debug)]
+pub struct PacketListener(OwnedFd);
+
+/// One end of a connection.
+#[derive(Debug)]
+pub struct PacketSocket(OwnedFd);
+
+/// What a connection has to say.
+#[derive(Debug)]
+pub enum Incoming<T> {
+    /// A message and the files that came with it.
+    Message(T, Vec<OwnedFd>),
+    /// Nothing yet.
+    Nothing,
+    /// The other end is gone.
+    Closed,
+}
+
+impl PacketListener {
+    /// Listens at a path that must not exist yet.
+    pub fn bind(path: &Path) -> io::Result<Self> {
+        let socket = new_socket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+        rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+        rustix::net::listen(&socket, 64)?;
+        Ok(Self(socket))
+    }
+
+    /// Takes one waiting connection, if there is one.
+    pub fn accept(&self) -> io::Result<Option<PacketSocket>> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        match rustix::net::accept_with(&self.0, flags) {
+            Ok(socket) => Ok(Some(PacketSocket(socket))),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl PacketSocket {
+    /// Connects to a listener; reads and writes of this end wait.
+    pub fn connect(path: &Path) -> io::Result<Self> {
+        let socket = new_socket(SocketFlags::CLOEXEC)?;
+        rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+        Ok(Self(socket))
+    }
+
+    /// Sends one message with some open files.
+    pub fn send(&self, message: &impl Serialize, files: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let text = serde_json::to_vec(message)?;
+        if text.len() > LARGEST {
+            let text = "the request is longer than 128 KiB";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FILES))];
+        let mut beside = SendAncillaryBuffer::new(&mut space);
+        if !files.is_empty() {
+            beside.push(SendAncillaryMessage::ScmRights(files));
+        }
+        let parts = [IoSlice::new(&text)];
+        rustix::net::sendmsg(&self.0, &parts, &mut beside, SendFlags::NOSIGNAL)?;
+        Ok(())
+    }
+
+    /// Receives one message.
+    pub fn receive<T: DeserializeOwned>(&self) -> io::Result<Incoming<T>> {
+        let mut text = vec![0; LARGEST];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FILES))];
+        let mut beside = RecvAncillaryBuffer::new(&mut space);
+        let mut parts = [IoSliceMut::new(&mut text)];
+        let flags = RecvFlags::CMSG_CLOEXEC;
+        let received = match rustix::net::recvmsg(&self.0, &mut parts, &mut beside, flags) {
+            Ok(received) => received.bytes,
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(Incoming::Nothing),
+            Err(rustix::io::Errno::CONNRESET) => return Ok(Incoming::Closed),
+            Err(error) => return Err(error.into()),
+        };
+        if received == 0 {
+            return Ok(Incoming::Closed);
+        }
+        let files = beside
+            .drain()
+            .filter_map(|message| match message {
+                RecvAncillaryMessage::ScmRights(files) => Some(files),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        Ok(Incoming::Message(serde_json::from_slice(&text[..received])?, files))
+    }
+}
+
+impl AsFd for PacketListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsFd for PacketSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn new_socket(flags: SocketFlags) -> io::Result<OwnedFd> {
+    Ok(rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    #[test]
+    fn a_message_arrives_whole_and_with_its_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control.sock");
+        let listener = PacketListener::bind(&path).unwrap();
+        assert!(listener.accept().unwrap().is_none());
+        let client = PacketSocket::connect(&path).unwrap();
+        let server = listener.accept().unwrap().unwrap();
+        assert!(matches!(server.receive::<String>().unwrap(), Incoming::Nothing));
+        let (mut reader, writer) = io::pipe().unwrap();
+        client.send(&"hello", &[writer.as_fd()]).unwrap();
+        drop(writer);
+        let Incoming::Message(text, mut files) = server.receive::<String>().unwrap() else {
+            panic!("no message")
+        };
+        assert_eq!((text.as_str(), files.len()), ("hello", 1));
+        std::fs::File::from(files.remove(0)).write_all(b"through").unwrap();
+        let mut through = String::new();
+        reader.read_to_string(&mut through).unwrap();
+        assert_eq!(through, "through");
+        drop(client);
+        assert!(matches!(server.receive::<String>().unwrap(), Incoming::Closed));
+    }
+}

@@ -1,0 +1,172 @@
+//! Every path that minipod uses, in one place.
+//!
+//! Three roots, each of which a flag or an environment variable moves: state (memory, gone after a
+//! reboot), data (images, volumes, writable layers) and logs.
+
+use std::path::{Path, PathBuf};
+
+/// The three roots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// Records, sockets and leases; on a memory file system.
+    pub state: PathBuf,
+    /// Images, volumes and writable layers.
+    pub data: PathBuf,
+    /// Container logs.
+    pub logs: PathBuf,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self {
+            state: "/run/minipod".into(),
+            data: "/var/lib/minipod".into(),
+            logs: "/var/log/pods".into(),
+        }
+    }
+}
+
+impl Places {
+    /// Where each pod has its directory, named `<namespace>_<name>`.
+    pub fn pods(&self) -> PathBuf {
+        self.state.join("pods")
+    }
+
+    /// The image store.
+    pub fn images(&self) -> PathBuf {
+        self.data.join("images")
+    }
+
+    /// Address leases of the pod network.
+    pub fn leases(&self) -> PathBuf {
+        self.state.join("leases")
+    }
+
+    /// Stored objects of a kind, for example `configmaps`.
+    pub fn objects(&self, plural: &str) -> PathBuf {
+        self.data.join("objects").join(plural)
+    }
+
+    /// The state directory of one pod.
+    pub fn pod(&self, namespace: &str, name: &str) -> PodDir {
+        PodDir(self.pods().join(format!("{namespace}_{name}")))
+    }
+
+    /// The files of one pod that need a disk: volumes and writable layers.
+    pub fn pod_data(&self, uid: &str) -> PodData {
+        PodData(self.data.join("pods").join(uid))
+    }
+
+    /// The logs of one pod, as a kubelet lays them out: `<namespace>_<pod>_<uid>`.
+    pub fn pod_logs(&self, namespace: &str, name: &str, uid: &str) -> PodLogs {
+        PodLogs(self.logs.join(format!("{namespace}_{name}_{uid}")))
+    }
+}
+
+/// A pod's state directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodDir(PathBuf);
+
+impl PodDir {
+    /// The directory at that path, which a supervisor is given on its command line.
+    pub fn at(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The pod record: a v1 Pod.
+    pub fn record(&self) -> PathBuf {
+        self.0.join("pod.json")
+    }
+
+    /// Every version of the record that was published, one per line.
+    pub fn changes(&self) -> PathBuf {
+        self.0.join("changes.jsonl")
+    }
+
+    /// Every event, one v1 Event per line; a later line replaces an earlier one of the same name.
+    pub fn events(&self) -> PathBuf {
+        self.0.join("events.jsonl")
+    }
+
+    /// Held locked as long as the supervisor lives.
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("supervisor.lock")
+    }
+
+    /// What the supervisor writes when something is wrong with itself.
+    pub fn supervisor_log(&self) -> PathBuf {
+        self.0.join("supervisor.log")
+    }
+
+    /// Where the supervisor takes requests.
+    pub fn socket(&self) -> PathBuf {
+        self.0.join("control.sock")
+    }
+
+    /// Where the supervisor's mount namespace holds the pod's `/dev/shm`.
+    pub fn shared_memory(&self) -> PathBuf {
+        self.0.join("shm")
+    }
+
+    /// Where the supervisor's mount namespace holds a volume with `medium: Memory`.
+    pub fn memory_volume(&self, name: &str) -> PathBuf {
+        self.0.join("volumes").join(name)
+    }
+
+    /// The pod's `hosts`, `resolv.conf` and `hostname`.
+    pub fn network_file(&self, name: &str) -> PathBuf {
+        self.0.join("etc").join(name)
+    }
+}
+
+/// The files of one pod that need a disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodData(PathBuf);
+
+impl PodData {
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A volume's directory.
+    pub fn volume(&self, name: &str) -> PathBuf {
+        self.0.join("volumes").join(name)
+    }
+
+    /// What one start of a container may write.
+    pub fn container(&self, name: &str, attempt: u32) -> PathBuf {
+        self.0.join("containers").join(name).join(attempt.to_string())
+    }
+
+    /// The termination message file of one start of a container.
+    pub fn termination_message(&self, name: &str, attempt: u32) -> PathBuf {
+        self.container(name, attempt).join("termination-log")
+    }
+}
+
+/// The logs of one pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodLogs(PathBuf);
+
+impl PodLogs {
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The directory of one container's logs.
+    pub fn container(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The log of one start of a container.
+    pub fn file(&self, name: &str, attempt: u32) -> PathBuf {
+        self.container(name).join(format!("{attempt}.log"))
+    }
+}
