@@ -1,14 +1,42 @@
 //! Runs one pod: plans, carries out actions, records.
 //!
-//! It must not know terminals, tables or how arguments are parsed.
+//! The program has two sides. The supervisor ([`supervisor`], [`linux_host`]) owns one pod's
+//! processes and writes its record. Views and commands read the record ([`pods`], [`follow`],
+//! [`log_reader`]) and ask the supervisor only where something is to be done ([`client`],
+//! [`delete`]). It must not know terminals, tables or how arguments are parsed.
 
+pub mod cleanup;
+pub mod client;
 pub mod clock;
 pub mod control;
+pub mod delete;
+pub mod follow;
+pub mod host;
 pub mod journal;
+pub mod launch;
+pub mod linux_host;
 pub mod lock;
+pub mod log_reader;
 pub mod logs;
+mod network_files;
+pub mod objects;
 pub mod packet;
 pub mod places;
+pub mod plan;
+pub mod pods;
+pub mod prober;
+pub mod pull_worker;
+mod random;
 pub mod record;
+mod secrets;
+pub mod settings;
+pub mod supervisor;
+mod termination_message;
+pub mod text;
+mod volumes;
+pub mod watch;
 
+pub use objects::Objects;
 pub use places::{Places, PodDir};
+pub use pods::Pods;
+pub use settings::Settings;

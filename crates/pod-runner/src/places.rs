@@ -5,8 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 /// The three roots.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Places {
     /// Records, sockets and leases; on a memory file system.
     pub state: PathBuf,
@@ -91,6 +93,11 @@ impl PodDir {
     /// Every event, one v1 Event per line; a later line replaces an earlier one of the same name.
     pub fn events(&self) -> PathBuf {
         self.0.join("events.jsonl")
+    }
+
+    /// What the supervisor was told beside the pod.
+    pub fn settings(&self) -> PathBuf {
+        self.0.join("settings.json")
     }
 
     /// Held locked as long as the supervisor lives.

@@ -1,0 +1,372 @@
+//! The command line: arguments and their help, nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Runs Kubernetes pods on this machine, without a cluster
+#[derive(Debug, Parser)]
+#[command(name = "minipod", version, propagate_version = true)]
+#[command(after_help = "Start with `minipod run FILE`; `minipod doctor` tells what this machine allows.")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) places: PlaceArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where things are; defaults suit a machine, tests use their own.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Places")]
+pub(crate) struct PlaceArgs {
+    /// Records, sockets and leases
+    #[arg(long, global = true, env = "MINIPOD_STATE_DIR", hide_env_values = true)]
+    #[arg(default_value = "/run/minipod", value_name = "DIR")]
+    pub(crate) state_dir: PathBuf,
+    /// Images, volumes and writable layers
+    #[arg(long, global = true, env = "MINIPOD_DATA_DIR", hide_env_values = true)]
+    #[arg(default_value = "/var/lib/minipod", value_name = "DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// Container logs
+    #[arg(long, global = true, env = "MINIPOD_LOG_DIR", hide_env_values = true)]
+    #[arg(default_value = "/var/log/pods", value_name = "DIR")]
+    pub(crate) log_dir: PathBuf,
+    /// The network that pods get their addresses from
+    #[arg(long, global = true, env = "MINIPOD_POD_CIDR", hide_env_values = true)]
+    #[arg(default_value = "10.85.0.0/16", value_name = "CIDR")]
+    pub(crate) pod_cidr: String,
+    /// Factor on crash-loop and image-pull back-off
+    #[arg(long, global = true, env = "MINIPOD_BACKOFF_SCALE", hide_env_values = true)]
+    #[arg(default_value_t = 1.0, value_name = "FACTOR")]
+    pub(crate) backoff_scale: f64,
+    /// The namespace
+    #[arg(long, short, global = true, default_value = "default", value_name = "NAME")]
+    pub(crate) namespace: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the pods of a manifest in the foreground
+    Run(RunArgs),
+    /// Create the objects of a manifest, or update them
+    Apply(ApplyArgs),
+    /// Create the objects of a manifest
+    Create(ApplyArgs),
+    /// Show pods, events, configmaps or secrets
+    Get(GetArgs),
+    /// Show everything about a pod
+    Describe(DescribeArgs),
+    /// Show what a container wrote
+    Logs(LogsArgs),
+    /// Run a command in a container
+    Exec(ExecArgs),
+    /// Delete pods
+    Delete(DeleteArgs),
+    /// Check a manifest and create nothing
+    Validate(ValidateArgs),
+    /// Show what would be done for a manifest
+    Plan(PlanArgs),
+    /// Pull an image
+    Pull(PullArgs),
+    /// List the images in the store
+    Images(ImagesArgs),
+    /// Load images from an OCI layout or archive
+    Load(LoadArgs),
+    /// Remove images from the store
+    Rmi(RmiArgs),
+    /// Show what this kernel and host allow
+    Doctor(DoctorArgs),
+    /// Show the version
+    Version,
+    /// Print completions for a shell
+    Completion(CompletionArgs),
+}
+
+/// Until when `run` stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Until {
+    /// The pod has ended
+    Finished,
+    /// The pod is Ready; it goes on
+    Ready,
+    /// The pod is created; it goes on
+    Created,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  minipod run kubia-init.yaml")]
+pub(crate) struct RunArgs {
+    /// The manifest, or - for standard input
+    pub(crate) file: PathBuf,
+    /// Delete the pods when they have ended
+    #[arg(long)]
+    pub(crate) rm: bool,
+    /// Give up after this time and delete the pods (90s, 5m); exit code 124
+    #[arg(long, value_parser = parse_duration, value_name = "TIME")]
+    pub(crate) timeout: Option<std::time::Duration>,
+    /// When to return
+    #[arg(long, value_enum, default_value_t = Until::Finished)]
+    pub(crate) until: Until,
+    /// Return as soon as the pods are created, as --until=created
+    #[arg(long, short)]
+    pub(crate) detach: bool,
+    #[command(flatten)]
+    pub(crate) manifest: ManifestArgs,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct ManifestArgs {
+    /// Go on although a field of the manifest cannot mean here what it means in a cluster
+    #[arg(long)]
+    pub(crate) ignore_unsupported: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  minipod apply -f kubia-init.yaml")]
+pub(crate) struct ApplyArgs {
+    /// Manifests, or - for standard input
+    #[arg(long = "filename", short, required = true, value_name = "FILE")]
+    pub(crate) file: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) manifest: ManifestArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  minipod get pods -w")]
+pub(crate) struct GetArgs {
+    /// pods, events, configmaps or secrets
+    pub(crate) kind: String,
+    /// Names; all when absent
+    pub(crate) name: Vec<String>,
+    /// Go on and print each change
+    #[arg(long, short)]
+    pub(crate) watch: bool,
+    /// wide, json, yaml, name or jsonpath=TEMPLATE
+    #[arg(long, short, value_name = "FORMAT")]
+    pub(crate) output: Option<String>,
+    /// Only those with these labels
+    #[arg(long, short = 'l', value_name = "LABELS")]
+    pub(crate) selector: Option<String>,
+    /// Only those with these fields
+    #[arg(long, value_name = "FIELDS")]
+    pub(crate) field_selector: Option<String>,
+    /// In all namespaces
+    #[arg(long, short = 'A')]
+    pub(crate) all_namespaces: bool,
+    /// Without the line of column names
+    #[arg(long)]
+    pub(crate) no_headers: bool,
+    /// With a column of labels
+    #[arg(long)]
+    pub(crate) show_labels: bool,
+    /// Only events about this pod
+    #[arg(long = "for", value_name = "pod/NAME")]
+    pub(crate) about: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DescribeArgs {
+    /// pod, or pod/NAME
+    pub(crate) kind: String,
+    /// Names; all when absent
+    pub(crate) name: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  minipod logs kubia-init -c network-check")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that kubectl has")]
+pub(crate) struct LogsArgs {
+    /// The pod
+    pub(crate) pod: String,
+    /// The container, when the pod has several
+    #[arg(conflicts_with = "container_flag")]
+    pub(crate) container: Option<String>,
+    /// The container, when the pod has several
+    #[arg(long = "container", short = 'c', value_name = "NAME")]
+    pub(crate) container_flag: Option<String>,
+    /// Go on and print what is written
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Of the start before this one
+    #[arg(long, short)]
+    pub(crate) previous: bool,
+    /// Only so many lines from the end; -1 for all
+    #[arg(long, default_value_t = -1, allow_negative_numbers = true, value_name = "LINES")]
+    pub(crate) tail: i64,
+    /// Only what is not older (5s, 2m)
+    #[arg(long, value_parser = parse_duration, value_name = "TIME")]
+    pub(crate) since: Option<std::time::Duration>,
+    /// With the date of each line
+    #[arg(long)]
+    pub(crate) timestamps: bool,
+    /// Of all containers
+    #[arg(long)]
+    pub(crate) all_containers: bool,
+    /// With the pod's and container's name before each line
+    #[arg(long)]
+    pub(crate) prefix: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  minipod exec -it kubia-init -c kubia -- sh")]
+pub(crate) struct ExecArgs {
+    /// The pod
+    pub(crate) pod: String,
+    /// The container, when the pod has several
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) container: Option<String>,
+    /// Pass standard input on
+    #[arg(long, short = 'i')]
+    pub(crate) stdin: bool,
+    /// Give the command a terminal
+    #[arg(long, short)]
+    pub(crate) tty: bool,
+    /// The command and its arguments
+    #[arg(last = true, required = true)]
+    pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that kubectl has")]
+pub(crate) struct DeleteArgs {
+    /// pod, or pod/NAME
+    pub(crate) kind: Option<String>,
+    /// Names
+    pub(crate) name: Vec<String>,
+    /// The objects of these manifests
+    #[arg(long = "filename", short, value_name = "FILE")]
+    pub(crate) file: Vec<PathBuf>,
+    /// Seconds between asking and killing; the pod's own when absent
+    #[arg(long, allow_negative_numbers = true, value_name = "SECONDS")]
+    pub(crate) grace_period: Option<i64>,
+    /// Kill at once
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Ask and kill a second later
+    #[arg(long)]
+    pub(crate) now: bool,
+    /// All pods of the namespace
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Not an error when there is no such pod
+    #[arg(long)]
+    pub(crate) ignore_not_found: bool,
+    /// Whether to wait until nothing is left
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub(crate) wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ValidateArgs {
+    /// Manifests, or - for standard input
+    #[arg(required = true)]
+    pub(crate) file: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) manifest: ManifestArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// The manifest, or - for standard input
+    pub(crate) file: PathBuf,
+    /// text or json
+    #[arg(long, short, default_value = "text", value_name = "FORMAT")]
+    pub(crate) output: String,
+    #[command(flatten)]
+    pub(crate) manifest: ManifestArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PullArgs {
+    /// The image, for example luksa/kubia:1.0
+    pub(crate) image: Vec<String>,
+    /// Print nothing but errors
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImagesArgs {
+    /// table or json
+    #[arg(long, short, default_value = "table", value_name = "FORMAT")]
+    pub(crate) output: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LoadArgs {
+    /// An OCI layout directory, an OCI archive or a docker archive
+    #[arg(long, short, required = true, value_name = "PATH")]
+    pub(crate) input: Vec<PathBuf>,
+    /// Print nothing but errors
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RmiArgs {
+    /// The images
+    #[arg(required = true)]
+    pub(crate) image: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// text or json
+    #[arg(long, short, default_value = "text", value_name = "FORMAT")]
+    pub(crate) output: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionArgs {
+    /// bash, zsh, fish, elvish or powershell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// A duration as Go and kubectl write it: `90s`, `1m30s`, `500ms`; a plain number is seconds.
+fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+    let wrong = || format!("{text:?} is not a duration such as 90s, 5m or 1h30m");
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Ok(std::time::Duration::from_secs(seconds));
+    }
+    let mut rest = text;
+    let mut total = 0.0;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+        let number: f64 = rest[..end].parse().map_err(|_| wrong())?;
+        let unit_end = rest[end..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| end + at);
+        total += number
+            * match &rest[end..unit_end] {
+                "h" => 3600.0,
+                "m" => 60.0,
+                "s" => 1.0,
+                "ms" => 0.001,
+                _ => return Err(wrong()),
+            };
+        rest = &rest[unit_end..];
+    }
+    std::time::Duration::try_from_secs_f64(total).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_read_as_kubectl_reads_them() {
+        for (text, milliseconds) in
+            [("90s", 90_000), ("1m30s", 90_000), ("500ms", 500), ("2h", 7_200_000), ("5", 5_000)]
+        {
+            assert_eq!(parse_duration(text).unwrap().as_millis(), milliseconds, "{text}");
+        }
+        for text in ["", "s", "5x", "1m3", "-1s"] {
+            assert!(text.is_empty() || parse_duration(text).is_err(), "{text}");
+        }
+    }
+}

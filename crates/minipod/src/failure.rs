@@ -1,0 +1,172 @@
+//! How a command fails: what is printed, what the shell gets.
+
+use std::error::Error;
+use std::fmt;
+use std::process::ExitCode;
+
+/// Why a command ends without success; decides the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The pod failed, or anything that has no code of its own.
+    Failed,
+    /// The command line makes no sense.
+    Usage,
+    /// The manifest is not valid.
+    Manifest,
+    /// This host cannot do it.
+    Host,
+    /// There is no such pod, container or image.
+    NotFound,
+    /// The time given was not enough.
+    TimedOut,
+    /// The user interrupted it.
+    Interrupted,
+    /// A code that a program in a container ended with, or one of 125, 126, 127.
+    Code(u8),
+}
+
+impl Kind {
+    /// The exit code of that kind.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Manifest => 3,
+            Self::Host => 4,
+            Self::NotFound => 5,
+            Self::TimedOut => 124,
+            Self::Interrupted => 130,
+            Self::Code(code) => code,
+        }
+    }
+}
+
+/// A failure with everything that is to be said about it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    kind: Kind,
+    text: String,
+    causes: Vec<String>,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure that is a sentence of its own.
+    pub(crate) fn new(kind: Kind, text: impl Into<String>) -> Self {
+        Self { kind, text: text.into(), causes: Vec::new(), hint: None }
+    }
+
+    /// A failure without a word: what there is to say has been said.
+    pub(crate) fn silent(kind: Kind) -> Self {
+        Self::new(kind, "")
+    }
+
+    /// An error with its causes.
+    pub(crate) fn of(kind: Kind, error: &dyn Error) -> Self {
+        let mut failure = Self::new(kind, error.to_string());
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            failure.causes.push(error.to_string());
+            cause = error.source();
+        }
+        // A transparent error repeats its cause.
+        failure.causes.dedup();
+        if failure.causes.first() == Some(&failure.text) {
+            failure.causes.remove(0);
+        }
+        failure
+    }
+
+    /// Adds the way out.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the way out, where there is one.
+    #[must_use]
+    pub(crate) fn maybe_hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint.or(self.hint);
+        self
+    }
+
+    /// What the shell gets.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.kind.code())
+    }
+
+    /// Whether there is anything to print.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.text.is_empty()
+    }
+}
+
+impl<E: Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::of(Kind::Failed, &error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "error: {}", self.text)?;
+        for cause in &self.causes {
+            writeln!(f, "  because: {cause}")?;
+        }
+        match &self.hint {
+            Some(hint) => writeln!(f, "  try: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The one of the known names that is closest to a wrong one, if any is close.
+pub(crate) fn near_match<'a>(
+    wrong: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let limit = wrong.chars().count() / 3 + 1;
+    known
+        .into_iter()
+        .map(|name| (distance(wrong, name), name))
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// How many characters have to be added, removed or changed (Levenshtein distance).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_tells_its_causes_and_the_way_out() {
+        let error = std::io::Error::other("disk on fire");
+        let failure = Failure::of(Kind::Host, &error).hint("put it out");
+        assert_eq!(failure.to_string(), "error: disk on fire\n  try: put it out\n");
+    }
+
+    #[test]
+    fn a_near_match_is_found_only_when_it_is_near() {
+        let known = ["kubia-init", "kubia-ssl", "web"];
+        assert_eq!(near_match("kubia-int", known), Some("kubia-init"));
+        assert_eq!(near_match("wep", known), Some("web"));
+        assert_eq!(near_match("database", known), None);
+    }
+}

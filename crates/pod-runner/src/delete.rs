@@ -1,0 +1,58 @@
+//! Deletes a pod from outside: by its supervisor while that lives, without it otherwise.
+
+use std::io;
+
+use thiserror::Error;
+
+use crate::cleanup::{self, CleanupError};
+use crate::control::{Reply, Request};
+use crate::lock;
+use crate::packet::{Incoming, PacketSocket};
+use crate::places::PodDir;
+
+/// Why a pod was not deleted.
+#[derive(Debug, Error)]
+pub enum DeleteError {
+    /// Something of it is left.
+    #[error("cannot remove what is left of the pod")]
+    Cleanup(#[from] CleanupError),
+    /// The supervisor lives and does not listen.
+    #[error("cannot talk to the pod's supervisor")]
+    Supervisor(#[source] io::Error),
+}
+
+/// A deletion that has been asked for.
+#[derive(Debug)]
+pub struct Deletion {
+    dir: PodDir,
+    socket: Option<PacketSocket>,
+}
+
+impl Deletion {
+    /// Asks for the pod's deletion; `grace` in seconds, or the pod's own.
+    pub fn request(dir: PodDir, grace: Option<u64>) -> Result<Self, DeleteError> {
+        let socket = match ask(&dir, grace) {
+            Ok(socket) => Some(socket),
+            Err(_) if !lock::is_held(&dir) => None,
+            Err(error) => return Err(DeleteError::Supervisor(error)),
+        };
+        Ok(Self { dir, socket })
+    }
+
+    /// Waits until nothing of the pod is left. A supervisor that dies meanwhile, or was dead
+    /// before, does not stop it.
+    pub fn wait(self) -> Result<(), DeleteError> {
+        if let Some(socket) = &self.socket {
+            while let Ok(Incoming::Message(..)) = socket.receive::<Reply>() {}
+        }
+        Ok(cleanup::after_dead_supervisor(&self.dir)?)
+    }
+}
+
+/// A supervisor that has only just started does not listen yet: its pod's lock tells that it
+/// lives, and the socket's appearance is waited for.
+fn ask(dir: &PodDir, grace: Option<u64>) -> io::Result<PacketSocket> {
+    let socket = crate::client::connect(dir)?;
+    socket.send(&Request::Delete { grace }, &[])?;
+    Ok(socket)
+}

@@ -1,0 +1,300 @@
+//! Containers as processes: start, output, exit.
+
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use pod_lifecycle::{Fact, Instance, StartStage};
+use pod_model::ContainerName;
+use sandbox::cgroup::ContainerCgroup;
+use sandbox::{Child, ContainerPlan, Exit, Placement, Signal, StageError, StartOutcome, Starting, Stdio};
+
+use super::LinuxHost;
+use super::inbox::Token;
+use super::output::{self, Drained};
+use super::tasks::Purpose;
+use crate::cleanup;
+use crate::logs::{ContainerLog, Stream};
+use crate::plan::{self, PlanError};
+use crate::random;
+use crate::termination_message;
+use crate::text::chain;
+
+/// One start of a container, from its clone to its end.
+#[derive(Debug)]
+pub(super) struct RunningContainer {
+    number: u64,
+    pub(super) instance: Instance,
+    pub(super) id: String,
+    pub(super) plan: ContainerPlan,
+    process: Process,
+    outputs: Vec<(Stream, OwnedFd)>,
+    log: ContainerLog,
+    cgroup: Option<ContainerCgroup>,
+    stop_signal: Signal,
+}
+
+#[derive(Debug)]
+enum Process {
+    Starting(Starting),
+    Running(Child),
+}
+
+impl RunningContainer {
+    /// The descriptors to wait for.
+    pub(super) fn watched(&self) -> Vec<(Token, BorrowedFd<'_>)> {
+        let process = match &self.process {
+            Process::Starting(starting) => {
+                (Token::ContainerReport(self.number), starting.report_fd())
+            }
+            Process::Running(child) => (Token::ContainerExit(self.number), child.pidfd()),
+        };
+        let mut watched = vec![process];
+        watched.extend(self.outputs.iter().map(|(stream, file)| {
+            (Token::ContainerOutput(self.number, *stream), file.as_fd())
+        }));
+        watched
+    }
+
+    /// The container's first process, once its program runs.
+    pub(super) fn running(&self) -> Option<&Child> {
+        match &self.process {
+            Process::Running(child) => Some(child),
+            Process::Starting(_) => None,
+        }
+    }
+
+    /// Its cgroup.
+    pub(super) fn cgroup(&self) -> Option<&ContainerCgroup> {
+        self.cgroup.as_ref()
+    }
+
+    fn child(&self) -> &Child {
+        match &self.process {
+            Process::Running(child) => child,
+            Process::Starting(starting) => starting.child(),
+        }
+    }
+}
+
+/// A failed start: how far it came, and why.
+struct StartFailure {
+    stage: StartStage,
+    message: String,
+}
+
+impl StartFailure {
+    fn create(error: &dyn std::error::Error) -> Self {
+        Self { stage: StartStage::Create, message: chain(error) }
+    }
+}
+
+impl From<PlanError> for StartFailure {
+    fn from(error: PlanError) -> Self {
+        let stage = if error.is_configuration() { StartStage::Config } else { StartStage::Create };
+        Self { stage, message: chain(&error) }
+    }
+}
+
+impl LinuxHost {
+    pub(super) fn start(&mut self, instance: Instance) {
+        match self.try_start(&instance) {
+            Ok(container) => self.containers.push(container),
+            Err(StartFailure { stage, message }) => {
+                self.facts.push_back(Fact::StartFailed { instance, stage, message });
+            }
+        }
+    }
+
+    fn try_start(&mut self, instance: &Instance) -> Result<RunningContainer, StartFailure> {
+        let name = instance.name.as_str();
+        let image = self.images.get(&instance.name).ok_or_else(|| StartFailure {
+            stage: StartStage::Create,
+            message: format!("the image of container {name:?} is not there"),
+        })?;
+        let sandbox = self.sandbox.as_mut().ok_or_else(|| StartFailure {
+            stage: StartStage::Create,
+            message: "the pod's sandbox is not there".into(),
+        })?;
+        let context = &self.context;
+        let writable = context.data.container(name, instance.attempt.0);
+        prepare_directory(context, instance, &writable)?;
+        let plan = plan::container(context, sandbox.facts(), image, instance)?;
+        let cgroup = sandbox.container_cgroup(name, &plan::limits(&context.pod, name));
+        let log = ContainerLog::create(&context.logs.file(name, instance.attempt.0))
+            .map_err(|error| StartFailure::create(&error))?;
+        let (outputs, stdio) =
+            streams(plan.process.terminal).map_err(|error| StartFailure::create(&error))?;
+        let placement = Placement {
+            cgroup_v2: cgroup.as_ref().and_then(ContainerCgroup::v2_dir),
+            gate: None,
+        };
+        let starting = sandbox
+            .start_container(&plan, stdio, placement)
+            .map_err(|error| StartFailure::create(&error))?;
+        let job = cgroup.as_ref().and_then(|cgroup| cgroup.attach_job(starting.child().pid()));
+        if let Some(Ok(child)) = job.map(|job| sandbox.run_aside("minipod:cgroup", job)) {
+            self.tasks.add(Purpose::Placement, child, None);
+        }
+        self.last_number += 1;
+        Ok(RunningContainer {
+            number: self.last_number,
+            instance: instance.clone(),
+            id: random::container_id(),
+            stop_signal: plan::stop_signal(&context.pod, name, image),
+            plan,
+            process: Process::Starting(starting),
+            outputs,
+            log,
+            cgroup,
+        })
+    }
+
+    /// A starting container reports: its program runs, or what went wrong.
+    pub(super) fn container_reports(&mut self, number: u64) {
+        let Some(at) = self.containers.iter().position(|one| one.number == number) else {
+            return;
+        };
+        let Process::Starting(starting) = &mut self.containers[at].process else {
+            return;
+        };
+        match starting.outcome() {
+            None => {}
+            Some(StartOutcome::Executed { terminal }) => {
+                let mut container = self.containers.swap_remove(at);
+                if let Process::Starting(starting) = container.process {
+                    container.process = Process::Running(starting.into_child());
+                }
+                if let Some(terminal) = terminal {
+                    let _ = output::set_nonblocking(&terminal); // then reads wait, nothing worse
+                    container.outputs.push((Stream::Stdout, terminal));
+                }
+                let instance = container.instance.clone();
+                let container_id = format!("minipod://{}", container.id);
+                self.containers.push(container);
+                self.facts.push_back(Fact::Started { instance, container_id });
+            }
+            Some(StartOutcome::Failed(error)) => {
+                let container = self.containers.swap_remove(at);
+                self.facts.push_back(start_failed(container.instance.clone(), &error));
+            }
+        }
+    }
+
+    /// A container wrote something.
+    pub(super) fn container_writes(&mut self, number: u64, stream: Stream) {
+        let date = self.clock.date(self.clock.now());
+        if let Some(container) = self.containers.iter_mut().find(|one| one.number == number) {
+            container.read_output(stream, date);
+        }
+    }
+
+    /// A container's first process ended; with it, its whole process namespace.
+    pub(super) fn container_exits(&mut self, number: u64) {
+        let Some(at) = self.containers.iter().position(|one| one.number == number) else {
+            return;
+        };
+        let Process::Running(child) = &mut self.containers[at].process else {
+            return;
+        };
+        let Ok(Some(exit)) = child.try_wait() else {
+            return;
+        };
+        let mut container = self.containers.swap_remove(at);
+        let date = self.clock.date(self.clock.now());
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            container.read_output(stream, date); // what is left in the pipes belongs to the log
+        }
+        let _ = container.log.finish(date); // a full disk must not hide that the container ended
+        let fact = self.exited(&container, exit);
+        self.facts.push_back(fact);
+        self.requests.container_ended(&container.instance, exit.code);
+    }
+
+    fn exited(&self, container: &RunningContainer, exit: Exit) -> Fact {
+        let instance = container.instance.clone();
+        let oom_kills = container.cgroup.as_ref().map_or(0, ContainerCgroup::oom_kills);
+        let message = termination_message::read(&self.context, &instance, exit.code);
+        Fact::Exited {
+            instance,
+            code: exit.code,
+            signal: exit.signal,
+            out_of_memory: oom_kills > 0 && exit.code != 0,
+            message,
+        }
+    }
+
+    pub(super) fn terminate(&mut self, instance: &Instance) {
+        if let Some(container) = self.find(instance) {
+            let _ = container.child().signal(container.stop_signal); // it may just have ended
+        }
+    }
+
+    pub(super) fn kill(&mut self, instance: &Instance) {
+        if let Some(container) = self.find(instance) {
+            let _ = container.child().kill(); // it may just have ended
+        }
+    }
+
+    pub(super) fn remove_container(&mut self, instance: &Instance) {
+        let Instance { name, attempt } = instance;
+        cleanup::remove_directory(&self.context.data.container(name.as_str(), attempt.0));
+    }
+
+    /// The live start of a container.
+    pub(super) fn find(&self, instance: &Instance) -> Option<&RunningContainer> {
+        self.containers.iter().find(|one| one.instance == *instance)
+    }
+
+    /// The live start of the container of that name.
+    pub(super) fn find_by_name(&self, name: &ContainerName) -> Option<&RunningContainer> {
+        self.containers.iter().find(|one| one.instance.name == *name)
+    }
+}
+
+impl RunningContainer {
+    fn read_output(&mut self, stream: Stream, date: jiff::Timestamp) {
+        let Some(at) = self.outputs.iter().position(|(one, _)| *one == stream) else {
+            return;
+        };
+        let log = &mut self.log;
+        let drained = output::drain(&self.outputs[at].1, |bytes| {
+            let _ = log.write(stream, bytes, date); // a full disk must not stop the container
+        });
+        if drained == Drained::Ended {
+            self.outputs.swap_remove(at);
+        }
+    }
+}
+
+/// Makes the directory for what this start writes; what the one before the last wrote goes.
+fn prepare_directory(
+    context: &super::Context,
+    instance: &Instance,
+    writable: &std::path::Path,
+) -> Result<(), StartFailure> {
+    let name = instance.name.as_str();
+    if let Some(former) = instance.attempt.0.checked_sub(1) {
+        cleanup::remove_directory(&context.data.container(name, former));
+    }
+    fs::create_dir_all(writable).map_err(|error| StartFailure::create(&error))?;
+    termination_message::create(context, instance).map_err(|error| StartFailure::create(&error))
+}
+
+type Streams = (Vec<(Stream, OwnedFd)>, Stdio);
+
+/// The pipes of a container without a terminal.
+fn streams(terminal: bool) -> std::io::Result<Streams> {
+    if terminal {
+        return Ok((Vec::new(), Stdio::default()));
+    }
+    let (stdout, stdout_writer) = output::pipe()?;
+    let (stderr, stderr_writer) = output::pipe()?;
+    let stdio =
+        Stdio { stdin: None, stdout: Some(stdout_writer), stderr: Some(stderr_writer) };
+    Ok((vec![(Stream::Stdout, stdout), (Stream::Stderr, stderr)], stdio))
+}
+
+fn start_failed(instance: Instance, error: &StageError) -> Fact {
+    let stage = if error.is_exec() { StartStage::Run } else { StartStage::Create };
+    Fact::StartFailed { instance, stage, message: error.to_string() }
+}

@@ -1,0 +1,107 @@
+//! The one place where the supervisor waits.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use pod_lifecycle::Fact;
+use pod_model::Uptime;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::LinuxHost;
+use crate::logs::Stream;
+use crate::supervisor::SupervisorError;
+
+/// What a descriptor that has become ready belongs to. Containers, tasks and connections are
+/// named by numbers that are never used twice, because handling one may remove another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Token {
+    /// A signal to the supervisor.
+    Signal,
+    /// Somebody connects.
+    Listener,
+    /// A connection has something to say or is closed.
+    Connection(u64),
+    /// A starting container reports.
+    ContainerReport(u64),
+    /// A container's first process ended.
+    ContainerExit(u64),
+    /// A container wrote something.
+    ContainerOutput(u64, Stream),
+    /// A starting task reports.
+    TaskReport(u64),
+    /// A task's process ended.
+    TaskExit(u64),
+    /// A task wrote something.
+    TaskOutput(u64),
+    /// The pod's holder ended.
+    Holder,
+}
+
+impl LinuxHost {
+    /// Waits until something happened or the deadline has come, and handles what happened.
+    pub(super) fn wait(&mut self, deadline: Option<Uptime>) -> Result<(), SupervisorError> {
+        let deadline = [deadline, self.tasks.next_deadline()].into_iter().flatten().min();
+        for token in self.ready(deadline)? {
+            self.handle(token);
+        }
+        self.expire_tasks();
+        Ok(())
+    }
+
+    /// The descriptors that became ready before the deadline.
+    fn ready(&self, deadline: Option<Uptime>) -> Result<Vec<Token>, SupervisorError> {
+        let watched = self.watched();
+        let mut polled: Vec<PollFd<'_>> = watched
+            .iter()
+            .map(|(_, descriptor)| PollFd::from_borrowed_fd(*descriptor, PollFlags::IN))
+            .collect();
+        let timeout = deadline.map(|deadline| {
+            let wait = deadline.since(self.clock.now());
+            Timespec { tv_sec: wait.as_secs().cast_signed(), tv_nsec: wait.subsec_nanos().into() }
+        });
+        match poll(&mut polled, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => {
+                let source = io::Error::from(error);
+                return Err(SupervisorError::Prepare { verb: "wait for the pod", source });
+            }
+        }
+        let is_ready = |polled: &PollFd<'_>| !polled.revents().is_empty();
+        let ready = watched.iter().zip(&polled).filter(|(_, polled)| is_ready(polled));
+        Ok(ready.map(|((token, _), _)| *token).collect())
+    }
+
+    fn watched(&self) -> Vec<(Token, BorrowedFd<'_>)> {
+        let mut watched = vec![(Token::Signal, self.signals.as_fd())];
+        watched.extend(self.requests.watched());
+        watched.extend(self.tasks.watched());
+        for container in &self.containers {
+            watched.extend(container.watched());
+        }
+        watched.extend(self.sandbox.iter().map(|sandbox| (Token::Holder, sandbox.holder())));
+        watched
+    }
+
+    fn handle(&mut self, token: Token) {
+        match token {
+            Token::Signal => self.take_signal(),
+            Token::Listener => self.requests.accept(),
+            Token::Connection(id) => self.take_request(id),
+            Token::ContainerReport(id) => self.container_reports(id),
+            Token::ContainerExit(id) => self.container_exits(id),
+            Token::ContainerOutput(id, stream) => self.container_writes(id, stream),
+            Token::TaskReport(id) => self.task_reports(id),
+            Token::TaskExit(id) => self.task_exits(id),
+            Token::TaskOutput(id) => self.tasks.read_output(id),
+            Token::Holder => self.holder_exits(),
+        }
+    }
+
+    /// A signal to the supervisor means what it means to a kubelet whose node shuts down: stop
+    /// the pod in order.
+    fn take_signal(&mut self) {
+        while let Ok(Some(_)) = self.signals.read_signal() {
+            self.facts.push_back(Fact::DeleteRequested { grace: None });
+        }
+    }
+}

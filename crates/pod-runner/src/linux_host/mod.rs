@@ -1,0 +1,187 @@
+//! The machine itself: actions become processes, what the kernel reports becomes facts.
+//!
+//! Everything that takes time is a child process or a descriptor, and there is one place where
+//! the supervisor waits: [`LinuxHost::next_fact`].
+
+mod checks;
+mod containers;
+mod images;
+mod inbox;
+mod output;
+mod requests;
+mod sandbox;
+mod tasks;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+
+use image_puller::{Image, Store};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use nix::sys::signalfd::SignalFd;
+use pod_lifecycle::{Action, Fact, PodMachine};
+use pod_model::{ContainerName, EventLog, Pod, PodStatus, Uptime};
+
+use crate::cleanup;
+use crate::clock::Clock;
+use crate::host::PodHost;
+use crate::places::{PodData, PodDir, PodLogs};
+use crate::record::{PodRecord, RecordError};
+use crate::settings::{Settings, host_address};
+use crate::supervisor::SupervisorError;
+
+use containers::RunningContainer;
+use requests::Requests;
+use sandbox::RunningSandbox;
+use tasks::Tasks;
+
+/// What the parts of the host share about the pod; it changes only with an update of the pod.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) pod: Pod,
+    pub(crate) settings: Settings,
+    pub(crate) dir: PodDir,
+    pub(crate) data: PodData,
+    pub(crate) logs: PodLogs,
+    pub(crate) host_ip: String,
+}
+
+/// A pod on this machine.
+#[derive(Debug)]
+pub struct LinuxHost {
+    clock: Clock,
+    context: Context,
+    record: PodRecord,
+    events: EventLog,
+    status: Option<PodStatus>,
+    store: Store,
+    signals: SignalFd,
+    sandbox: Option<RunningSandbox>,
+    images: BTreeMap<ContainerName, Image>,
+    containers: Vec<RunningContainer>,
+    last_number: u64,
+    tasks: Tasks,
+    requests: Requests,
+    facts: VecDeque<Fact>,
+}
+
+impl LinuxHost {
+    /// Takes up the pod that the record describes.
+    pub fn new(
+        clock: Clock,
+        pod: Pod,
+        settings: Settings,
+        record: PodRecord,
+        signals: SignalFd,
+    ) -> Result<Self, SupervisorError> {
+        let places = &settings.places;
+        let dir = places.pod(&pod.namespace, pod.name.as_str());
+        let context = Context {
+            data: places.pod_data(&pod.uid.0),
+            logs: places.pod_logs(&pod.namespace, pod.name.as_str(), &pod.uid.0),
+            host_ip: host_address().to_string(),
+            dir,
+            pod,
+            settings,
+        };
+        let requests = Requests::listen(&context.dir.socket())
+            .map_err(|source| SupervisorError::Prepare { verb: "take requests", source })?;
+        Ok(Self {
+            store: Store::open(&context.settings.places.images())?,
+            clock,
+            context,
+            record,
+            events: EventLog::default(),
+            status: None,
+            signals,
+            sandbox: None,
+            images: BTreeMap::new(),
+            containers: Vec::new(),
+            last_number: 0,
+            tasks: Tasks::default(),
+            requests,
+            facts: VecDeque::new(),
+        })
+    }
+
+    /// Leaves nothing of a deleted pod; the record of one that ended by itself stays.
+    pub fn finish(self) {
+        let _ = fs::remove_file(self.context.dir.socket()); // gone anyway with the directory
+        if self.status.is_some_and(|status| status.deletion.is_some()) {
+            cleanup::remove_files(&self.context.settings, &self.context.dir, &self.context.pod);
+        }
+        drop(self.requests); // now those who wait for the deletion learn that it is done
+    }
+
+    fn record_events(&mut self, machine: &mut PodMachine) -> Result<(), RecordError> {
+        for event in machine.take_events() {
+            let date = self.clock.date(event.at);
+            let node = &self.context.settings.node_name;
+            if let Some(event) = self.events.add(&event, &self.context.pod, node, date) {
+                self.record.add_event(&event)?;
+            }
+        }
+        if self.record.has_long_events() {
+            self.record.replace_events(&self.events.all())?;
+        }
+        Ok(())
+    }
+
+    fn record_status(&mut self, status: PodStatus) -> Result<(), RecordError> {
+        if self.status.as_ref() == Some(&status) {
+            return Ok(());
+        }
+        let (clock, context) = (self.clock, &self.context);
+        let date = |at: Uptime| clock.date(at);
+        let v1 = pod_model::to_v1(&status, &context.pod, Some(&context.host_ip), &date);
+        self.record.update(|pod| {
+            pod.status = Some(v1);
+            if let Some(deletion) = status.deletion {
+                let grace = deletion.grace;
+                let gone = clock.date(deletion.requested + grace);
+                let gone = Timestamp::from_second(gone.as_second()).unwrap_or(gone);
+                pod.metadata.deletion_timestamp = Some(Time(gone));
+                pod.metadata.deletion_grace_period_seconds = i64::try_from(grace.as_secs()).ok();
+            }
+        })?;
+        self.status = Some(status);
+        Ok(())
+    }
+}
+
+impl PodHost for LinuxHost {
+    fn now(&self) -> Uptime {
+        self.clock.now()
+    }
+
+    fn begin(&mut self, action: Action) {
+        match action {
+            Action::CreateSandbox => self.create_sandbox(),
+            Action::EnsureImage { name } => self.ensure_image(name),
+            Action::Start { instance } => self.start(instance),
+            Action::RunHook { instance, hook, timeout } => self.run_hook(instance, hook, timeout),
+            Action::Probe { instance, probe } => self.probe(instance, probe),
+            Action::Terminate { instance } => self.terminate(&instance),
+            Action::Kill { instance } => self.kill(&instance),
+            Action::RemoveContainer { instance } => self.remove_container(&instance),
+            Action::RemoveSandbox => self.remove_sandbox(),
+        }
+    }
+
+    fn record(&mut self, machine: &mut PodMachine) -> Result<(), RecordError> {
+        self.record_events(machine)?;
+        self.record_status(machine.status())
+    }
+
+    fn next_fact(&mut self, deadline: Option<Uptime>) -> Result<Fact, SupervisorError> {
+        loop {
+            if let Some(fact) = self.facts.pop_front() {
+                return Ok(fact);
+            }
+            self.wait(deadline)?;
+            if self.facts.is_empty() && deadline.is_some_and(|deadline| deadline <= self.now()) {
+                return Ok(Fact::TimePassed);
+            }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Requests from outside: delete, exec, dial and the like, one connection each.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+use pod_lifecycle::{Fact, Instance};
+use pod_model::ContainerName;
+use sandbox::{Placement, StageError, Stdio};
+
+use super::LinuxHost;
+use super::inbox::Token;
+use super::tasks::{Ending, Finished, Purpose, Report};
+use crate::control::{ContainerUsage, ExecRequest, Refusal, Reply, Request};
+use crate::packet::{Incoming, PacketListener, PacketSocket};
+use crate::plan;
+use crate::text::chain;
+
+/// The control socket and its connections.
+#[derive(Debug)]
+pub(super) struct Requests {
+    listener: PacketListener,
+    last_id: u64,
+    connections: BTreeMap<u64, PacketSocket>,
+}
+
+impl Requests {
+    /// Listens at that path; a socket that a dead supervisor left there goes.
+    pub(super) fn listen(path: &Path) -> io::Result<Self> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = PacketListener::bind(path)?;
+        Ok(Self { listener, last_id: 0, connections: BTreeMap::new() })
+    }
+
+    /// The descriptors to wait for.
+    pub(super) fn watched(&self) -> impl Iterator<Item = (Token, BorrowedFd<'_>)> {
+        let connections = self.connections.iter();
+        std::iter::once((Token::Listener, self.listener.as_fd()))
+            .chain(connections.map(|(id, socket)| (Token::Connection(*id), socket.as_fd())))
+    }
+
+    /// Takes everybody who waits.
+    pub(super) fn accept(&mut self) {
+        while let Ok(Some(socket)) = self.listener.accept() {
+            self.last_id += 1;
+            self.connections.insert(self.last_id, socket);
+        }
+    }
+
+    /// Answers, and keeps the connection.
+    fn answer(&self, id: u64, reply: &Reply, files: &[BorrowedFd<'_>]) {
+        if let Some(socket) = self.connections.get(&id) {
+            let _ = socket.send(reply, files); // who asked may be gone
+        }
+    }
+
+    /// Answers, and closes the connection.
+    fn close(&mut self, id: u64, reply: &Reply) {
+        self.answer(id, reply, &[]);
+        self.connections.remove(&id);
+    }
+
+    fn refuse(&mut self, id: u64, kind: Refusal, message: String) {
+        self.close(id, &Reply::Refused { kind, message });
+    }
+}
+
+impl LinuxHost {
+    /// A connection has something to say, or is closed; then what it asked for ends too.
+    pub(super) fn take_request(&mut self, id: u64) {
+        let Some(socket) = self.requests.connections.get(&id) else {
+            return;
+        };
+        match socket.receive::<Request>() {
+            Ok(Incoming::Message(request, files)) => self.serve(id, request, files),
+            Ok(Incoming::Nothing) => {}
+            Ok(Incoming::Closed) => {
+                self.requests.connections.remove(&id);
+                self.tasks.cancel(|purpose| *purpose == Purpose::Exec(id));
+            }
+            Err(error) => {
+                let message = format!("the request cannot be understood: {error}");
+                self.requests.refuse(id, Refusal::Failed, message);
+            }
+        }
+    }
+
+    fn serve(&mut self, id: u64, request: Request, files: Vec<OwnedFd>) {
+        match request {
+            Request::Delete { grace } => {
+                self.requests.answer(id, &Reply::Accepted, &[]);
+                let grace = grace.map(Duration::from_secs);
+                self.facts.push_back(Fact::DeleteRequested { grace });
+            }
+            Request::Exec(request) => self.exec(id, &request, files),
+            Request::SetCondition { kind, is_true } => {
+                self.facts.push_back(Fact::ConditionSet { kind, is_true });
+                self.requests.close(id, &Reply::Accepted);
+            }
+            Request::Usage => {
+                let usage = self.usage();
+                self.requests.close(id, &Reply::Usage(usage));
+            }
+        }
+    }
+
+    fn usage(&self) -> BTreeMap<String, ContainerUsage> {
+        let used = self.containers.iter().filter_map(|container| {
+            let usage = container.cgroup()?.usage();
+            let usage = ContainerUsage {
+                cpu_nanoseconds: usage.cpu_nanoseconds,
+                memory_bytes: usage.memory_bytes,
+            };
+            Some((container.instance.name.to_string(), usage))
+        });
+        used.collect()
+    }
+
+    fn exec(&mut self, id: u64, request: &ExecRequest, files: Vec<OwnedFd>) {
+        if let Err((kind, message)) = self.try_exec(id, request, files) {
+            self.requests.refuse(id, kind, message);
+        }
+    }
+
+    fn try_exec(
+        &mut self,
+        id: u64,
+        request: &ExecRequest,
+        files: Vec<OwnedFd>,
+    ) -> Result<(), (Refusal, String)> {
+        let wanted = &request.container;
+        let not_found = || {
+            let message = format!("container {wanted:?} of the pod is not running");
+            (Refusal::NotFound, message)
+        };
+        let name = ContainerName::parse(wanted).map_err(|_| not_found())?;
+        let container = self.find_by_name(&name).ok_or_else(not_found)?;
+        let child = container.running().ok_or_else(not_found)?;
+        let sandbox = self.sandbox.as_ref().ok_or_else(not_found)?;
+        let process = plan::exec(&container.plan.process, request);
+        let stdio = if request.terminal.is_some() { Stdio::default() } else { streams(files) };
+        let placement = Placement {
+            cgroup_v2: container.cgroup().and_then(|cgroup| cgroup.v2_dir()),
+            gate: None,
+        };
+        let starting = sandbox
+            .start_visitor(child, &process, stdio, placement)
+            .map_err(|error| (Refusal::Failed, chain(&error)))?;
+        let job = container.cgroup().and_then(|cgroup| cgroup.attach_job(starting.child().pid()));
+        let aside = job.and_then(|job| sandbox.run_aside("minipod:cgroup", job).ok());
+        self.tasks.add_starting(Purpose::Exec(id), starting, None, None);
+        if let Some(child) = aside {
+            self.tasks.add(Purpose::Placement, child, None);
+        }
+        Ok(())
+    }
+
+    /// A starting task reports.
+    pub(super) fn task_reports(&mut self, id: u64) {
+        match self.tasks.report(id) {
+            Some(Report::Executed(Purpose::Exec(id), terminal)) => {
+                let files: Vec<BorrowedFd<'_>> = terminal.iter().map(AsFd::as_fd).collect();
+                self.requests.answer(id, &Reply::Accepted, &files);
+            }
+            Some(Report::Executed(..)) | None => {}
+            Some(Report::Finished(finished)) => self.task_finished(finished),
+        }
+    }
+
+    /// A task's process ended.
+    pub(super) fn task_exits(&mut self, id: u64) {
+        if let Some(finished) = self.tasks.exited(id) {
+            self.task_finished(finished);
+        }
+    }
+
+    /// Ends the tasks whose deadline has come.
+    pub(super) fn expire_tasks(&mut self) {
+        for finished in self.tasks.expire(self.clock.now()) {
+            self.task_finished(finished);
+        }
+    }
+
+    fn task_finished(&mut self, finished: Finished) {
+        match finished.purpose.clone() {
+            Purpose::Pull(name) => self.pull_finished(name, &finished),
+            Purpose::Hook(instance, hook) => self.hook_finished(instance, hook, &finished),
+            Purpose::Probe(instance, probe) => self.probe_finished(instance, probe, finished),
+            Purpose::Exec(id) => self.exec_finished(id, finished.ending),
+            Purpose::Placement => {}
+        }
+    }
+
+    fn exec_finished(&mut self, id: u64, ending: Ending) {
+        match ending {
+            Ending::Exited(exit) => self.requests.close(id, &Reply::Ended { code: exit.code }),
+            Ending::NotStarted(error) => {
+                self.requests.refuse(id, refusal(&error), error.to_string());
+            }
+            Ending::TimedOut => {}
+        }
+    }
+}
+
+impl Requests {
+    /// Nobody waits for a container yet; attached clients will.
+    pub(super) fn container_ended(&mut self, _instance: &Instance, _code: i32) {}
+}
+
+fn refusal(error: &StageError) -> Refusal {
+    if error.is_not_found() {
+        Refusal::CommandNotFound
+    } else if error.is_not_executable() {
+        Refusal::CommandNotExecutable
+    } else {
+        Refusal::Failed
+    }
+}
+
+/// The streams of a command, in the order in which the client sends them.
+fn streams(files: Vec<OwnedFd>) -> Stdio {
+    let mut files = files.into_iter();
+    Stdio { stdin: files.next(), stdout: files.next(), stderr: files.next() }
+}

@@ -1,0 +1,190 @@
+//! The pod's sandbox on this machine: volumes, cgroup, holder process, network.
+
+use std::io;
+use std::net::IpAddr;
+use std::ops::Deref;
+use std::os::fd::BorrowedFd;
+
+use pod_lifecycle::Fact;
+use sandbox::cgroup::{AttachJob, ContainerCgroup, Hierarchies, Limits, PodCgroup};
+use sandbox::network::{self, PodAddress, PodNetworkRequest};
+use sandbox::{Child, PodSandbox, PodSandboxPlan, SandboxError, Sharing};
+
+use super::{Context, LinuxHost};
+use crate::network_files;
+use crate::plan;
+use crate::text::chain;
+use crate::volumes::{self, VolumeError};
+
+/// A sandbox that exists. Dropping it ends the holder and with it the pod's namespaces.
+#[derive(Debug)]
+pub(super) struct RunningSandbox {
+    sandbox: PodSandbox,
+    cgroup: Option<PodCgroup>,
+    pub(super) addresses: Vec<IpAddr>,
+}
+
+impl Deref for RunningSandbox {
+    type Target = PodSandbox;
+
+    fn deref(&self) -> &PodSandbox {
+        &self.sandbox
+    }
+}
+
+/// Why there is no sandbox.
+enum Failure {
+    Volume(VolumeError),
+    Other(String),
+}
+
+impl From<VolumeError> for Failure {
+    fn from(error: VolumeError) -> Self {
+        Self::Volume(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
+impl From<SandboxError> for Failure {
+    fn from(error: SandboxError) -> Self {
+        Self::Other(chain(&error))
+    }
+}
+
+impl RunningSandbox {
+    /// The holder's pidfd, readable when the holder has ended.
+    pub(super) fn holder(&self) -> BorrowedFd<'_> {
+        self.sandbox.holder().pidfd()
+    }
+
+    /// The pod's first address.
+    pub(super) fn ip(&self) -> IpAddr {
+        self.addresses.first().copied().unwrap_or(IpAddr::from([127, 0, 0, 1]))
+    }
+
+    /// A cgroup for a container; without cgroups the container runs all the same.
+    pub(super) fn container_cgroup(&self, name: &str, limits: &Limits) -> Option<ContainerCgroup> {
+        self.cgroup.as_ref().and_then(|pod| pod.container(name, limits).ok())
+    }
+
+    /// Does a cgroup's slow writes in a child, off the critical path.
+    pub(super) fn run_aside(&self, title: &str, job: AttachJob) -> Result<Child, SandboxError> {
+        sandbox::spawn_aside(title, || i32::from(job.run().is_err()))
+    }
+}
+
+impl LinuxHost {
+    pub(super) fn create_sandbox(&mut self) {
+        let fact = match self.try_create_sandbox() {
+            Ok(sandbox) => {
+                let ips = sandbox.addresses.clone();
+                self.sandbox = Some(sandbox);
+                Fact::SandboxReady { ips }
+            }
+            Err(Failure::Volume(error)) => {
+                Fact::VolumeFailed { volume: error.volume().to_owned(), message: chain(&error) }
+            }
+            Err(Failure::Other(message)) => Fact::SandboxFailed { message },
+        };
+        self.facts.push_back(fact);
+    }
+
+    fn try_create_sandbox(&mut self) -> Result<RunningSandbox, Failure> {
+        let plan = plan::pod(&self.context);
+        volumes::set_up_shared_memory(&self.context, &plan)?;
+        volumes::set_up(&self.context)?;
+        let sandbox = PodSandbox::create(&plan)?;
+        let cgroup = self.create_cgroup();
+        let addresses = match join_network(&self.context, &plan, &sandbox) {
+            Ok(addresses) => addresses,
+            Err(message) => {
+                leave_network(&self.context); // what was made before the failure
+                return Err(Failure::Other(message));
+            }
+        };
+        network_files::write(&self.context, &plan, &addresses)?;
+        Ok(RunningSandbox { sandbox, cgroup, addresses })
+    }
+
+    /// The pod's cgroup. Where the host allows none, the pod runs and one event says so.
+    fn create_cgroup(&mut self) -> Option<PodCgroup> {
+        let hierarchies = Hierarchies::detect();
+        let uid = &self.context.pod.uid.0;
+        let created = PodCgroup::create(&hierarchies, uid, &plan::pod_limits(&self.context.pod));
+        let (cgroup, warning) = match created {
+            Ok(cgroup) => {
+                let warning = cgroup.warnings().join("; ");
+                (Some(cgroup), warning)
+            }
+            Err(error) => (None, chain(&error)),
+        };
+        if !warning.is_empty() {
+            let message = format!("resource limits are not enforced: {warning}");
+            self.facts.push_back(Fact::Warned { reason: "CgroupUnavailable", message });
+        }
+        cgroup
+    }
+
+    /// Ends the holder and everything that still runs, then takes the network down.
+    pub(super) fn remove_sandbox(&mut self) {
+        self.tasks.cancel(|_| true);
+        self.containers.clear();
+        self.take_down();
+        self.facts.push_back(Fact::SandboxGone);
+    }
+
+    /// The holder ended without being asked to: somebody killed it.
+    pub(super) fn holder_exits(&mut self) {
+        self.take_down();
+        self.facts.push_back(Fact::SandboxGone);
+    }
+
+    fn take_down(&mut self) {
+        let Some(RunningSandbox { sandbox, cgroup, .. }) = self.sandbox.take() else {
+            return;
+        };
+        drop(sandbox);
+        leave_network(&self.context);
+        if let Some(cgroup) = cgroup {
+            let _ = cgroup.remove(); // deleting the pod tries again
+        }
+        volumes::take_down_shared_memory(&self.context);
+    }
+}
+
+/// Gives the pod its addresses.
+fn join_network(
+    context: &Context,
+    plan: &PodSandboxPlan,
+    sandbox: &PodSandbox,
+) -> Result<Vec<IpAddr>, String> {
+    if plan.network == Sharing::Host {
+        return Ok(context.host_ip.parse().into_iter().collect());
+    }
+    let settings = context.settings.network().map_err(|error| chain(&error))?;
+    let namespace = sandbox
+        .network_namespace()
+        .ok_or_else(|| "the pod has no network namespace of its own".to_owned())?;
+    let request = PodNetworkRequest {
+        pod_uid: &context.pod.uid.0,
+        namespace,
+        host_ports: &plan::host_ports(&context.pod),
+    };
+    let address: PodAddress = network::attach(&settings, &request).map_err(|error| {
+        format!("failed to set up network for pod: {}", chain(&error))
+    })?;
+    let mut addresses = vec![IpAddr::V4(address.ip)];
+    addresses.extend(address.ipv6.map(IpAddr::V6));
+    Ok(addresses)
+}
+
+fn leave_network(context: &Context) {
+    if let Ok(settings) = context.settings.network() {
+        let _ = network::detach(&settings, &context.pod.uid.0); // deleting the pod tries again
+    }
+}

@@ -1,0 +1,227 @@
+//! Short-lived children of the supervisor: pulls, probes, hooks, commands of `exec`.
+//!
+//! A task has one purpose, at most one output that is collected, and perhaps a deadline. It is
+//! over when its process has ended; dropping it kills and reaps it.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use pod_lifecycle::{Hook, Instance, ProbeKind};
+use pod_model::{ContainerName, Uptime};
+use sandbox::{Child, Exit, StageError, StartOutcome, Starting};
+
+use super::inbox::Token;
+use super::output::{self, Drained};
+
+/// What a task is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Pulls a container's image.
+    Pull(ContainerName),
+    /// Runs a hook.
+    Hook(Instance, Hook),
+    /// Runs a probe.
+    Probe(Instance, ProbeKind),
+    /// Runs a command for the connection of that number.
+    Exec(u64),
+    /// Moves a process into its cgroups.
+    Placement,
+}
+
+/// How a task's process came to its end.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// It ran and ended.
+    Exited(Exit),
+    /// It could not be started.
+    NotStarted(StageError),
+    /// It was still running at its deadline.
+    TimedOut,
+}
+
+/// A task that is over.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) purpose: Purpose,
+    pub(super) ending: Ending,
+    pub(super) output: Vec<u8>,
+}
+
+/// A running task.
+#[derive(Debug)]
+pub(super) struct Task {
+    id: u64,
+    purpose: Purpose,
+    process: Process,
+    output: Option<OwnedFd>,
+    collected: Vec<u8>,
+    deadline: Option<Uptime>,
+}
+
+#[derive(Debug)]
+enum Process {
+    Starting(Starting),
+    Running(Child),
+}
+
+/// All running tasks.
+#[derive(Debug, Default)]
+pub(super) struct Tasks {
+    last_id: u64,
+    running: Vec<Task>,
+}
+
+/// What a task may write before the rest is thrown away, as a kubelet limits it.
+const MOST_OUTPUT: usize = 10 * 1024;
+
+impl Tasks {
+    /// Adds a process that runs already.
+    pub(super) fn add(&mut self, purpose: Purpose, child: Child, output: Option<OwnedFd>) {
+        self.push(purpose, Process::Running(child), output, None);
+    }
+
+    /// Adds a process that is joining a container.
+    pub(super) fn add_starting(
+        &mut self,
+        purpose: Purpose,
+        starting: Starting,
+        output: Option<OwnedFd>,
+        deadline: Option<Uptime>,
+    ) {
+        self.push(purpose, Process::Starting(starting), output, deadline);
+    }
+
+    /// Adds a process with a deadline.
+    pub(super) fn add_until(
+        &mut self,
+        purpose: Purpose,
+        child: Child,
+        output: Option<OwnedFd>,
+        deadline: Option<Uptime>,
+    ) {
+        self.push(purpose, Process::Running(child), output, deadline);
+    }
+
+    /// The earliest deadline of a task.
+    pub(super) fn next_deadline(&self) -> Option<Uptime> {
+        self.running.iter().filter_map(|task| task.deadline).min()
+    }
+
+    /// The descriptors to wait for.
+    pub(super) fn watched(&self) -> impl Iterator<Item = (Token, BorrowedFd<'_>)> {
+        self.running.iter().flat_map(|task| {
+            let process = match &task.process {
+                Process::Starting(starting) => (Token::TaskReport(task.id), starting.report_fd()),
+                Process::Running(child) => (Token::TaskExit(task.id), child.pidfd()),
+            };
+            let output = task.output.as_ref().map(|file| (Token::TaskOutput(task.id), file.as_fd()));
+            std::iter::once(process).chain(output)
+        })
+    }
+
+    /// What a starting task reports: its terminal once it runs, or that it is over already.
+    pub(super) fn report(&mut self, id: u64) -> Option<Report> {
+        let at = self.position(id)?;
+        let Process::Starting(starting) = &mut self.running[at].process else {
+            return None;
+        };
+        match starting.outcome() {
+            None => None,
+            Some(StartOutcome::Failed(error)) => {
+                Some(Report::Finished(self.finish(at, Ending::NotStarted(error))))
+            }
+            Some(StartOutcome::Executed { terminal }) => {
+                let mut task = self.running.swap_remove(at);
+                if let Process::Starting(starting) = task.process {
+                    task.process = Process::Running(starting.into_child());
+                }
+                let purpose = task.purpose.clone();
+                self.running.push(task);
+                Some(Report::Executed(purpose, terminal))
+            }
+        }
+    }
+
+    /// Reads what a task has written.
+    pub(super) fn read_output(&mut self, id: u64) {
+        if let Some(at) = self.position(id) {
+            self.running[at].read();
+        }
+    }
+
+    /// The task, if its process has ended.
+    pub(super) fn exited(&mut self, id: u64) -> Option<Finished> {
+        let at = self.position(id)?;
+        let Process::Running(child) = &mut self.running[at].process else {
+            return None;
+        };
+        let exit = child.try_wait().ok().flatten()?;
+        self.running[at].read();
+        Some(self.finish(at, Ending::Exited(exit)))
+    }
+
+    /// Ends every task whose deadline has come.
+    pub(super) fn expire(&mut self, now: Uptime) -> Vec<Finished> {
+        let mut expired = Vec::new();
+        while let Some(at) = self.running.iter().position(|task| task.is_due(now)) {
+            self.running[at].read();
+            expired.push(self.finish(at, Ending::TimedOut));
+        }
+        expired
+    }
+
+    /// Kills the tasks that `is_unwanted` picks.
+    pub(super) fn cancel(&mut self, is_unwanted: impl Fn(&Purpose) -> bool) {
+        self.running.retain(|task| !is_unwanted(&task.purpose));
+    }
+
+    fn push(
+        &mut self,
+        purpose: Purpose,
+        process: Process,
+        output: Option<OwnedFd>,
+        deadline: Option<Uptime>,
+    ) {
+        self.last_id += 1;
+        let (id, collected) = (self.last_id, Vec::new());
+        self.running.push(Task { id, purpose, process, output, collected, deadline });
+    }
+
+    fn position(&self, id: u64) -> Option<usize> {
+        self.running.iter().position(|task| task.id == id)
+    }
+
+    fn finish(&mut self, at: usize, ending: Ending) -> Finished {
+        let task = self.running.swap_remove(at);
+        Finished { purpose: task.purpose, ending, output: task.collected }
+    }
+}
+
+/// What became of a starting task.
+#[derive(Debug)]
+pub(super) enum Report {
+    /// It runs; its terminal, if it has one.
+    Executed(Purpose, Option<OwnedFd>),
+    /// It is over.
+    Finished(Finished),
+}
+
+impl Task {
+    fn is_due(&self, now: Uptime) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    fn read(&mut self) {
+        let Some(file) = &self.output else {
+            return;
+        };
+        let room = MOST_OUTPUT.saturating_sub(self.collected.len());
+        let collected = &mut self.collected;
+        let drained = output::drain(file, |bytes| {
+            collected.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            collected.truncate(MOST_OUTPUT);
+        });
+        if drained == Drained::Ended {
+            self.output = None;
+        }
+    }
+}

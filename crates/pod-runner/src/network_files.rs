@@ -1,0 +1,230 @@
+//! `/etc/hosts`, `/etc/resolv.conf` and `/etc/hostname` as a kubelet writes them.
+
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+
+use k8s_openapi::api::core::v1::{HostAlias, PodDNSConfig};
+use pod_model::Pod;
+use sandbox::{PodSandboxPlan, Sharing};
+
+use crate::plan::{self, PlanInput};
+
+/// More name servers than these are left out (resolv.conf(5): MAXNS).
+const MOST_NAME_SERVERS: usize = 3;
+/// More search domains than these are left out (Kubernetes: 32 in 2048 characters).
+const MOST_SEARCH_DOMAINS: usize = 32;
+
+/// Writes the three files and returns what had to be left out, for warning events.
+pub(crate) fn write(
+    input: &PlanInput<'_>,
+    sandbox: &PodSandboxPlan,
+    addresses: &[IpAddr],
+) -> io::Result<Vec<String>> {
+    let spec = input.pod.object.spec.as_ref();
+    let on_host = sandbox.network == Sharing::Host;
+    let aliases = spec.and_then(|spec| spec.host_aliases.as_deref()).unwrap_or_default();
+    let hosts = if on_host {
+        hosts_of_host(&fs::read_to_string("/etc/hosts").unwrap_or_default(), aliases)
+    } else {
+        hosts_of_pod(input.pod, &sandbox.hostname, addresses, aliases)
+    };
+    let node = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let policy = spec.and_then(|spec| spec.dns_policy.as_deref()).unwrap_or("ClusterFirst");
+    let mut resolver = if policy == "None" { Resolver::default() } else { Resolver::parse(&node) };
+    if let Some(config) = spec.and_then(|spec| spec.dns_config.as_ref()) {
+        resolver.merge(config);
+    }
+    let left_out = resolver.limit();
+    let hosts_path = input.dir.network_file("hosts");
+    if let Some(parent) = hosts_path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::write(hosts_path, hosts)?;
+    fs::write(input.dir.network_file("resolv.conf"), resolver.text())?;
+    fs::write(input.dir.network_file("hostname"), format!("{}\n", sandbox.hostname))?;
+    Ok(left_out)
+}
+
+fn hosts_of_pod(
+    pod: &Pod,
+    hostname: &str,
+    addresses: &[IpAddr],
+    aliases: &[HostAlias],
+) -> String {
+    let mut text = String::from(
+        "# Kubernetes-managed hosts file.\n\
+         127.0.0.1\tlocalhost\n\
+         ::1\tlocalhost ip6-localhost ip6-loopback\n\
+         fe00::0\tip6-localnet\n\
+         fe00::0\tip6-mcastprefix\n\
+         fe00::1\tip6-allnodes\n\
+         fe00::2\tip6-allrouters\n",
+    );
+    let names = match plan::domain(pod) {
+        Some(domain) => {
+            let short = plan::short_name(pod);
+            format!("{short}.{domain}\t{short}")
+        }
+        None => hostname.to_owned(),
+    };
+    for address in addresses {
+        text.push_str(&format!("{address}\t{names}\n"));
+    }
+    text + &alias_block(aliases)
+}
+
+fn hosts_of_host(host: &str, aliases: &[HostAlias]) -> String {
+    format!("# Kubernetes-managed hosts file (host network).\n{host}{}", alias_block(aliases))
+}
+
+fn alias_block(aliases: &[HostAlias]) -> String {
+    if aliases.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from("\n# Entries added by HostAliases.\n");
+    for alias in aliases {
+        let names = alias.hostnames.as_deref().unwrap_or_default().join("\t");
+        text.push_str(&format!("{}\t{names}\n", alias.ip));
+    }
+    text
+}
+
+/// What resolv.conf(5) says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Resolver {
+    servers: Vec<String>,
+    searches: Vec<String>,
+    options: Vec<String>,
+}
+
+impl Resolver {
+    /// Reads a resolver file: servers add up, the last `search` line wins.
+    fn parse(text: &str) -> Self {
+        let mut resolver = Self::default();
+        for line in text.lines() {
+            let mut words = line.split_whitespace();
+            match words.next() {
+                Some("nameserver") => resolver.servers.extend(words.next().map(str::to_owned)),
+                Some("search" | "domain") => {
+                    let domains = words.map(|word| word.trim_end_matches('.').to_owned());
+                    resolver.searches = domains.filter(|word| !word.is_empty()).collect();
+                }
+                Some("options") => words.for_each(|word| resolver.set_option(word.to_owned())),
+                _ => {}
+            }
+        }
+        resolver
+    }
+
+    /// Adds the pod's `dnsConfig`; its options win.
+    fn merge(&mut self, config: &PodDNSConfig) {
+        let add = |list: &mut Vec<String>, new: Option<&Vec<String>>| {
+            for one in new.into_iter().flatten() {
+                if !list.contains(one) {
+                    list.push(one.clone());
+                }
+            }
+        };
+        add(&mut self.servers, config.nameservers.as_ref());
+        add(&mut self.searches, config.searches.as_ref());
+        for option in config.options.iter().flatten() {
+            let name = option.name.clone().unwrap_or_default();
+            let value = option.value.as_ref().map(|value| format!(":{value}"));
+            self.set_option(name + &value.unwrap_or_default());
+        }
+    }
+
+    fn set_option(&mut self, option: String) {
+        fn name(option: &str) -> &str {
+            option.split(':').next().unwrap_or_default()
+        }
+        self.options.retain(|known| name(known) != name(&option));
+        self.options.push(option);
+    }
+
+    /// Leaves out what resolvers would not look at, and says so in Kubernetes' words.
+    fn limit(&mut self) -> Vec<String> {
+        let mut left_out = Vec::new();
+        if self.servers.len() > MOST_NAME_SERVERS {
+            self.servers.truncate(MOST_NAME_SERVERS);
+            left_out.push(format!(
+                "Nameserver limits were exceeded, some nameservers have been omitted, the applied \
+                 nameserver line is: {}",
+                self.servers.join(" ")
+            ));
+        }
+        if self.searches.len() > MOST_SEARCH_DOMAINS {
+            self.searches.truncate(MOST_SEARCH_DOMAINS);
+            left_out.push(format!(
+                "Search Line limits were exceeded, some search paths have been omitted, the \
+                 applied search line is: {}",
+                self.searches.join(" ")
+            ));
+        }
+        left_out
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        if !self.searches.is_empty() {
+            text.push_str(&format!("search {}\n", self.searches.join(" ")));
+        }
+        for server in &self.servers {
+            text.push_str(&format!("nameserver {server}\n"));
+        }
+        if !self.options.is_empty() {
+            text.push_str(&format!("options {}\n", self.options.join(" ")));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::PodDNSConfigOption;
+
+    use super::*;
+
+    #[test]
+    fn a_resolver_file_is_read_as_the_resolver_reads_it() {
+        let resolver = Resolver::parse(
+            "# a comment\nnameserver 10.0.0.1\nsearch old\nsearch example. . lab\n\
+             nameserver 10.0.0.2\noptions ndots:1 edns0\noptions ndots:2\n",
+        );
+        assert_eq!(
+            resolver.text(),
+            "search example lab\nnameserver 10.0.0.1\nnameserver 10.0.0.2\noptions edns0 ndots:2\n"
+        );
+    }
+
+    #[test]
+    fn a_pods_dns_config_is_added_and_limited() {
+        let mut resolver = Resolver::parse("nameserver 1\nnameserver 2\noptions ndots:1\n");
+        resolver.merge(&PodDNSConfig {
+            nameservers: Some(vec!["2".into(), "3".into(), "4".into()]),
+            searches: Some(vec!["svc".into()]),
+            options: Some(vec![PodDNSConfigOption {
+                name: Some("ndots".into()),
+                value: Some("5".into()),
+            }]),
+        });
+        let left_out = resolver.limit();
+        assert_eq!(left_out.len(), 1);
+        assert_eq!(
+            resolver.text(),
+            "search svc\nnameserver 1\nnameserver 2\nnameserver 3\noptions ndots:5\n"
+        );
+    }
+
+    #[test]
+    fn host_aliases_follow_the_hosts_own_file() {
+        let alias =
+            HostAlias { ip: "10.1.2.3".into(), hostnames: Some(vec!["a".into(), "b".into()]) };
+        assert_eq!(
+            hosts_of_host("127.0.0.1 localhost\n", &[alias]),
+            "# Kubernetes-managed hosts file (host network).\n127.0.0.1 localhost\n\n\
+             # Entries added by HostAliases.\n10.1.2.3\ta\tb\n"
+        );
+    }
+}

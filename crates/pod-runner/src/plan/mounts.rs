@@ -1,0 +1,127 @@
+//! What is mounted into a container beside the standard file systems.
+
+use std::path::PathBuf;
+
+use k8s_openapi::api::core::v1::{Container, Volume, VolumeMount};
+use pod_lifecycle::Instance;
+use sandbox::{MountOptions, MountPlan, MountSource, Propagation};
+
+use super::environment::Environment;
+use super::pod::spec;
+use super::{PlanError, PlanInput};
+use crate::volumes;
+
+/// The mounts of a container in the order in which they are made: the pod's network files, the
+/// termination message, then the volumes, parents before what lies below them.
+pub(super) fn of_container(
+    input: &PlanInput<'_>,
+    container: &Container,
+    instance: &Instance,
+    environment: &Environment,
+) -> Result<Vec<MountPlan>, PlanError> {
+    let stated: Vec<&VolumeMount> = container.volume_mounts.iter().flatten().collect();
+    let is_taken = |path: &str| stated.iter().any(|mount| mount.mount_path == path);
+    let mut mounts: Vec<MountPlan> = ["hosts", "resolv.conf", "hostname"]
+        .into_iter()
+        .map(|name| (input.dir.network_file(name), format!("/etc/{name}")))
+        .filter(|(_, target)| !is_taken(target))
+        .map(|(path, target)| bind(path, target))
+        .collect();
+    if let Some(target) = &container.termination_message_path {
+        let name = instance.name.as_str();
+        mounts.push(bind(input.data.termination_message(name, instance.attempt.0), target.clone()));
+    }
+    let mut volumes = stated
+        .into_iter()
+        .map(|mount| volume_mount(input, container, mount, environment))
+        .collect::<Result<Vec<_>, _>>()?;
+    volumes.sort_by_key(|mount| mount.target.split('/').filter(|part| !part.is_empty()).count());
+    mounts.extend(volumes);
+    Ok(mounts)
+}
+
+fn bind(path: PathBuf, target: String) -> MountPlan {
+    let source = MountSource::Bind { path, sub_path: None };
+    MountPlan { source, target, options: MountOptions::default() }
+}
+
+fn volume_mount(
+    input: &PlanInput<'_>,
+    container: &Container,
+    mount: &VolumeMount,
+    environment: &Environment,
+) -> Result<MountPlan, PlanError> {
+    let volume = spec(input.pod).volumes.iter().flatten().find(|volume| volume.name == mount.name);
+    let volume = volume.ok_or_else(|| {
+        PlanError::Mount(format!(
+            "cannot find volume \"{}\" to mount into container \"{}\"",
+            mount.name, container.name
+        ))
+    })?;
+    let read_only = mount.read_only == Some(true) || volumes::is_read_only(volume);
+    let target = match mount.mount_path.strip_prefix('/') {
+        Some(_) => mount.mount_path.clone(),
+        None => format!("/{}", mount.mount_path),
+    };
+    Ok(MountPlan {
+        source: MountSource::Bind {
+            path: source_path(input, volume)?,
+            sub_path: sub_path(mount, environment)?,
+        },
+        target,
+        options: MountOptions {
+            readonly: read_only,
+            recursive_readonly: is_recursive(mount),
+            propagation: match mount.mount_propagation.as_deref() {
+                Some("HostToContainer") => Propagation::HostToContainer,
+                Some("Bidirectional") => Propagation::Bidirectional,
+                _ => Propagation::Private,
+            },
+            ..MountOptions::default()
+        },
+    })
+}
+
+fn source_path(input: &PlanInput<'_>, volume: &Volume) -> Result<PathBuf, PlanError> {
+    volumes::path(input, volume).map_err(|error| PlanError::Mount(error.to_string()))
+}
+
+fn is_recursive(mount: &VolumeMount) -> bool {
+    matches!(mount.recursive_read_only.as_deref(), Some("Enabled" | "IfPossible"))
+}
+
+/// `subPath`, or `subPathExpr` with its variables filled in.
+fn sub_path(mount: &VolumeMount, environment: &Environment) -> Result<Option<PathBuf>, PlanError> {
+    let text = match (&mount.sub_path, &mount.sub_path_expr) {
+        (Some(path), _) if !path.is_empty() => path.clone(),
+        (_, Some(expression)) if !expression.is_empty() => {
+            if let Some(name) = missing_variable(expression, environment) {
+                return Err(PlanError::Mount(format!("missing value for {name}")));
+            }
+            environment.expand(expression)
+        }
+        _ => return Ok(None),
+    };
+    if text.starts_with('/') {
+        let message = format!("error SubPath `{text}` must not be an absolute path");
+        return Err(PlanError::Mount(message));
+    }
+    if text.split('/').any(|part| part == "..") {
+        let message = format!("unable to provision SubPath `{text}`: must not contain '..'");
+        return Err(PlanError::Mount(message));
+    }
+    Ok(Some(text.into()))
+}
+
+/// The first variable of the expression that is unset or empty.
+fn missing_variable<'a>(expression: &'a str, environment: &Environment) -> Option<&'a str> {
+    let mut rest = expression;
+    while let Some((_, after)) = rest.split_once("$(") {
+        let (name, after) = after.split_once(')')?;
+        if environment.get(name).is_none_or(str::is_empty) {
+            return Some(name);
+        }
+        rest = after;
+    }
+    None
+}

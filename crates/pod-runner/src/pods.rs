@@ -1,0 +1,154 @@
+//! The pods of this machine as views see them: files, read without asking anybody.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use k8s_openapi::api::core::v1;
+use thiserror::Error;
+
+use crate::journal::{JournalError, JournalReader};
+use crate::lock;
+use crate::places::{Places, PodDir};
+use crate::record::{self, RecordError};
+
+/// The annotation that a view finds on a pod whose supervisor has died.
+pub const SUPERVISOR: &str = "minipod.dev/supervisor";
+
+/// Why pods cannot be read.
+#[derive(Debug, Error)]
+pub enum PodsError {
+    /// The directory of all pods.
+    #[error("cannot list {}", path.display())]
+    List {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// One pod's record.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// One pod's history.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// The pods of this machine.
+#[derive(Clone, Debug)]
+pub struct Pods {
+    places: Places,
+}
+
+/// A pod as read at one moment.
+#[derive(Clone, Debug)]
+pub struct FoundPod {
+    /// Its directory.
+    pub dir: PodDir,
+    /// Its record; with the annotation [`SUPERVISOR`] when its supervisor has died.
+    pub pod: v1::Pod,
+}
+
+impl FoundPod {
+    /// `metadata.name`.
+    pub fn name(&self) -> &str {
+        self.pod.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// `metadata.namespace`.
+    pub fn namespace(&self) -> &str {
+        self.pod.metadata.namespace.as_deref().unwrap_or_default()
+    }
+
+    /// `metadata.uid`.
+    pub fn uid(&self) -> &str {
+        self.pod.metadata.uid.as_deref().unwrap_or_default()
+    }
+}
+
+impl Pods {
+    /// The pods below the state directory.
+    pub fn new(places: &Places) -> Self {
+        Self { places: places.clone() }
+    }
+
+    /// Every pod, in the order of namespace and name. A pod that is deleted meanwhile is left out.
+    pub fn list(&self) -> Result<Vec<FoundPod>, PodsError> {
+        let mut found = Vec::new();
+        for dir in self.directories()? {
+            found.extend(read(dir)?);
+        }
+        found.sort_by(|a, b| (a.namespace(), a.name()).cmp(&(b.namespace(), b.name())));
+        Ok(found)
+    }
+
+    /// The pod of that name.
+    pub fn find(&self, namespace: &str, name: &str) -> Result<Option<FoundPod>, PodsError> {
+        read(self.places.pod(namespace, name))
+    }
+
+    /// The directories of all pods.
+    pub fn directories(&self) -> Result<Vec<PodDir>, PodsError> {
+        let path = self.places.pods();
+        let entries = match fs::read_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|source| PodsError::List { path: path.clone(), source })?,
+        };
+        let paths = entries.map(|entry| entry.map(|entry| PodDir::at(entry.path())));
+        paths.collect::<Result<_, _>>().map_err(|source| PodsError::List { path, source })
+    }
+
+    /// The directory that holds all pods' directories, created if missing so that it can be
+    /// watched.
+    pub fn directory(&self) -> io::Result<PathBuf> {
+        let path = self.places.pods();
+        fs::create_dir_all(&path)?;
+        Ok(path)
+    }
+}
+
+/// The events of a pod in the order of their first occurrence.
+pub fn events(dir: &PodDir) -> Result<Vec<v1::Event>, PodsError> {
+    let mut events: Vec<v1::Event> = Vec::new();
+    for event in new_events(&mut JournalReader::new(&dir.events()))? {
+        match events.iter_mut().find(|known| known.metadata.name == event.metadata.name) {
+            Some(known) => *known = event,
+            None => events.push(event),
+        }
+    }
+    Ok(events)
+}
+
+/// The events that a journal has got since it was read last.
+pub fn new_events(journal: &mut JournalReader) -> Result<Vec<v1::Event>, PodsError> {
+    let lines = journal.read()?;
+    Ok(lines.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect())
+}
+
+/// The versions of a pod that a journal has got since it was read last.
+pub fn new_versions(journal: &mut JournalReader) -> Result<Vec<v1::Pod>, PodsError> {
+    let lines = journal.read()?;
+    Ok(lines.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect())
+}
+
+fn read(dir: PodDir) -> Result<Option<FoundPod>, PodsError> {
+    let mut pod = match record::read_pod(&dir) {
+        Err(RecordError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Ok(None);
+        }
+        pod => pod?,
+    };
+    mark_if_dead(&dir, &mut pod);
+    Ok(Some(FoundPod { dir, pod }))
+}
+
+/// Marks a pod whose supervisor died before the pod had ended.
+pub fn mark_if_dead(dir: &PodDir, pod: &mut v1::Pod) {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    let is_over = matches!(phase, Some("Succeeded" | "Failed"));
+    let is_deleting = pod.metadata.deletion_timestamp.is_some();
+    if (!is_over || is_deleting) && !lock::is_held(dir) {
+        let annotations = pod.metadata.annotations.get_or_insert_default();
+        annotations.insert(SUPERVISOR.into(), "dead".into());
+    }
+}

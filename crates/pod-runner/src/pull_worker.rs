@@ -1,0 +1,76 @@
+//! Pulls one image for a pod, in a process of its own.
+//!
+//! The supervisor has one thread and no TLS in it; the pull has both and is gone when it is done.
+//! The order comes as JSON on the command line's last argument, the result leaves as JSON.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use image_puller::{PullOptions, Puller, Reference, Store};
+use serde::{Deserialize, Serialize};
+
+/// The hidden subcommand that pulls; the order comes on its standard input.
+pub const PULL_WORKER: &str = "pull-worker";
+
+/// What to pull.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PullOrder {
+    /// The image.
+    pub reference: String,
+    /// The image store.
+    pub store: PathBuf,
+    /// Contents of the pod's `imagePullSecrets`, in the format of `~/.docker/config.json`.
+    pub docker_configs: Vec<String>,
+}
+
+/// How a pull went.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum PullResult {
+    /// The image is in the store.
+    Pulled {
+        /// `imageID` of the container status.
+        image_id: String,
+        /// Time of the pull itself.
+        took: Duration,
+        /// Time including waiting for other pulls.
+        took_with_waiting: Duration,
+        /// Size of the image in bytes.
+        bytes: u64,
+    },
+    /// It is not.
+    Failed {
+        /// Whether the registry does not answer at all.
+        unreachable: bool,
+        /// Why, with its causes.
+        message: String,
+    },
+}
+
+/// Carries out one order; the whole life of the hidden subcommand [`PULL_WORKER`].
+pub fn run(order: &PullOrder) -> PullResult {
+    let started = Instant::now();
+    match pull(order) {
+        Ok((image_id, bytes, waited)) => {
+            let took_with_waiting = started.elapsed();
+            let took = took_with_waiting.saturating_sub(waited);
+            PullResult::Pulled { image_id, took, took_with_waiting, bytes }
+        }
+        Err(failure) => failure,
+    }
+}
+
+fn pull(order: &PullOrder) -> Result<(String, u64, Duration), PullResult> {
+    let failed = |error: &dyn std::error::Error, unreachable| PullResult::Failed {
+        unreachable,
+        message: crate::text::chain(error),
+    };
+    let reference = Reference::parse(&order.reference).map_err(|error| failed(&error, false))?;
+    let store = Store::open(&order.store).map_err(|error| failed(&error, false))?;
+    let mut options = PullOptions::from_environment().map_err(|error| failed(&error, false))?;
+    options.docker_configs.extend(order.docker_configs.iter().cloned());
+    let pulled = Puller::new(store, options)
+        .pull(&reference, &image_puller::Silent)
+        .map_err(|error| failed(&error, error.is_unreachable()))?;
+    let image_id = pulled.image.repository_digest(&reference);
+    Ok((image_id, pulled.image.size, pulled.waited))
+}

@@ -1,0 +1,24 @@
+//! Random bytes for identities.
+
+use rustix::rand::{GetRandomFlags, getrandom};
+
+/// Fills the buffer with random bytes (getrandom(2)).
+pub(crate) fn fill(bytes: &mut [u8]) {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        filled += getrandom(&mut bytes[filled..], GetRandomFlags::empty())
+            .expect("getrandom(2) without flags fails only for invalid memory");
+    }
+}
+
+/// A container's id: 64 random hexadecimal digits.
+pub(crate) fn container_id() -> String {
+    let mut bytes = [0_u8; 32];
+    fill(&mut bytes);
+    hex(&bytes)
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

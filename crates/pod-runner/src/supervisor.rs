@@ -1,0 +1,112 @@
+//! The supervisor of one pod: one process, one thread, one loop.
+//!
+//! Who am I: `minipod:sup`, started afresh by whoever creates the pod. What do I hold: the pod's
+//! lock (my standard input), the pod's holder process and every container as children, a mount
+//! namespace of my own for what the pod keeps in memory. How do I end: when the pod has ended or
+//! is deleted. If I am killed, the kernel kills the holder and the containers with me.
+
+use std::io;
+
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use pod_lifecycle::{PodMachine, Timing};
+use rustix::mount::{MountPropagationFlags, mount_change};
+use thiserror::Error;
+
+use crate::clock::Clock;
+use crate::host::PodHost;
+use crate::linux_host::LinuxHost;
+use crate::places::PodDir;
+use crate::record::{PodRecord, RecordError};
+use crate::settings::Settings;
+
+/// Why a supervisor cannot go on. What goes wrong with the pod is a fact, not one of these.
+#[derive(Debug, Error)]
+pub enum SupervisorError {
+    /// The record of the pod.
+    #[error("cannot keep the pod's record")]
+    Record(#[from] RecordError),
+    /// The stored pod does not pass the checks it passed when it was created.
+    #[error("the recorded pod is not valid: {0}")]
+    Pod(String),
+    /// Preparing the process itself.
+    #[error("cannot {verb}")]
+    Prepare {
+        /// What was being done.
+        verb: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The image store.
+    #[error("cannot open the image store")]
+    Store(#[from] image_puller::StoreError),
+}
+
+/// Supervises the pod in that directory until it has ended. This is the whole life of the hidden
+/// subcommand [`crate::launch::SUPERVISE`].
+pub fn run(dir: PodDir) -> Result<(), SupervisorError> {
+    let clock = Clock::start();
+    let signals = become_supervisor()?;
+    let settings = Settings::load(&dir)?;
+    let record = PodRecord::open(dir.clone())?;
+    let pod = pod_model::from_object(record.pod().clone())
+        .map_err(|problems| SupervisorError::Pod(problems.to_string()))?;
+    let timing = Timing { backoff_scale: settings.backoff_scale, ..Timing::default() };
+    let machine = PodMachine::new(pod.clone(), timing, clock.now());
+    let mut host = LinuxHost::new(clock, pod, settings, record, signals)?;
+    supervise(machine, &mut host)?;
+    host.finish();
+    Ok(())
+}
+
+/// The loop: decide, record, wait, learn.
+pub fn supervise(
+    mut machine: PodMachine,
+    host: &mut impl PodHost,
+) -> Result<(), SupervisorError> {
+    loop {
+        for action in machine.advance(host.now()) {
+            host.begin(action);
+        }
+        host.record(&mut machine)?;
+        if machine.is_finished() {
+            return Ok(());
+        }
+        let fact = host.next_fact(machine.next_deadline())?;
+        machine.observe(fact, host.now());
+    }
+}
+
+/// Leaves the session of whoever started us and takes on the duties of a supervisor.
+fn become_supervisor() -> Result<SignalFd, SupervisorError> {
+    let failed = |verb| move |source: io::Error| SupervisorError::Prepare { verb, source };
+    rustix::process::setsid().map_err(io::Error::from).map_err(failed("leave the session"))?;
+    let _ = nix::sys::prctl::set_name(c"minipod:sup"); // only what ps shows
+    nix::sys::prctl::set_child_subreaper(true)
+        .map_err(io::Error::from)
+        .map_err(failed("adopt orphans"))?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    unshare(CloneFlags::CLONE_NEWNS)
+        .map_err(io::Error::from)
+        .map_err(failed("make a mount namespace"))?;
+    // What the host mounts later still appears here; what is mounted here never appears there.
+    let down = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+    mount_change("/", down)
+        .map_err(io::Error::from)
+        .map_err(failed("separate the mount namespace"))?;
+    let mut stopping = SigSet::empty();
+    stopping.add(Signal::SIGTERM);
+    stopping.add(Signal::SIGINT);
+    stopping.add(Signal::SIGHUP);
+    stopping.add(Signal::SIGPIPE);
+    stopping
+        .thread_block()
+        .and_then(|()| {
+            stopping.remove(Signal::SIGPIPE);
+            stopping.remove(Signal::SIGHUP);
+            SignalFd::with_flags(&stopping, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+        })
+        .map_err(io::Error::from)
+        .map_err(failed("listen for signals"))
+}

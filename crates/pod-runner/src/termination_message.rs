@@ -1,0 +1,68 @@
+//! What a container leaves as its last words (`terminationMessagePath`).
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use pod_lifecycle::Instance;
+
+use crate::linux_host::Context;
+use crate::plan;
+
+/// The most that is read of the file, from its end (Kubernetes: 4096 bytes).
+const MOST_FROM_FILE: u64 = 4096;
+/// The most that is taken from the log (Kubernetes: 2048 bytes or 80 lines).
+const MOST_FROM_LOG: u64 = 2048;
+const MOST_LINES: usize = 80;
+/// What all containers of a pod share in its status (Kubernetes: 12 KiB).
+const MOST_IN_STATUS: usize = 12 * 1024;
+
+/// Creates the empty file that the container finds at its path, writable for every user in it.
+pub(crate) fn create(context: &Context, instance: &Instance) -> io::Result<()> {
+    let path = context.data.termination_message(instance.name.as_str(), instance.attempt.0);
+    File::create(&path)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666))
+}
+
+/// The message of a container that has ended, if it left one.
+pub(crate) fn read(context: &Context, instance: &Instance, exit_code: i32) -> Option<String> {
+    let (name, attempt) = (instance.name.as_str(), instance.attempt.0);
+    let path = context.data.termination_message(name, attempt);
+    let mut message = end_of(&path, MOST_FROM_FILE).unwrap_or_default();
+    let falls_back = plan::falls_back_to_logs(&context.pod, name);
+    if message.is_empty() && exit_code != 0 && falls_back {
+        message = end_of_log(&context.logs.file(name, attempt));
+    }
+    let share = MOST_IN_STATUS / context.pod.containers.len().max(1);
+    let mut text = String::from_utf8_lossy(&message).into_owned();
+    while text.len() > share {
+        text.pop();
+    }
+    (!text.is_empty()).then_some(text)
+}
+
+/// The last bytes of a file. Only a regular file is read: the container could have put anything
+/// into its place, were it not a mount.
+fn end_of(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn end_of_log(path: &Path) -> Vec<u8> {
+    let raw = end_of(path, 64 * 1024).unwrap_or_default();
+    let lines: Vec<&[u8]> = raw.split(|byte| *byte == b'\n').collect();
+    let texts = lines.iter().filter_map(|line| line.splitn(4, |byte| *byte == b' ').nth(3));
+    let texts: Vec<&[u8]> = texts.collect();
+    let first = texts.len().saturating_sub(MOST_LINES);
+    let mut text = texts[first..].join(&b'\n');
+    if !text.is_empty() {
+        text.push(b'\n');
+    }
+    let most = usize::try_from(MOST_FROM_LOG).unwrap_or(usize::MAX);
+    text.split_off(text.len().saturating_sub(most))
+}
