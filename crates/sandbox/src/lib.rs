@@ -1,1 +1,34 @@
 //! A plan becomes a confined process in the pod's shared namespaces.
+//!
+//! Start with [`plan`]: everything a container will get is decided there, as values. Then
+//! [`pod_sandbox`] starts processes, and `stage` holds what each of them does on its way to being a
+//! container, one file per process, top to bottom. This crate must not know manifests, images,
+//! restart rules or probes.
+
+pub mod capabilities;
+pub mod cgroup;
+pub mod child;
+pub mod container;
+mod mounts;
+mod namespaces;
+// pub mod network;
+pub mod paths;
+pub mod plan;
+pub mod pod_sandbox;
+mod root;
+pub mod seccomp;
+pub mod stage;
+mod standard_mounts;
+mod sys;
+mod terminal;
+
+pub use child::{Child, Exit, spawn_aside};
+pub use container::{Placement, StartOutcome, Starting, Stdio};
+pub use nix::sys::signal::Signal;
+pub use plan::{
+    CapabilitySets, ContainerPlan, DevicesPlan, MountOptions, MountPlan, MountSource, PidSharing,
+    PodSandboxPlan, ProcessPlan, Propagation, Rlimit, RootPlan, SeccompPlan, Sharing, Sysctl,
+    UserPlan,
+};
+pub use pod_sandbox::{PodSandbox, SandboxError};
+pub use stage::report::StageError;

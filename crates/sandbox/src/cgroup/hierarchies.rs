@@ -1,0 +1,137 @@
+//! Which cgroup hierarchies this machine has, and which controllers are where.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::Directory;
+
+/// The controllers that minipod uses.
+const USEFUL: [&str; 6] = ["memory", "cpu", "cpuacct", "pids", "devices", "freezer"];
+
+/// Which of the two interfaces has the controllers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// One hierarchy per controller.
+    V1,
+    /// One hierarchy for all.
+    V2,
+}
+
+/// The hierarchies that this process can use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hierarchies {
+    version: Version,
+    usable: Vec<Directory>,
+}
+
+impl Hierarchies {
+    /// Looks at what is mounted here.
+    pub fn detect() -> Self {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        Self::of(&mounts, &own, |path| fs::read_to_string(path).ok())
+    }
+
+    /// The same, from the content of the files.
+    fn of(mounts: &str, own: &str, read: impl Fn(&Path) -> Option<String>) -> Self {
+        let found: Vec<(String, PathBuf, Vec<String>)> =
+            mounts.lines().filter_map(cgroup_mount).collect();
+        let v2 = found.iter().find(|(kind, ..)| kind == "cgroup2").and_then(|(_, path, _)| {
+            let controllers = read(&path.join("cgroup.controllers"))?;
+            let controllers = useful(controllers.split_whitespace());
+            Some(Directory { path: path.clone(), controllers })
+        });
+        if let Some(v2) = v2.filter(|v2| v2.controllers.iter().any(|one| one == "memory")) {
+            return Self { version: Version::V2, usable: vec![v2] };
+        }
+        let v1 = found.into_iter().filter(|(kind, ..)| kind == "cgroup");
+        let usable = v1
+            .map(|(_, path, options)| Directory {
+                path: own_v1(&path, &options, own),
+                controllers: useful(options.iter().map(String::as_str)),
+            })
+            .filter(|hierarchy| !hierarchy.controllers.is_empty())
+            .collect();
+        Self { version: Version::V1, usable }
+    }
+
+    /// Which interface it is.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    pub(crate) fn usable(&self) -> &[Directory] {
+        &self.usable
+    }
+
+    /// Controllers that limits need and this machine does not offer, as sentences.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        ["memory", "cpu", "pids"]
+            .into_iter()
+            .filter(|wanted| {
+                !self.usable.iter().any(|one| one.controllers.iter().any(|c| c == wanted))
+            })
+            .map(|wanted| format!("the cgroup controller {wanted} is not available"))
+            .collect()
+    }
+}
+
+fn useful<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    names.filter(|name| USEFUL.contains(name)).map(str::to_owned).collect()
+}
+
+/// File system type, mount point and super options of a cgroup mount (proc_pid_mountinfo(5)).
+fn cgroup_mount(line: &str) -> Option<(String, PathBuf, Vec<String>)> {
+    let (before, after) = line.split_once(" - ")?;
+    let mut after = after.split(' ');
+    let kind = after.next().filter(|kind| kind.starts_with("cgroup"))?;
+    let options = after.nth(1)?.split(',').map(str::to_owned).collect();
+    let path = before.split(' ').nth(4)?;
+    Some((kind.to_owned(), PathBuf::from(path), options))
+}
+
+/// Where this process is in a v1 hierarchy, as far as that can be seen below the mount.
+fn own_v1(mount: &Path, options: &[String], own: &str) -> PathBuf {
+    let line = own.lines().find_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let controllers = parts.next()?;
+        let path = parts.next()?;
+        controllers.split(',').any(|one| options.iter().any(|option| option == one)).then_some(path)
+    });
+    let below = line.unwrap_or("/").trim_start_matches('/');
+    // A supervisor started from a container of minipod's own pods is not put below that pod.
+    let candidate = mount.join(below.split("minipod").next().unwrap_or_default());
+    if candidate.is_dir() { candidate } else { mount.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HYBRID: &str = "\
+30 25 0:26 / /sys/fs/cgroup ro,nosuid - tmpfs tmpfs ro,mode=755
+31 30 0:27 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
+32 30 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
+33 30 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
+34 30 0:30 / /sys/fs/cgroup/blkio rw - cgroup cgroup rw,blkio
+";
+
+    #[test]
+    fn on_a_hybrid_machine_the_controllers_decide() {
+        let found = Hierarchies::of(HYBRID, "", |_| Some("hugetlb".into()));
+        assert_eq!(found.version(), Version::V1);
+        let paths: Vec<&Path> = found.usable().iter().map(|one| one.path.as_path()).collect();
+        let expected = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup/cpu,cpuacct"];
+        assert_eq!(paths, expected.map(Path::new));
+        assert_eq!(found.missing(), ["the cgroup controller pids is not available"]);
+    }
+
+    #[test]
+    fn a_unified_hierarchy_with_controllers_is_used_alone() {
+        let mounts = "31 30 0:27 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n";
+        let found = Hierarchies::of(mounts, "", |_| Some("cpuset cpu io memory pids\n".into()));
+        assert_eq!(found.version(), Version::V2);
+        assert_eq!(found.usable()[0].controllers, ["cpu", "memory", "pids"]);
+        assert!(found.missing().is_empty());
+    }
+}

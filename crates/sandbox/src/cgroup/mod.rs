@@ -1,0 +1,234 @@
+//! Cgroups of a pod: membership, limits, accounting (cgroups(7)).
+//!
+//! On cgroup v2 a process is born in its cgroup. On v1, and on machines that have both, a process
+//! has to be moved, and the first move waits for an RCU grace period (5 to 20 ms): that is an
+//! [`AttachJob`], done in one burst by a child off the critical path.
+
+mod files;
+mod hierarchies;
+mod limits;
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+pub use hierarchies::{Hierarchies, Version};
+pub use limits::Limits;
+
+/// Why a cgroup cannot be used.
+#[derive(Debug, Error)]
+pub enum CgroupError {
+    /// No hierarchy is mounted that could be written.
+    #[error("no cgroup hierarchy can be written")]
+    Unavailable,
+    /// A file or directory of a hierarchy.
+    #[error("cannot {verb} {}", path.display())]
+    File {
+        /// What was being done.
+        verb: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// The cgroups of a pod, one directory per hierarchy.
+#[derive(Debug)]
+pub struct PodCgroup {
+    version: Version,
+    directories: Vec<Directory>,
+    warnings: Vec<String>,
+}
+
+/// A directory in one hierarchy with the controllers that it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Directory {
+    pub(crate) path: PathBuf,
+    pub(crate) controllers: Vec<String>,
+}
+
+/// The name below which all of minipod's cgroups are.
+const TOP: &str = "minipod";
+
+impl PodCgroup {
+    /// Creates the pod's cgroup in every hierarchy that is useful.
+    pub fn create(
+        hierarchies: &Hierarchies,
+        pod_uid: &str,
+        limits: &Limits,
+    ) -> Result<Self, CgroupError> {
+        let mut warnings = hierarchies.missing();
+        let mut directories = Vec::new();
+        for hierarchy in hierarchies.usable() {
+            let top = hierarchy.path.join(TOP);
+            let path = top.join(pod_uid);
+            let made = files::create(&path).and_then(|()| match hierarchies.version() {
+                Version::V2 => files::enable_controllers(&[&hierarchy.path, &top, &path]),
+                Version::V1 => Ok(()),
+            });
+            match made {
+                Ok(()) => {
+                    let controllers = hierarchy.controllers.clone();
+                    directories.push(Directory { path, controllers });
+                }
+                Err(error) => warnings.push(error.to_string()),
+            }
+        }
+        if directories.is_empty() {
+            return Err(CgroupError::Unavailable);
+        }
+        let version = hierarchies.version();
+        warnings.extend(limits::apply(version, &directories, limits));
+        Ok(Self { version, directories, warnings })
+    }
+
+    /// The cgroups that a pod left behind, if there are any.
+    pub fn open(pod_uid: &str) -> Result<Option<Self>, CgroupError> {
+        let hierarchies = Hierarchies::detect();
+        let directories: Vec<Directory> = hierarchies
+            .usable()
+            .iter()
+            .map(|hierarchy| Directory {
+                path: hierarchy.path.join(TOP).join(pod_uid),
+                controllers: hierarchy.controllers.clone(),
+            })
+            .filter(|directory| directory.path.is_dir())
+            .collect();
+        if directories.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Self { version: hierarchies.version(), directories, warnings: Vec::new() }))
+    }
+
+    /// What could not be set up, as sentences.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// A cgroup for one container of the pod.
+    pub fn container(&self, name: &str, limits: &Limits) -> Result<ContainerCgroup, CgroupError> {
+        let mut directories = Vec::new();
+        for directory in &self.directories {
+            let path = directory.path.join(name);
+            files::create(&path)?;
+            directories.push(Directory { path, controllers: directory.controllers.clone() });
+        }
+        let warnings = limits::apply(self.version, &directories, limits);
+        let v2 = match (self.version, directories.first()) {
+            (Version::V2, Some(directory)) => Some(files::open_directory(&directory.path)?),
+            _ => None,
+        };
+        let kills_before = files::oom_kills(self.version, &directories);
+        Ok(ContainerCgroup { version: self.version, directories, v2, warnings, kills_before })
+    }
+
+    /// Kills every process in the pod's cgroups and waits until they are gone.
+    pub fn kill(&self) -> Result<(), CgroupError> {
+        self.directories.iter().try_for_each(|directory| files::kill_all(&directory.path))
+    }
+
+    /// Removes the pod's cgroups, which must have no process any more, and minipod's own when
+    /// they are empty.
+    pub fn remove(self) -> Result<(), CgroupError> {
+        for directory in &self.directories {
+            files::remove_tree(&directory.path)?;
+            if let Some(top) = directory.path.parent() {
+                let _ = fs::remove_dir(top); // other pods may be in it
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The cgroups of one container.
+#[derive(Debug)]
+pub struct ContainerCgroup {
+    version: Version,
+    directories: Vec<Directory>,
+    v2: Option<OwnedFd>,
+    warnings: Vec<String>,
+    kills_before: u64,
+}
+
+/// What a container uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Processor time so far, in nanoseconds.
+    pub cpu_nanoseconds: u64,
+    /// Memory in use without what could be dropped at once (working set), in bytes.
+    pub memory_bytes: u64,
+}
+
+impl ContainerCgroup {
+    /// The directory for `CLONE_INTO_CGROUP`, on cgroup v2.
+    pub fn v2_dir(&self) -> Option<BorrowedFd<'_>> {
+        self.v2.as_ref().map(AsFd::as_fd)
+    }
+
+    /// What has to be done after the process was made, on cgroup v1.
+    pub fn attach_job(&self, pid: i32) -> Option<AttachJob> {
+        if self.v2.is_some() {
+            return None;
+        }
+        let paths = self.directories.iter().map(|directory| directory.path.join("cgroup.procs"));
+        Some(AttachJob { pid, paths: paths.collect() })
+    }
+
+    /// The container's directories with the name under which each is shown in the container.
+    pub fn views(&self) -> Vec<(PathBuf, String)> {
+        let name = |directory: &Directory| match self.version {
+            Version::V2 => String::new(),
+            Version::V1 => directory.controllers.join(","),
+        };
+        self.directories.iter().map(|one| (one.path.clone(), name(one))).collect()
+    }
+
+    /// What could not be limited, as sentences.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// What the container uses now.
+    pub fn usage(&self) -> Usage {
+        files::usage(self.version, &self.directories)
+    }
+
+    /// How many processes the kernel has killed for the memory limit since this start.
+    pub fn oom_kills(&self) -> u64 {
+        files::oom_kills(self.version, &self.directories).saturating_sub(self.kills_before)
+    }
+}
+
+/// Moves a process into its cgroups.
+#[derive(Clone, Debug)]
+pub struct AttachJob {
+    pid: i32,
+    paths: Vec<PathBuf>,
+}
+
+impl AttachJob {
+    /// Moves the process: all writes in one burst, because only the first one waits.
+    pub fn run(&self) -> Result<(), CgroupError> {
+        self.paths.iter().try_for_each(|path| write(path, &self.pid.to_string()))
+    }
+}
+
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), CgroupError> {
+    fs::write(path, text).map_err(|source| CgroupError::File {
+        verb: "write",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+pub(crate) fn open(path: &Path) -> Result<File, CgroupError> {
+    File::open(path).map_err(|source| CgroupError::File {
+        verb: "open",
+        path: path.to_owned(),
+        source,
+    })
+}

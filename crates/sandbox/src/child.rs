@@ -1,0 +1,119 @@
+//! A child process and its end.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::sys::signal::Signal;
+use rustix::process::{
+    Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
+};
+
+use crate::sys::clone::{self, Cloned, New};
+
+/// A child process. Dropping it kills and reaps it, so that no error path can leave a stray
+/// process or a zombie behind.
+#[derive(Debug)]
+pub struct Child {
+    pidfd: OwnedFd,
+    pid: i32,
+    is_reaped: bool,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// Its exit code; 128 + signal number after a signal.
+    pub code: i32,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+}
+
+impl Child {
+    /// Runs `job` in a child.
+    pub(crate) fn spawn(new: New<'_>, job: impl FnOnce() -> i32) -> io::Result<Self> {
+        let Cloned { pidfd, pid } = clone::clone(new, job)?;
+        Ok(Self { pidfd, pid, is_reaped: false })
+    }
+
+    /// Takes over a child that was started as a command.
+    pub fn adopt(command: std::process::Child) -> io::Result<Self> {
+        let number = i32::try_from(command.id()).unwrap_or_default();
+        let pid = Pid::from_raw(number).ok_or(io::ErrorKind::NotFound)?;
+        let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+        drop(command); // which neither kills nor reaps
+        Ok(Self { pidfd, pid: number, is_reaped: false })
+    }
+
+    /// Its process id as this process sees it.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Its pidfd (pidfd_open(2)): readable when it has ended.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        let Some(signal) = rustix::process::Signal::from_named_raw(signal as i32) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        Ok(pidfd_send_signal(&self.pidfd, signal)?)
+    }
+
+    /// Kills it; as the first process of a pid namespace it takes the whole namespace along.
+    pub fn kill(&self) -> io::Result<()> {
+        self.signal(Signal::SIGKILL)
+    }
+
+    /// How it ended, if it has.
+    pub fn try_wait(&mut self) -> io::Result<Option<Exit>> {
+        self.reap(WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> io::Result<Exit> {
+        loop {
+            match self.reap(WaitIdOptions::EXITED) {
+                Ok(Some(exit)) => return Ok(exit),
+                Ok(None) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn reap(&mut self, options: WaitIdOptions) -> io::Result<Option<Exit>> {
+        let Some(status) = waitid(WaitId::PidFd(self.pidfd.as_fd()), options)? else {
+            return Ok(None);
+        };
+        self.is_reaped = true;
+        let signal = status.terminating_signal();
+        let code = match (status.exit_status(), signal) {
+            (Some(code), _) => code,
+            (None, Some(signal)) => 128 + signal,
+            (None, None) => 255,
+        };
+        Ok(Some(Exit { code, signal }))
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !self.is_reaped {
+            let _ = self.kill(); // it may have ended by itself
+            let _ = self.wait(); // nobody is left to tell
+        }
+    }
+}
+
+/// Runs `job` in a child that shares everything with this process but its memory.
+pub fn spawn_aside(title: &str, job: impl FnOnce() -> i32) -> Result<Child, crate::SandboxError> {
+    let name = std::ffi::CString::new(title).unwrap_or_default();
+    Child::spawn(New::default(), || {
+        let _ = nix::sys::prctl::set_name(&name); // only what ps shows
+        job()
+    })
+    .map_err(|source| crate::SandboxError::Clone { what: title.to_owned(), source })
+}

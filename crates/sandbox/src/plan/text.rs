@@ -1,0 +1,104 @@
+//! Plans as a person reads them.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::{
+    ContainerPlan, MountOptions, MountPlan, MountSource, PidSharing, PodSandboxPlan, ProcessPlan,
+    Propagation, SeccompPlan, Sharing,
+};
+
+impl Display for Sharing {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Pod => "the pod's own",
+            Self::Host => "the host's",
+        })
+    }
+}
+
+impl Display for PidSharing {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Container => "one per container",
+            Self::Pod => "the pod's own",
+            Self::Host => "the host's",
+        })
+    }
+}
+
+impl Display for PodSandboxPlan {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "hostname    {}", self.hostname)?;
+        writeln!(f, "network     {}", self.network)?;
+        writeln!(f, "ipc         {}", self.ipc)?;
+        writeln!(f, "uts         {}", self.uts)?;
+        writeln!(f, "pid         {}", self.pid)?;
+        for sysctl in &self.sysctls {
+            writeln!(f, "sysctl      {}={}", sysctl.name, sysctl.value)?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for ContainerPlan {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let writable = if self.root.readonly { "read-only" } else { "writable" };
+        writeln!(f, "root        {} layers, {writable}", self.root.layers.len())?;
+        for mount in &self.mounts {
+            writeln!(f, "mount       {mount}")?;
+        }
+        writeln!(f, "masked      {}", self.masked_paths.join(" "))?;
+        writeln!(f, "read-only   {}", self.readonly_paths.join(" "))?;
+        write!(f, "{}", self.process)
+    }
+}
+
+impl Display for ProcessPlan {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let user = &self.user;
+        writeln!(f, "command     {}", self.argv.join(" "))?;
+        writeln!(f, "directory   {}", self.cwd)?;
+        writeln!(f, "user        {}:{} groups {:?}", user.uid, user.gid, user.groups)?;
+        let sets = &self.capabilities;
+        writeln!(f, "capabilities {:016x} of {:016x}", sets.effective, sets.bounding)?;
+        let seccomp = match &self.seccomp {
+            SeccompPlan::RuntimeDefault => "RuntimeDefault",
+            SeccompPlan::Unconfined => "Unconfined",
+            SeccompPlan::Filter(_) => "Localhost",
+        };
+        writeln!(f, "seccomp     {seccomp}")?;
+        for variable in &self.env {
+            writeln!(f, "env         {variable}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for MountPlan {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            MountSource::Bind { path, sub_path: None } => write!(f, "{}", path.display())?,
+            MountSource::Bind { path, sub_path: Some(below) } => {
+                write!(f, "{}", path.join(below).display())?;
+            }
+            MountSource::Tmpfs { .. } => f.write_str("tmpfs")?,
+        }
+        write!(f, " on {}{}", self.target, self.options)
+    }
+}
+
+impl Display for MountOptions {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let words = [
+            (self.readonly, "ro"),
+            (self.recursive_readonly, "recursive"),
+            (self.nosuid, "nosuid"),
+            (self.nodev, "nodev"),
+            (self.noexec, "noexec"),
+            (self.propagation == Propagation::HostToContainer, "rslave"),
+            (self.propagation == Propagation::Bidirectional, "rshared"),
+        ];
+        let words: Vec<&str> = words.iter().filter(|word| word.0).map(|word| word.1).collect();
+        if words.is_empty() { Ok(()) } else { write!(f, " ({})", words.join(", ")) }
+    }
+}

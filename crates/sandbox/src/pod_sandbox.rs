@@ -1,0 +1,189 @@
+//! A pod's sandbox: its holder, and the containers that join it.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::sched::{CloneFlags, setns};
+use rustix::event::{PollFd, PollFlags, poll};
+use thiserror::Error;
+
+use crate::child::Child;
+use crate::container::{Placement, Starting, Stdio};
+use crate::namespaces::Shared;
+use crate::plan::{ContainerPlan, PidSharing, PodSandboxPlan, ProcessPlan, Sharing};
+use crate::stage::container_init::{self, Setting};
+use crate::stage::report::{self, Report, StageError};
+use crate::stage::{pod_holder, visitor};
+use crate::sys::clone::New;
+
+/// Why a sandbox or a process in it cannot be started.
+#[derive(Debug, Error)]
+pub enum SandboxError {
+    /// The kernel made no process.
+    #[error("cannot start {what}")]
+    Clone {
+        /// Which process.
+        what: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The holder could not set up the shared namespaces.
+    #[error("cannot set up the pod's namespaces")]
+    Holder(#[source] StageError),
+    /// A namespace cannot be opened or joined.
+    #[error("cannot {verb}")]
+    Namespace {
+        /// What was being done.
+        verb: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A channel to the new process.
+    #[error("cannot open a channel to the new process")]
+    Channel(#[from] io::Error),
+}
+
+/// A pod's shared namespaces. Dropping it ends the holder; the namespaces go with the last
+/// process in them.
+#[derive(Debug)]
+pub struct PodSandbox {
+    holder: Child,
+    plan: PodSandboxPlan,
+    network: Option<OwnedFd>,
+    own_pid_namespace: OwnedFd,
+}
+
+impl PodSandbox {
+    /// Starts the holder and waits until the shared namespaces are set up.
+    pub fn create(plan: &PodSandboxPlan) -> Result<Self, SandboxError> {
+        let shared = Shared::of(plan);
+        let new = New {
+            network: shared.network,
+            ipc: shared.ipc,
+            uts: shared.uts,
+            pid: plan.pid == PidSharing::Pod,
+            ..New::default()
+        };
+        let (reader, writer) = report::channel()?;
+        let holder = Child::spawn(new, || pod_holder::run(plan, writer))
+            .map_err(|source| SandboxError::Clone { what: "the pod's holder".into(), source })?;
+        wait_for(&reader)?;
+        if let Report::Failed(error) = reader.read() {
+            return Err(SandboxError::Holder(error));
+        }
+        let network = match plan.network {
+            Sharing::Pod => Some(open_namespace(&format!("/proc/{}/ns/net", holder.pid()))?),
+            Sharing::Host => None,
+        };
+        let own_pid_namespace = open_namespace("/proc/self/ns/pid")?;
+        Ok(Self { holder, plan: plan.clone(), network, own_pid_namespace })
+    }
+
+    /// The holder's process.
+    pub fn holder(&self) -> &Child {
+        &self.holder
+    }
+
+    /// The pod's network namespace; `None` when the pod uses the host's.
+    pub fn network_namespace(&self) -> Option<BorrowedFd<'_>> {
+        self.network.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Starts a container. Its outcome comes through [`Starting::outcome`].
+    pub fn start_container(
+        &self,
+        plan: &ContainerPlan,
+        stdio: Stdio,
+        placement: Placement<'_>,
+    ) -> Result<Starting, SandboxError> {
+        let new = New {
+            mount: true,
+            pid: self.plan.pid == PidSharing::Container,
+            cgroup: placement.cgroup_v2,
+            ..New::default()
+        };
+        let setting = Setting {
+            holder: self.holder.pidfd(),
+            shared: Shared::of(&self.plan),
+            shm_dir: &self.plan.shm_dir,
+            stdio,
+            gate: placement.into_gate(),
+        };
+        let (reader, writer) = report::channel()?;
+        let job = || container_init::run(plan, setting, &writer);
+        let what = || format!("container {:?}", plan.name);
+        let child = match self.plan.pid {
+            PidSharing::Pod => self.spawn_among(self.holder.pidfd(), new, job),
+            PidSharing::Container | PidSharing::Host => Child::spawn(new, job),
+        }
+        .map_err(|source| SandboxError::Clone { what: what(), source })?;
+        drop(writer);
+        Ok(Starting::new(child, reader))
+    }
+
+    /// Starts a process that joins a running container.
+    pub fn start_visitor(
+        &self,
+        container: &Child,
+        plan: &ProcessPlan,
+        stdio: Stdio,
+        placement: Placement<'_>,
+    ) -> Result<Starting, SandboxError> {
+        let new = New { cgroup: placement.cgroup_v2, ..New::default() };
+        let gate = placement.into_gate();
+        let (reader, writer) = report::channel()?;
+        let pidfd = container.pidfd();
+        let child = self
+            .spawn_among(pidfd, new, || visitor::run(pidfd, plan, (stdio, gate), &writer))
+            .map_err(|source| SandboxError::Clone { what: "a command".into(), source })?;
+        drop(writer);
+        Ok(Starting::new(child, reader))
+    }
+
+    /// Runs `job` in a child in the pod's network namespace, and nowhere else of the pod.
+    pub fn visit_network(
+        &self,
+        title: &str,
+        job: impl FnOnce() -> i32,
+    ) -> Result<Child, SandboxError> {
+        let name = CString::new(title).unwrap_or_default();
+        let network = self.network.as_ref();
+        Child::spawn(New::default(), || {
+            let _ = nix::sys::prctl::set_name(&name); // only what ps shows
+            let joined = network.map_or(Ok(()), |file| setns(file, CloneFlags::CLONE_NEWNET));
+            if joined.is_ok() { job() } else { 1 }
+        })
+        .map_err(|source| SandboxError::Clone { what: title.to_owned(), source })
+    }
+
+    /// Runs `job` in a child that is born in the pid namespace of `member`. For the time of the
+    /// clone, children of this process are born there (setns(2), `CLONE_NEWPID`).
+    fn spawn_among(
+        &self,
+        member: BorrowedFd<'_>,
+        new: New<'_>,
+        job: impl FnOnce() -> i32,
+    ) -> io::Result<Child> {
+        setns(member, CloneFlags::CLONE_NEWPID)?;
+        let child = Child::spawn(new, job);
+        setns(&self.own_pid_namespace, CloneFlags::CLONE_NEWPID)?;
+        child
+    }
+}
+
+fn open_namespace(path: &str) -> Result<OwnedFd, SandboxError> {
+    let opened = File::open(path).map(OwnedFd::from);
+    opened.map_err(|source| SandboxError::Namespace { verb: "open a namespace", source })
+}
+
+fn wait_for(report: &impl AsFd) -> Result<(), SandboxError> {
+    loop {
+        match poll(&mut [PollFd::new(report, PollFlags::IN)], None) {
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(SandboxError::Channel(error.into())),
+            Ok(_) => return Ok(()),
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The last steps of every process in a container: streams, limits, identity, confinement, exec.
+//!
+//! The order matters: what needs privilege comes before it is given up, and the system call
+//! filter comes last that may.
+
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::fs;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+
+use nix::sys::signal::Signal;
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use rustix::process::{Resource, chdir, getrlimit, setrlimit, umask};
+
+use super::report::StageError;
+use crate::container::Stdio;
+use crate::plan::{LimitedResource, ProcessPlan, Rlimit, SeccompPlan, UserPlan};
+use crate::sys::{descriptors, seccomp as filter, signals};
+use crate::{capabilities, seccomp};
+
+/// Something to wait for before the program runs: one byte, or the end of the pipe.
+#[derive(Debug, Default)]
+pub(crate) struct Gate(pub(crate) Option<OwnedFd>);
+
+impl Gate {
+    /// Waits until the gate opens.
+    pub(crate) fn pass(self) {
+        if let Some(file) = self.0 {
+            let _ = fs::File::from(file).read(&mut [0]); // its end opens the gate as well
+        }
+    }
+}
+
+/// Becomes the planned process.
+pub(crate) fn become_process(plan: &ProcessPlan, stdio: Stdio) -> Result<Infallible, StageError> {
+    set_streams(stdio).map_err(|error| StageError::prepare("cannot set the streams", error))?;
+    descriptors::close_on_exec_from(3)
+        .map_err(|error| StageError::prepare("cannot close what is open", error))?;
+    signals::reset().map_err(|error| StageError::prepare("cannot reset the signals", error))?;
+    umask(rustix::fs::Mode::from_raw_mode(plan.umask));
+    plan.rlimits.iter().try_for_each(set_limit)?;
+    set_oom_score(plan.oom_score_adj)?;
+    enter_directory(&plan.cwd)?;
+    let program = seccomp_program(plan);
+    // With no_new_privs the filter may come last; without, it needs CAP_SYS_ADMIN, so it comes
+    // before the capabilities go, and what follows must be on its list.
+    if let (Some(program), false) = (&program, plan.no_new_privileges) {
+        install(program)?;
+    }
+    become_user(plan)?;
+    // A change of user clears it (PR_SET_PDEATHSIG, prctl(2)).
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)
+        .map_err(|error| StageError::prepare("cannot ask to die with the supervisor", error))?;
+    if plan.no_new_privileges {
+        rustix::thread::set_no_new_privs(true)
+            .map_err(|error| StageError::prepare("cannot set no_new_privs", error))?;
+        program.iter().try_for_each(install)?;
+    }
+    exec(plan)
+}
+
+/// The streams become descriptors 0, 1 and 2; what is missing is the container's `/dev/null`.
+fn set_streams(stdio: Stdio) -> io::Result<()> {
+    let null = || -> io::Result<OwnedFd> {
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_CLOEXEC)
+            .open("/dev/null")?;
+        Ok(file.into())
+    };
+    let or_null = |file: Option<OwnedFd>| file.map_or_else(null, Ok);
+    rustix::stdio::dup2_stdin(or_null(stdio.stdin)?)?;
+    rustix::stdio::dup2_stdout(or_null(stdio.stdout)?)?;
+    rustix::stdio::dup2_stderr(or_null(stdio.stderr)?)?;
+    Ok(())
+}
+
+/// Sets a resource limit, never above the hard limit that was inherited: raising it may not be
+/// allowed to us.
+fn set_limit(limit: &Rlimit) -> Result<(), StageError> {
+    let resource = match limit.resource {
+        LimitedResource::OpenFiles => Resource::Nofile,
+        LimitedResource::CoreSize => Resource::Core,
+    };
+    let inherited = getrlimit(resource).maximum;
+    let hard = match (limit.hard, inherited) {
+        (Some(wanted), Some(inherited)) => Some(wanted.min(inherited)),
+        (Some(wanted), None) => Some(wanted),
+        (None, inherited) => inherited,
+    };
+    let soft = hard.map_or(limit.soft, |hard| limit.soft.min(hard));
+    let new = rustix::process::Rlimit { current: Some(soft), maximum: hard };
+    setrlimit(resource, new).map_err(|error| {
+        StageError::prepare(format!("cannot set the limit {:?}", limit.resource), error)
+    })
+}
+
+/// Makes the process more or less likely to be killed for memory. Less than what is inherited
+/// needs `CAP_SYS_RESOURCE`; without it the process keeps what it has.
+fn set_oom_score(score: Option<i32>) -> Result<(), StageError> {
+    let Some(score) = score else {
+        return Ok(());
+    };
+    match fs::write("/proc/self/oom_score_adj", score.to_string()) {
+        Err(error) if error.kind() != io::ErrorKind::PermissionDenied => {
+            Err(StageError::prepare("cannot set oom_score_adj", error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Enters the working directory, which is created if missing. It must be reachable from the
+/// root: a path that leads outside is no place to start.
+fn enter_directory(path: &str) -> Result<(), StageError> {
+    let failed = |error: io::Error| {
+        StageError::prepare(format!("cannot enter the working directory {path}"), error)
+    };
+    let entered = match chdir(path) {
+        Err(rustix::io::Errno::NOENT) => fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(path)
+            .and_then(|()| Ok(chdir(path)?)),
+        entered => entered.map_err(io::Error::from),
+    };
+    entered.map_err(failed)?;
+    let reached = std::env::current_dir().map_err(failed)?;
+    if reached.is_absolute() {
+        return Ok(());
+    }
+    Err(failed(io::Error::from_raw_os_error(libc::ENOENT)))
+}
+
+fn seccomp_program(plan: &ProcessPlan) -> Option<seccomp::Program> {
+    match &plan.seccomp {
+        SeccompPlan::Unconfined => None,
+        SeccompPlan::RuntimeDefault => Some(seccomp::runtime_default(plan.capabilities.bounding)),
+        SeccompPlan::Filter(program) => Some(program.clone()),
+    }
+}
+
+fn install(program: &seccomp::Program) -> Result<(), StageError> {
+    filter::install(program)
+        .map_err(|error| StageError::prepare("cannot install the seccomp filter", error))
+}
+
+/// Gives up what the plan does not give: bounding set first, then the user, then the other sets.
+fn become_user(plan: &ProcessPlan) -> Result<(), StageError> {
+    let UserPlan { uid, gid, groups } = &plan.user;
+    let failed = |doing: &'static str| move |error: io::Error| StageError::prepare(doing, error);
+    capabilities::limit_bounding_set(plan.capabilities.bounding)
+        .map_err(failed("cannot limit the capabilities"))?;
+    rustix::thread::set_keep_capabilities(true)
+        .map_err(io::Error::from)
+        .map_err(failed("cannot keep capabilities"))?;
+    let groups: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
+    setgroups(&groups).map_err(io::Error::from).map_err(failed("cannot set the groups"))?;
+    let (gid, uid) = (Gid::from_raw(*gid), Uid::from_raw(*uid));
+    setresgid(gid, gid, gid).map_err(io::Error::from).map_err(failed("cannot set the group"))?;
+    setresuid(uid, uid, uid).map_err(io::Error::from).map_err(failed("cannot set the user"))?;
+    capabilities::apply(&plan.capabilities).map_err(failed("cannot set the capabilities"))?;
+    rustix::thread::set_keep_capabilities(false)
+        .map_err(io::Error::from)
+        .map_err(failed("cannot let go of capabilities"))
+}
+
+/// Looks the program up in the container's `PATH` and becomes it.
+fn exec(plan: &ProcessPlan) -> Result<Infallible, StageError> {
+    let name = plan.argv.first().map(String::as_str).unwrap_or_default();
+    let failed = |errno: nix::errno::Errno| StageError::exec(format!("exec: \"{name}\""), errno);
+    let argv = c_strings(&plan.argv)?;
+    let env = c_strings(&plan.env)?;
+    if name.contains('/') {
+        let path = argv.first().cloned().unwrap_or_default();
+        return nix::unistd::execve(&path, &argv, &env).map_err(failed);
+    }
+    let path = plan.env.iter().rev().find_map(|variable| variable.strip_prefix("PATH="));
+    let mut worst = nix::errno::Errno::ENOENT;
+    for directory in path.unwrap_or_default().split(':') {
+        let directory = if directory.is_empty() { "." } else { directory };
+        let candidate = CString::new(format!("{directory}/{name}")).unwrap_or_default();
+        match nix::unistd::execve(&candidate, &argv, &env) {
+            Ok(never) => match never {},
+            Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ENOTDIR) => {}
+            Err(error) => worst = error,
+        }
+    }
+    Err(failed(worst))
+}
+
+fn c_strings(texts: &[String]) -> Result<Vec<CString>, StageError> {
+    let strings = texts.iter().map(|text| CString::new(text.as_str()));
+    strings.collect::<Result<_, _>>().map_err(|_| {
+        let error = io::Error::from_raw_os_error(libc::EINVAL);
+        StageError::exec("a command or variable with a zero byte in it", error)
+    })
+}

@@ -1,0 +1,101 @@
+//! A container's first process, until it becomes the container's program.
+//!
+//! Who am I: `minipod:init`, process 1 of a new pid namespace, in a new mount namespace. Who
+//! started me: the pod's supervisor. What do I hold: my end of the report, which closes when my
+//! program runs. How do I end: as the container's program, or with an error on the report.
+//!
+//! See for yourself: `nsenter -t PID -m cat /proc/self/mountinfo`, `lsns -p PID`.
+
+use std::convert::Infallible;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::sched::{CloneFlags, setns, unshare};
+
+use super::become_process::{self, Gate};
+use super::pod_holder::die_with_supervisor;
+use super::report::{ReportWriter, StageError};
+use crate::container::Stdio;
+use crate::namespaces::Shared;
+use crate::plan::ContainerPlan;
+use crate::root;
+use crate::sys::keyring;
+use crate::terminal;
+
+/// Everything the stage needs that is not in the plan.
+#[derive(Debug)]
+pub(crate) struct Setting<'a> {
+    pub(crate) holder: BorrowedFd<'a>,
+    pub(crate) shared: Shared,
+    pub(crate) shm_dir: &'a std::path::Path,
+    pub(crate) stdio: Stdio,
+    pub(crate) gate: Gate,
+}
+
+/// Turns this process into the container's program; returns an exit code only if that failed.
+pub(crate) fn run(plan: &ContainerPlan, setting: Setting<'_>, report: &ReportWriter) -> i32 {
+    match container_init(plan, setting, report) {
+        Ok(never) => match never {},
+        Err(error) => {
+            report.fail(&error);
+            if error.is_not_found() { 127 } else { 126 }
+        }
+    }
+}
+
+fn container_init(
+    plan: &ContainerPlan,
+    setting: Setting<'_>,
+    report: &ReportWriter,
+) -> Result<Infallible, StageError> {
+    let _ = nix::sys::prctl::set_name(c"minipod:init"); // only what ps shows
+    die_with_supervisor()?;
+    rustix::process::setsid()
+        .map_err(|error| StageError::prepare("cannot start a session", error))?;
+    join_pod(setting.holder, setting.shared)?;
+    leave_keyring(&plan.name)?;
+    // From here on paths are the container's; the host's are out of reach after `enter`.
+    root::build(plan, setting.shm_dir)?.enter()?;
+    let stdio = if plan.process.terminal { own_terminal(report)? } else { setting.stdio };
+    setting.gate.pass();
+    own_cgroup_namespace()?;
+    become_process::become_process(&plan.process, stdio)
+}
+
+/// Joins the namespaces that the holder holds for the pod.
+fn join_pod(holder: BorrowedFd<'_>, shared: Shared) -> Result<(), StageError> {
+    let flags = shared.flags();
+    if flags.is_empty() {
+        return Ok(());
+    }
+    setns(holder, flags)
+        .map_err(|error| StageError::prepare("cannot join the pod's namespaces", error))
+}
+
+/// The host's keys are not the container's. A kernel without keyrings has none to leave.
+fn leave_keyring(name: &str) -> Result<(), StageError> {
+    let name = std::ffi::CString::new(name).unwrap_or_default();
+    match keyring::join_new_session_keyring(&name) {
+        Err(error) if error.raw_os_error() != Some(libc::ENOSYS) => {
+            Err(StageError::prepare("cannot join a session keyring", error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The cgroup the process is in by now becomes the root of what it can see of cgroups.
+fn own_cgroup_namespace() -> Result<(), StageError> {
+    unshare(CloneFlags::CLONE_NEWCGROUP)
+        .map_err(|error| StageError::prepare("cannot make a cgroup namespace", error))
+}
+
+/// A terminal from the container's own `/dev/pts`; the near end goes to the supervisor.
+pub(super) fn own_terminal(report: &ReportWriter) -> Result<Stdio, StageError> {
+    let failed = |error: io::Error| StageError::prepare("cannot make a terminal", error);
+    let (near, far) = terminal::open_pair().map_err(failed)?;
+    report.send_terminal(near.as_fd()).map_err(failed)?;
+    drop(near);
+    terminal::make_controlling(&far).map_err(failed)?;
+    let copy = |file: &OwnedFd| file.try_clone().map_err(failed);
+    Ok(Stdio { stdin: Some(copy(&far)?), stdout: Some(copy(&far)?), stderr: Some(far) })
+}

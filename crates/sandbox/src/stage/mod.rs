@@ -1,0 +1,7 @@
+//! The processes that minipod becomes on the way to a container, one file each.
+
+pub(crate) mod become_process;
+pub(crate) mod container_init;
+pub(crate) mod pod_holder;
+pub(crate) mod report;
+pub(crate) mod visitor;

@@ -1,0 +1,103 @@
+//! The pod's holder.
+//!
+//! Who am I: `minipod:pod`, the process that holds what the containers of a pod share. Who
+//! started me: the pod's supervisor, into new network, ipc and uts namespaces (and a pid namespace
+//! where the pod shares one, in which I am process 1 and reap). What do I hold: those namespaces,
+//! nothing else. How do I end: killed by the supervisor, or by the kernel when it dies.
+//!
+//! See for yourself: `lsns -p $(pgrep minipod:pod)`.
+
+use std::convert::Infallible;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+
+use super::report::{ReportWriter, StageError};
+use crate::plan::{PodSandboxPlan, Sharing, Sysctl};
+use crate::sys::{descriptors, loopback, signals};
+
+/// Sets up the shared namespaces, closes the report as a sign that they are ready, and waits to
+/// be killed.
+pub(crate) fn run(plan: &PodSandboxPlan, report: ReportWriter) -> i32 {
+    match hold(plan, &report) {
+        Ok(()) => {
+            drop(report);
+            match pause() {
+                Err(_) => 1,
+            }
+        }
+        Err(error) => {
+            report.fail(&error);
+            1
+        }
+    }
+}
+
+fn hold(plan: &PodSandboxPlan, report: &ReportWriter) -> Result<(), StageError> {
+    let _ = nix::sys::prctl::set_name(c"minipod:pod"); // only what ps shows
+    die_with_supervisor()?;
+    drop_descriptors(report)
+        .map_err(|error| StageError::prepare("cannot let go of files", error))?;
+    if plan.network == Sharing::Pod {
+        loopback::bring_up()
+            .map_err(|error| StageError::prepare("cannot bring up the loopback", error))?;
+    }
+    if plan.uts == Sharing::Pod {
+        nix::unistd::sethostname(&plan.hostname)
+            .map_err(|error| StageError::prepare("cannot set the host name", error))?;
+        if let Some(domain) = &plan.domainname {
+            rustix::system::setdomainname(domain.as_bytes())
+                .map_err(|error| StageError::prepare("cannot set the domain name", error))?;
+        }
+    }
+    plan.sysctls.iter().try_for_each(write_sysctl)
+}
+
+/// The kernel kills this process when its parent dies; if that has happened already, it ends here.
+pub(super) fn die_with_supervisor() -> Result<(), StageError> {
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)
+        .map_err(|error| StageError::prepare("cannot ask to die with the supervisor", error))
+}
+
+/// The holder keeps no file of the supervisor's open, least of all its standard streams.
+fn drop_descriptors(report: &ReportWriter) -> io::Result<()> {
+    let null = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_CLOEXEC)
+        .open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    rustix::process::chdir("/")?;
+    descriptors::close_all_but(report.as_fd())
+}
+
+fn write_sysctl(sysctl: &Sysctl) -> Result<(), StageError> {
+    let path = format!("/proc/sys/{}", sysctl.name.replace('.', "/"));
+    OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(sysctl.value.as_bytes()))
+        .map_err(|error| StageError::prepare(format!("cannot set sysctl {}", sysctl.name), error))
+}
+
+/// Waits for ever; as process 1 of a shared pid namespace it reaps what nobody else does.
+fn pause() -> Result<Infallible, io::Error> {
+    signals::reset()?;
+    let mut awaited = SigSet::empty();
+    awaited.add(Signal::SIGCHLD);
+    awaited.thread_block()?;
+    loop {
+        awaited.wait()?;
+        while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            if status == nix::sys::wait::WaitStatus::StillAlive {
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What a stage tells the process that started it: nothing, when all went well.
+//!
+//! The channel is closed by execve(2), so its end means that the program runs. Anything else on
+//! it is the error. A terminal that was made in the container travels on it too.
+
+use std::fmt;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+
+/// What went wrong in a stage, after its process was started.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct StageError {
+    step: Step,
+    doing: String,
+    errno: i32,
+}
+
+/// How far a stage had come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Everything before the program is looked for.
+    Prepare,
+    /// Looking for the program and running it.
+    Exec,
+}
+
+impl StageError {
+    /// That a step of the preparation failed.
+    pub(crate) fn prepare(doing: impl Into<String>, error: impl Into<io::Error>) -> Self {
+        Self::new(Step::Prepare, doing, &error.into())
+    }
+
+    /// That the program cannot be run.
+    pub(crate) fn exec(doing: impl Into<String>, error: impl Into<io::Error>) -> Self {
+        Self::new(Step::Exec, doing, &error.into())
+    }
+
+    fn new(step: Step, doing: impl Into<String>, error: &io::Error) -> Self {
+        Self { step, doing: doing.into(), errno: error.raw_os_error().unwrap_or(libc::EIO) }
+    }
+
+    /// Whether everything was ready and only the program could not be run.
+    pub fn is_exec(&self) -> bool {
+        self.step == Step::Exec
+    }
+
+    /// Whether the program does not exist (exit code 127 in a shell).
+    pub fn is_not_found(&self) -> bool {
+        self.is_exec() && self.errno == libc::ENOENT
+    }
+
+    /// Whether the program exists and cannot be run (exit code 126 in a shell).
+    pub fn is_not_executable(&self) -> bool {
+        self.is_exec() && self.errno != libc::ENOENT
+    }
+
+    /// The error number of errno(3).
+    pub fn errno(&self) -> i32 {
+        self.errno
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let step = if self.is_exec() { b'x' } else { b'p' };
+        let mut bytes = vec![step];
+        bytes.extend(self.errno.to_le_bytes());
+        bytes.extend(self.doing.as_bytes());
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Self {
+        let step = if bytes.first() == Some(&b'x') { Step::Exec } else { Step::Prepare };
+        let number = bytes.get(1..5).and_then(|bytes| bytes.try_into().ok());
+        let doing = String::from_utf8_lossy(bytes.get(5..).unwrap_or_default()).into_owned();
+        Self { step, doing, errno: number.map_or(libc::EIO, i32::from_le_bytes) }
+    }
+}
+
+impl fmt::Display for StageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_not_found() {
+            return write!(f, "{}: executable file not found in $PATH", self.doing);
+        }
+        let text = nix::errno::Errno::from_raw(self.errno).desc().to_lowercase();
+        write!(f, "{}: {text}", self.doing)
+    }
+}
+
+/// The end that a stage writes to.
+#[derive(Debug)]
+pub(crate) struct ReportWriter(OwnedFd);
+
+/// The end that its starter reads, without waiting.
+#[derive(Debug)]
+pub(crate) struct ReportReader(OwnedFd);
+
+/// What a report says.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// Nothing yet.
+    Nothing,
+    /// The program runs.
+    Executed,
+    /// A terminal was made.
+    Terminal(OwnedFd),
+    /// The stage failed.
+    Failed(StageError),
+}
+
+/// A channel for one report.
+pub(crate) fn channel() -> io::Result<(ReportReader, ReportWriter)> {
+    let (reader, writer) =
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    Ok((ReportReader(reader), ReportWriter(writer)))
+}
+
+impl ReportWriter {
+    /// Tells what went wrong.
+    pub(crate) fn fail(&self, error: &StageError) {
+        let mut beside = SendAncillaryBuffer::default();
+        let text = error.encode();
+        // If the starter is gone, there is nobody to tell.
+        let _ = sendmsg(&self.0, &[IoSlice::new(&text)], &mut beside, SendFlags::NOSIGNAL);
+    }
+
+    /// Hands over the near end of a terminal.
+    pub(crate) fn send_terminal(&self, terminal: BorrowedFd<'_>) -> io::Result<()> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut beside = SendAncillaryBuffer::new(&mut space);
+        let files = [terminal];
+        beside.push(SendAncillaryMessage::ScmRights(&files));
+        sendmsg(&self.0, &[IoSlice::new(b"t")], &mut beside, SendFlags::NOSIGNAL)?;
+        Ok(())
+    }
+}
+
+impl ReportReader {
+    /// What there is to read.
+    pub(crate) fn read(&self) -> Report {
+        let mut text = [0_u8; 4096];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut beside = RecvAncillaryBuffer::new(&mut space);
+        let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+        let mut parts = [IoSliceMut::new(&mut text)];
+        let bytes = match recvmsg(&self.0, &mut parts, &mut beside, flags) {
+            Ok(received) => received.bytes,
+            Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => return Report::Nothing,
+            Err(_) => return Report::Executed, // the other end is gone, as after execve
+        };
+        let terminal = beside.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut files) => files.next(),
+            _ => None,
+        });
+        match (bytes, terminal) {
+            (_, Some(terminal)) => Report::Terminal(terminal),
+            (0, None) => Report::Executed,
+            (count, None) => Report::Failed(StageError::decode(&text[..count])),
+        }
+    }
+}
+
+impl AsFd for ReportWriter {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsFd for ReportReader {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_arrives_as_it_was_sent_and_the_end_means_that_the_program_runs() {
+        let (reader, writer) = channel().unwrap();
+        assert!(matches!(reader.read(), Report::Nothing));
+        let error = StageError::exec("exec: \"x\"", io::Error::from_raw_os_error(libc::ENOENT));
+        writer.fail(&error);
+        let Report::Failed(received) = reader.read() else { panic!("no error") };
+        assert_eq!(received, error);
+        assert!(received.is_not_found());
+        assert_eq!(received.to_string(), "exec: \"x\": executable file not found in $PATH");
+        drop(writer);
+        assert!(matches!(reader.read(), Report::Executed));
+    }
+}

@@ -1,0 +1,26 @@
+//! Which descriptors a child keeps (close_range(2)).
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// Marks every descriptor from `first` on to be closed by execve(2).
+pub(crate) fn close_on_exec_from(first: u32) -> io::Result<()> {
+    close_range(first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
+}
+
+/// Closes every descriptor from 3 on but one. Only for a child that will neither return to its
+/// parent's frames nor drop what they own: their descriptors are closed under them.
+pub(crate) fn close_all_but(kept: BorrowedFd<'_>) -> io::Result<()> {
+    let kept = kept.as_raw_fd().unsigned_abs();
+    if kept > 3 {
+        close_range(3, kept - 1, 0)?;
+    }
+    close_range(kept.max(2) + 1, u32::MAX, 0)
+}
+
+fn close_range(first: u32, last: u32, flags: libc::c_uint) -> io::Result<()> {
+    // SAFETY: the call takes three numbers and touches no memory. Closing is done only in
+    // children that end by execve or _exit, so nobody uses a descriptor that was closed here.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
