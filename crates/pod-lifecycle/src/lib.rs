@@ -4,9 +4,19 @@
 //! it must not know process ids, paths, image bytes, wall time or threads.
 
 pub mod action;
+mod decide;
 pub mod fact;
+pub mod machine;
+mod narrate;
+mod observe;
+mod rules;
+mod state;
+mod timing;
+mod view;
 
 pub use action::Action;
 pub use fact::{
     Attempt, Fact, Hook, ImageFailure, Instance, ProbeKind, ProbeOutcome, PullReport, StartStage,
 };
+pub use machine::PodMachine;
+pub use timing::Timing;

@@ -1,0 +1,77 @@
+//! The phase of the pod, from top to bottom as a kubelet evaluates it.
+
+use pod_model::{PodPhase, RestartPolicy, Role};
+
+use crate::rules::restart;
+use crate::state::{Container, Phase, PodState, Sandbox, StopReason};
+
+/// The pod's phase.
+pub(crate) fn phase(state: &PodState, policy: RestartPolicy) -> PodPhase {
+    let is_torn_down = matches!(state.sandbox, Sandbox::Gone);
+    if let Some(stop) = state.stop
+        && is_torn_down
+        && matches!(
+            stop.reason,
+            StopReason::Deleted | StopReason::DeadlineExceeded | StopReason::Evicted
+        )
+    {
+        let succeeded = stop.reason == StopReason::Deleted && all_mains(state, ended_well);
+        return if succeeded { PodPhase::Succeeded } else { PodPhase::Failed };
+    }
+    if is_over(state, policy) && !is_torn_down {
+        // Terminal only when nothing runs any more.
+        let started = state.any_main_started;
+        return if started { PodPhase::Running } else { PodPhase::Pending };
+    }
+    if has_failed_init(state, policy) {
+        return PodPhase::Failed;
+    }
+    if !inits_done(state) && !state.any_main_started {
+        return PodPhase::Pending;
+    }
+    if waits_for_the_first_time(state) {
+        return PodPhase::Pending;
+    }
+    if state.containers.iter().any(|one| one.spec.role != Role::Init && one.is_running()) {
+        return PodPhase::Running;
+    }
+    if all_mains(state, |main| matches!(main.phase, Phase::Done)) {
+        let well = all_mains(state, ended_well);
+        return if well { PodPhase::Succeeded } else { PodPhase::Failed };
+    }
+    if state.any_main_started { PodPhase::Running } else { PodPhase::Pending }
+}
+
+/// Whether the pod has nothing more to do: every main container has ended for good, or an init
+/// container has failed for good.
+pub(crate) fn is_over(state: &PodState, policy: RestartPolicy) -> bool {
+    has_failed_init(state, policy)
+        || (state.any_main_started && all_mains(state, |main| matches!(main.phase, Phase::Done)))
+}
+
+/// Whether an ordinary init container failed and is not started again.
+fn has_failed_init(state: &PodState, policy: RestartPolicy) -> bool {
+    state.containers.iter().filter(|one| one.spec.role == Role::Init).any(|init| {
+        matches!(init.phase, Phase::Done)
+            && !init.is_initialized
+            && init.ended().is_some_and(|end| !restart::restarts(&init.spec, policy, end.exit_code))
+    })
+}
+
+fn inits_done(state: &PodState) -> bool {
+    let mut inits = state.containers.iter().filter(|one| one.spec.role != Role::Main);
+    inits.all(|init| init.is_initialized)
+}
+
+fn waits_for_the_first_time(state: &PodState) -> bool {
+    let mut others = state.containers.iter().filter(|one| one.spec.role != Role::Init);
+    others.any(|one| one.newest.is_none() && !matches!(one.phase, Phase::Done))
+}
+
+fn all_mains(state: &PodState, is: impl Fn(&Container) -> bool) -> bool {
+    state.containers.iter().filter(|one| one.spec.role == Role::Main).all(is)
+}
+
+fn ended_well(main: &Container) -> bool {
+    main.ended().is_some_and(|end| end.exit_code == 0)
+}

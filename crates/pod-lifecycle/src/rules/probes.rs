@@ -1,0 +1,129 @@
+//! Probes: when they run, and what their results mean.
+
+use pod_model::{ProbeSpec, Uptime};
+
+use crate::fact::{ProbeKind, ProbeOutcome};
+use crate::state::{Container, Phase};
+
+/// How one probe of one start stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ProbeState {
+    successes: u32,
+    failures: u32,
+    verdict: Option<bool>,
+    in_flight: bool,
+    next: Option<Uptime>,
+}
+
+impl ProbeState {
+    /// Whether the probe has succeeded often enough.
+    pub(crate) fn has_succeeded(&self) -> bool {
+        self.verdict == Some(true)
+    }
+
+    /// When it runs next.
+    pub(crate) fn next(&self, spec: &ProbeSpec, since: Uptime) -> Option<Uptime> {
+        if self.in_flight {
+            return None;
+        }
+        Some(self.next.unwrap_or(since + spec.initial_delay))
+    }
+
+    /// Remembers that it runs now.
+    pub(crate) fn begin(&mut self, spec: &ProbeSpec, now: Uptime) {
+        self.in_flight = true;
+        self.next = Some(now + spec.period);
+    }
+
+    /// Remembers a result; the verdict changes when the threshold is reached.
+    pub(crate) fn record(&mut self, spec: &ProbeSpec, outcome: &ProbeOutcome) {
+        self.in_flight = false;
+        match outcome {
+            ProbeOutcome::Success | ProbeOutcome::Warning(_) => {
+                self.successes += 1;
+                self.failures = 0;
+                if self.successes >= spec.success_threshold {
+                    self.verdict = Some(true);
+                }
+            }
+            ProbeOutcome::Failure(_) => {
+                self.failures += 1;
+                self.successes = 0;
+                if self.failures >= spec.failure_threshold {
+                    self.verdict = Some(false);
+                }
+            }
+            ProbeOutcome::Unknown(_) => {}
+        }
+    }
+
+    /// Whether it has failed often enough.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.verdict == Some(false)
+    }
+}
+
+/// The kinds of probes in the order in which they are looked at.
+pub(crate) const KINDS: [ProbeKind; 3] =
+    [ProbeKind::Startup, ProbeKind::Liveness, ProbeKind::Readiness];
+
+impl Container {
+    /// A probe's specification and state.
+    pub(crate) fn probe(&self, kind: ProbeKind) -> Option<(&ProbeSpec, &ProbeState)> {
+        let (spec, state) = match kind {
+            ProbeKind::Startup => (&self.spec.startup_probe, &self.startup),
+            ProbeKind::Liveness => (&self.spec.liveness_probe, &self.liveness),
+            ProbeKind::Readiness => (&self.spec.readiness_probe, &self.readiness),
+        };
+        spec.as_ref().map(|spec| (spec, state))
+    }
+
+    /// The same, to change the state.
+    pub(crate) fn probe_mut(&mut self, kind: ProbeKind) -> Option<(&ProbeSpec, &mut ProbeState)> {
+        let (spec, state) = match kind {
+            ProbeKind::Startup => (&self.spec.startup_probe, &mut self.startup),
+            ProbeKind::Liveness => (&self.spec.liveness_probe, &mut self.liveness),
+            ProbeKind::Readiness => (&self.spec.readiness_probe, &mut self.readiness),
+        };
+        spec.as_ref().map(|spec| (spec, state))
+    }
+}
+
+/// Whether a probe of that kind runs at all now: the startup probe comes first and ends when it
+/// is decided; a container that stops is asked for its readiness only.
+pub(crate) fn is_active(container: &Container, kind: ProbeKind) -> bool {
+    let is_started = container.spec.startup_probe.is_none() || container.startup.has_succeeded();
+    match (&container.phase, kind) {
+        (Phase::Running | Phase::PostStart, ProbeKind::Startup) => {
+            !container.startup.has_succeeded() && !container.startup.has_failed()
+        }
+        (Phase::Running | Phase::PostStart, ProbeKind::Liveness) => {
+            is_started && !container.liveness.has_failed()
+        }
+        (Phase::Running | Phase::PostStart | Phase::Stopping(_), ProbeKind::Readiness) => {
+            is_started
+        }
+        _ => false,
+    }
+}
+
+/// When a probe of that kind is due, if it is active.
+pub(crate) fn due(container: &Container, kind: ProbeKind) -> Option<Uptime> {
+    let since = container.running_since()?;
+    let (spec, state) = container.probe(kind)?;
+    if is_active(container, kind) { state.next(spec, since) } else { None }
+}
+
+/// `started`: it runs, and its startup probe has succeeded.
+pub(crate) fn is_started(container: &Container) -> bool {
+    container.is_running()
+        && (container.spec.startup_probe.is_none() || container.startup.has_succeeded())
+}
+
+/// `ready` of a main container or sidecar.
+pub(crate) fn is_ready(container: &Container) -> bool {
+    let is_settled = !matches!(container.phase, Phase::PostStart);
+    is_started(container)
+        && is_settled
+        && (container.spec.readiness_probe.is_none() || container.readiness.has_succeeded())
+}
