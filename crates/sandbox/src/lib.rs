@@ -11,7 +11,7 @@ pub mod child;
 pub mod container;
 mod mounts;
 mod namespaces;
-// pub mod network;
+pub mod network;
 pub mod paths;
 pub mod plan;
 pub mod pod_sandbox;

@@ -9,5 +9,6 @@ pub(crate) mod descriptors;
 pub(crate) mod keyring;
 pub(crate) mod loopback;
 pub(crate) mod mount_attributes;
+pub(crate) mod netlink_options;
 pub(crate) mod seccomp;
 pub(crate) mod signals;

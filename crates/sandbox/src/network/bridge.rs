@@ -1,0 +1,256 @@
+//! The machine's side of the pod network: the bridge and the forwarding switches.
+//!
+//! The bridge carries its own record in its alias (`ip link` shows it): that it is minipod's,
+//! which range it serves, and what the forwarding switches said before the first pod. The record
+//! lives exactly as long as what it records: both go with the last pod, and both are lost in a
+//! reboot. Where several pod networks share the machine, the last one turns the switches back.
+//!
+//! See for yourself: `ip -d link show minipod0; ip address show minipod0`
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use nix::errno::Errno;
+
+use super::cidr::Ipv4Cidr;
+use super::error::NetworkError;
+use super::lease::Pods;
+use super::netlink::{Batch, Encoder, NetlinkSocket};
+use super::route::{self, Link, MacAddress, address_attribute, family, find_link, link_header};
+use super::setting::{self, Forwarding, ForwardingState};
+use super::settings::NetworkSettings;
+
+/// Makes sure that the bridge is there and that packets are passed on. Returns its index.
+pub(super) fn ensure_bridge(
+    socket: &mut NetlinkSocket,
+    settings: &NetworkSettings,
+    pods: Pods,
+) -> Result<u32, NetworkError> {
+    let name = &settings.bridge;
+    let existing = find_link(socket, name)?;
+    if let Some(link) = &existing {
+        let record = recognize(link)?;
+        if record.cidr != settings.cidr.to_string() && pods == Pods::Some {
+            let (bridge, wanted) = (name.clone(), settings.cidr);
+            return Err(NetworkError::OtherRange { bridge, wanted, existing: record.cidr });
+        }
+        if pods == Pods::Some {
+            return Ok(link.index);
+        }
+        remove_bridge(socket, settings)?;
+    }
+    refuse_taken_range(socket, settings.cidr)?;
+    let forwarding = Forwarding::lock()?;
+    let now = forwarding.read()?;
+    let before = other_network(socket, name)?.map_or(now, |other| other.before);
+    let record = Record { cidr: settings.cidr.to_string(), before };
+    let index = create_bridge(socket, settings, &record).inspect_err(|_| {
+        let _ = remove_link(socket, name); // the first error is the one to tell
+    })?;
+    forwarding.write(ForwardingState { ipv4: true, ipv6: now.ipv6 || settings.ipv6.is_some() })?;
+    Ok(index)
+}
+
+/// Removes the bridge, if it is there and minipod's, and turns the forwarding switches back
+/// unless another pod network needs them.
+pub(super) fn remove_bridge(
+    socket: &mut NetlinkSocket,
+    settings: &NetworkSettings,
+) -> Result<(), NetworkError> {
+    let Some(link) = find_link(socket, &settings.bridge)? else {
+        return Ok(());
+    };
+    let Ok(record) = recognize(&link) else {
+        return Ok(()); // somebody else's, so not ours to remove
+    };
+    let forwarding = Forwarding::lock()?;
+    remove_link(socket, &settings.bridge)?;
+    if other_network(socket, &settings.bridge)?.is_none() {
+        forwarding.write(record.before)?;
+    }
+    Ok(())
+}
+
+/// Removes a link; one that is gone already is fine.
+pub(super) fn remove_link(socket: &mut NetlinkSocket, name: &str) -> Result<(), NetworkError> {
+    let mut batch = Batch::default();
+    batch.message(libc::RTM_DELLINK, libc::NLM_F_ACK, format!("remove {name}"), |message| {
+        message.raw(&link_header(0, 0, 0));
+        message.text(libc::IFLA_IFNAME, name);
+    });
+    match socket.execute(&batch) {
+        Err(error) if error.is(Errno::ENODEV) => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+/// What a bridge's alias says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Record {
+    cidr: String,
+    before: ForwardingState,
+}
+
+impl Record {
+    fn text(&self) -> String {
+        let Self { cidr, before: ForwardingState { ipv4, ipv6 } } = self;
+        let (ipv4, ipv6) = (u8::from(*ipv4), u8::from(*ipv6));
+        format!("minipod: pods {cidr}, forwarding was ipv4={ipv4} ipv6={ipv6}")
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (cidr, before) =
+            text.strip_prefix("minipod: pods ")?.split_once(", forwarding was ")?;
+        let (ipv4, ipv6) = before.strip_prefix("ipv4=")?.split_once(" ipv6=")?;
+        let before = ForwardingState { ipv4: ipv4 == "1", ipv6: ipv6 == "1" };
+        Some(Self { cidr: cidr.to_owned(), before })
+    }
+}
+
+fn recognize(link: &Link) -> Result<Record, NetworkError> {
+    let is_bridge = link.kind.as_deref() == Some("bridge");
+    let record = link.alias.as_deref().and_then(Record::parse).filter(|_| is_bridge);
+    record.ok_or_else(|| NetworkError::ForeignLink {
+        name: link.name.clone(),
+        found: match &link.kind {
+            Some(kind) => format!("a {kind} of this name exists that minipod did not make"),
+            None => "a link of this name exists that minipod did not make".to_owned(),
+        },
+    })
+}
+
+/// The record of another bridge of minipod's in this namespace.
+fn other_network(socket: &mut NetlinkSocket, name: &str) -> Result<Option<Record>, NetworkError> {
+    let links = route::links(socket)?;
+    let mut others = links.iter().filter(|link| link.name != name);
+    Ok(others.find_map(|link| recognize(link).ok()))
+}
+
+/// Two links with the same addresses cannot both be reached, so an overlap is refused before
+/// anything is made.
+fn refuse_taken_range(socket: &mut NetlinkSocket, cidr: Ipv4Cidr) -> Result<(), NetworkError> {
+    let taken = |existing| Err(NetworkError::RangeTaken { cidr, existing });
+    let links = route::links(socket)?;
+    let via = |index: u32| {
+        links.iter().find(|link| link.index == index).map_or("?", |link| link.name.as_str())
+    };
+    for address in route::addresses(socket)? {
+        if let IpAddr::V4(ip) = address.ip
+            && cidr.overlaps(ip, address.prefix)
+        {
+            return taken(format!("the address {ip}/{} on {}", address.prefix, via(address.link)));
+        }
+    }
+    for route in route::routes(socket)? {
+        if route.prefix > 0 && cidr.overlaps(route.destination, route.prefix) {
+            let (to, prefix) = (route.destination, route.prefix);
+            let out = route.link.map_or(String::new(), |link| format!(" via {}", via(link)));
+            return taken(format!("the route {to}/{prefix}{out}"));
+        }
+    }
+    Ok(())
+}
+
+fn create_bridge(
+    socket: &mut NetlinkSocket,
+    settings: &NetworkSettings,
+    record: &Record,
+) -> Result<u32, NetworkError> {
+    let name = &settings.bridge;
+    let mut batch = Batch::default();
+    let doing = format!("create the bridge {name}");
+    let flags = libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+    batch.message(libc::RTM_NEWLINK, flags, doing, |message| {
+        message.raw(&link_header(0, 0, 0));
+        message.text(libc::IFLA_IFNAME, name);
+        // Without an address of its own a bridge takes the lowest of its ports', and every pod
+        // that comes or goes may make the others lose their gateway.
+        message.attribute(libc::IFLA_ADDRESS, &mac_of(settings.cidr.gateway()));
+        message.nested(libc::IFLA_LINKINFO, |kind| {
+            kind.text(libc::IFLA_INFO_KIND, "bridge");
+            kind.nested(libc::IFLA_INFO_DATA, |options| {
+                options.number(IFLA_BR_FORWARD_DELAY, 0);
+                options.number(IFLA_BR_STP_STATE, 0);
+            });
+        });
+    });
+    // The alias is not read when a link is created, only when it is changed.
+    let doing = format!("set up the bridge {name}");
+    batch.message(libc::RTM_NEWLINK, libc::NLM_F_ACK, doing, |message| {
+        message.raw(&link_header(0, 0, 0));
+        message.text(libc::IFLA_IFNAME, name);
+        message.text(libc::IFLA_IFALIAS, &record.text());
+        message.nested(libc::IFLA_AF_SPEC, ipv4_settings);
+    });
+    socket.execute(&batch)?;
+    match settings.ipv6 {
+        None => setting::disable_ipv6(name)?,
+        Some(_) => setting::trust_own_ipv6(name)?,
+    }
+    bring_up_bridge(socket, settings)
+}
+
+fn bring_up_bridge(
+    socket: &mut NetlinkSocket,
+    settings: &NetworkSettings,
+) -> Result<u32, NetworkError> {
+    let name = &settings.bridge;
+    let link = find_link(socket, name)?.ok_or(NetworkError::LinkGone { name: name.clone() })?;
+    let mut batch = Batch::default();
+    let doing = format!("bring up the bridge {name}");
+    batch.message(libc::RTM_NEWLINK, libc::NLM_F_ACK, doing, |message| {
+        message.raw(&link_header(link.index, libc::IFF_UP, libc::IFF_UP));
+    });
+    add_address(&mut batch, link.index, settings.cidr.gateway().into(), settings.cidr.prefix());
+    if let Some(cidr) = settings.ipv6 {
+        add_address(&mut batch, link.index, cidr.gateway().into(), cidr.prefix());
+    }
+    socket.execute(&batch)?;
+    Ok(link.index)
+}
+
+/// `route_localnet` lets connections to 127.0.0.1:hostPort leave through the bridge; the firewall
+/// table drops what pods send to such addresses. Redirects would send pods around the address
+/// translation.
+fn ipv4_settings(families: &mut Encoder) {
+    families.nested(u16::from(family(libc::AF_INET)), |ipv4| {
+        ipv4.nested(IFLA_INET_CONF, |settings| {
+            settings.number(IPV4_DEVCONF_ROUTE_LOCALNET, 1);
+            settings.number(IPV4_DEVCONF_SEND_REDIRECTS, 0);
+        });
+    });
+}
+
+/// Appends a request for an address that is usable at once.
+pub(super) fn add_address(batch: &mut Batch, link: u32, ip: IpAddr, prefix: u8) {
+    let (family, flags) = match ip {
+        IpAddr::V4(_) => (family(libc::AF_INET), 0),
+        IpAddr::V6(_) => (family(libc::AF_INET6), IFA_F_NODAD),
+    };
+    let request = libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_REPLACE;
+    batch.message(
+        libc::RTM_NEWADDR,
+        request,
+        format!("add the address {ip}/{prefix}"),
+        |message| {
+            message.raw(&[family, prefix, flags, libc::RT_SCOPE_UNIVERSE]);
+            message.raw(&link.to_ne_bytes());
+            address_attribute(message, libc::IFA_LOCAL, ip);
+            address_attribute(message, libc::IFA_ADDRESS, ip);
+        },
+    );
+}
+
+/// The hardware address that goes with an IPv4 address: a locally administered prefix and the
+/// address. A later pod with the same address is then no stranger to its neighbors.
+pub(super) fn mac_of(ip: Ipv4Addr) -> MacAddress {
+    let [a, b, c, d] = ip.octets();
+    [0x0a, 0x58, a, b, c, d]
+}
+
+// linux/if_link.h, linux/ip.h, linux/if_addr.h
+const IFLA_BR_FORWARD_DELAY: u16 = 1;
+const IFLA_BR_STP_STATE: u16 = 5;
+const IFLA_INET_CONF: u16 = 1;
+const IPV4_DEVCONF_SEND_REDIRECTS: u16 = 6;
+const IPV4_DEVCONF_ROUTE_LOCALNET: u16 = 26;
+const IFA_F_NODAD: u8 = 2;
