@@ -3,19 +3,34 @@
 //! This crate knows names, fields, defaults and rules of a Kubernetes v1 Pod. It must not know
 //! Linux, files, clocks, or how states change.
 
+mod decode;
+mod defaults;
+mod distill;
 pub mod event;
+pub mod fields;
 pub mod names;
+pub mod parse;
 pub mod pod;
+pub mod problem;
+pub mod qos;
+pub mod quantity;
 pub mod status;
 pub mod uptime;
+mod validate;
+pub mod yaml;
 
 pub use event::{EventKind, EventSubject, PodEvent};
 pub use names::{ContainerName, NameError, PodName};
+pub use parse::{Manifest, Object, ParseOptions, from_object, parse};
 pub use pod::{
     ContainerRestartPolicy, ContainerSpec, Handler, HttpScheme, Pod, PodUid, ProbeSpec, PullPolicy,
     RestartPolicy, RestartRule, RestartRuleAction, Role,
 };
+pub use problem::{Problem, Problems, Severity, Source};
+pub use qos::{QosClass, qos_class};
+pub use quantity::Quantity;
 pub use status::{
     Condition, ContainerState, ContainerStatus, Deletion, PodPhase, PodStatus, Terminated,
 };
 pub use uptime::Uptime;
+pub use yaml::Place;
