@@ -7,7 +7,9 @@ mod decode;
 mod defaults;
 mod distill;
 pub mod event;
+pub mod event_log;
 pub mod fields;
+pub mod kubernetes_status;
 pub mod names;
 pub mod parse;
 pub mod pod;
@@ -20,6 +22,8 @@ mod validate;
 pub mod yaml;
 
 pub use event::{EventKind, EventSubject, PodEvent};
+pub use event_log::EventLog;
+pub use kubernetes_status::to_v1;
 pub use names::{ContainerName, NameError, PodName};
 pub use parse::{Manifest, Object, ParseOptions, from_object, parse};
 pub use pod::{
