@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use pod_model::Pod;
 use sandbox::cgroup::{CgroupError, PodCgroup};
-use sandbox::network::{self, NetworkError};
+use sandbox::network::{self, NetworkError, ParseError};
 use thiserror::Error;
 
 use crate::lock;
@@ -23,6 +23,9 @@ pub enum CleanupError {
     /// The pod's network.
     #[error("cannot take down the pod's network")]
     Network(#[from] NetworkError),
+    /// The settings of the pod's network.
+    #[error("cannot understand the pod network's settings")]
+    Settings(#[from] ParseError),
     /// The pod's record.
     #[error("cannot read what is to be cleaned up")]
     Record(#[from] RecordError),
@@ -65,8 +68,8 @@ pub fn after_dead_supervisor(dir: &PodDir) -> Result<(), CleanupError> {
 pub(crate) fn remove_files(settings: &Settings, dir: &PodDir, pod: &Pod) {
     let logs = settings.places.pod_logs(&pod.namespace, pod.name.as_str(), &pod.uid.0);
     // What cannot be removed stays visible as the pod's directory; deleting again says why.
-    let removed = remove(settings.places.pod_data(&pod.uid.0).path())
-        .and_then(|()| remove(logs.path()));
+    let removed =
+        remove(settings.places.pod_data(&pod.uid.0).path()).and_then(|()| remove(logs.path()));
     if removed.is_ok() {
         let _ = remove_pod_dir(settings, dir, &pod.uid.0);
     }

@@ -10,9 +10,7 @@ use rustix::fs::inotify;
 use rustix::termios::Winsize;
 use thiserror::Error;
 
-use crate::control::{
-    ContainerUsage, ExecRequest, Refusal, Reply, Request, TerminalSize,
-};
+use crate::control::{ContainerUsage, ExecRequest, Refusal, Reply, Request, TerminalSize};
 use crate::lock;
 use crate::packet::{Incoming, PacketSocket};
 use crate::places::PodDir;
@@ -142,8 +140,7 @@ impl Session {
 
 /// Tells a terminal how large the window is that shows it.
 pub fn resize(terminal: &File, size: TerminalSize) -> io::Result<()> {
-    let size =
-        Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let size = Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 };
     Ok(rustix::termios::tcsetwinsize(terminal, size)?)
 }
 

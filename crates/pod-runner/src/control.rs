@@ -17,29 +17,12 @@ pub enum Request {
     },
     /// Run a command in a container. Without a terminal, its stdin, stdout and stderr come along.
     Exec(ExecRequest),
-    /// Join a running container's streams.
-    Attach {
-        /// The container's name.
-        container: String,
-        /// Whether to write to its stdin.
-        stdin: bool,
-    },
-    /// Connect to a port of the pod from inside. Answered with [`Reply::Accepted`] and the socket.
-    Dial {
-        /// A TCP port.
-        port: u16,
-    },
     /// Set a condition that a readiness gate waits for.
     SetCondition {
         /// The condition's type.
         kind: String,
         /// Its status.
         is_true: bool,
-    },
-    /// Replace what Kubernetes allows to replace; the whole pod as JSON.
-    Update {
-        /// The v1 Pod.
-        pod: Box<serde_json::Value>,
     },
     /// What each container uses now.
     Usage,

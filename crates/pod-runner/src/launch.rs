@@ -108,8 +108,7 @@ fn record_and_start(
     pod: &v1::Pod,
     settings: &Settings,
 ) -> Result<Child, LaunchError> {
-    let lock = lock::take(dir)
-        .map_err(|source| LaunchError::File { path: dir.lock(), source })?;
+    let lock = lock::take(dir).map_err(|source| LaunchError::File { path: dir.lock(), source })?;
     settings.save(dir)?;
     PodRecord::create(dir.clone(), pod.clone())?;
     start_supervisor(dir, lock)

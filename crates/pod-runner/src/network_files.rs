@@ -46,12 +46,7 @@ pub(crate) fn write(
     Ok(left_out)
 }
 
-fn hosts_of_pod(
-    pod: &Pod,
-    hostname: &str,
-    addresses: &[IpAddr],
-    aliases: &[HostAlias],
-) -> String {
+fn hosts_of_pod(pod: &Pod, hostname: &str, addresses: &[IpAddr], aliases: &[HostAlias]) -> String {
     let mut text = String::from(
         "# Kubernetes-managed hosts file.\n\
          127.0.0.1\tlocalhost\n\

@@ -106,15 +106,22 @@ impl Objects {
     ) -> Result<(), ObjectError> {
         let path = self.path::<T>(namespace, name);
         let dir = self.places.objects(T::PLURAL);
-        fs::create_dir_all(&dir)
-            .map_err(|source| ObjectError::File { verb: "create", path: dir, source })?;
+        fs::create_dir_all(&dir).map_err(|source| ObjectError::File {
+            verb: "create",
+            path: dir,
+            source,
+        })?;
         let text = serde_json::to_vec(object)
             .map_err(|source| RecordError::Garbled { path: path.clone(), source })?;
         Ok(write_by_rename(&path, &text)?)
     }
 
     /// Removes an object; whether it was there.
-    pub fn remove<T: StoredObject>(&self, namespace: &str, name: &str) -> Result<bool, ObjectError> {
+    pub fn remove<T: StoredObject>(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<bool, ObjectError> {
         let path = self.path::<T>(namespace, name);
         match fs::remove_file(&path) {
             Ok(()) => Ok(true),

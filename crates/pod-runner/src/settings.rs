@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{IpAddr, UdpSocket};
 
-use sandbox::network::{NetworkError, NetworkSettings};
+use sandbox::network::{NetworkSettings, ParseError};
 use serde::{Deserialize, Serialize};
 
 use crate::places::{Places, PodDir};
@@ -34,8 +34,14 @@ impl Settings {
     }
 
     /// The pod network these settings describe.
-    pub fn network(&self) -> Result<NetworkSettings, NetworkError> {
-        NetworkSettings::new(&self.pod_cidr, self.places.leases())
+    pub fn network(&self) -> Result<NetworkSettings, ParseError> {
+        let places = &self.places;
+        let mut network = NetworkSettings::new(places.leases());
+        network.cidr = self.pod_cidr.parse()?;
+        if places.state != Places::default().state {
+            network.bridge = NetworkSettings::bridge_for(&places.state.display().to_string());
+        }
+        Ok(network)
     }
 
     /// Writes the settings into the pod's directory.
@@ -73,4 +79,9 @@ pub fn host_address() -> IpAddr {
         socket.local_addr()
     };
     ask().map_or(IpAddr::from([127, 0, 0, 1]), |address: std::net::SocketAddr| address.ip())
+}
+
+/// Whether this process has root's user id.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }

@@ -61,10 +61,7 @@ pub fn run(dir: PodDir) -> Result<(), SupervisorError> {
 }
 
 /// The loop: decide, record, wait, learn.
-pub fn supervise(
-    mut machine: PodMachine,
-    host: &mut impl PodHost,
-) -> Result<(), SupervisorError> {
+pub fn supervise(mut machine: PodMachine, host: &mut impl PodHost) -> Result<(), SupervisorError> {
     loop {
         for action in machine.advance(host.now()) {
             host.begin(action);

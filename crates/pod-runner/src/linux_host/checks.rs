@@ -141,8 +141,12 @@ impl LinuxHost {
             return;
         };
         let outcome = match &handler {
-            Handler::Exec { command } => exec_error(command, done).map(|error| ("Exec", format!("{command:?}").replace("\", \"", " ").replace('"', ""), error)),
-            Handler::HttpGet { path, .. } => http_error(done).map(|error| ("HTTP", path.clone(), error)),
+            Handler::Exec { command } => exec_error(command, done).map(|error| {
+                ("Exec", format!("{command:?}").replace("\", \"", " ").replace('"', ""), error)
+            }),
+            Handler::HttpGet { path, .. } => {
+                http_error(done).map(|error| ("HTTP", path.clone(), error))
+            }
             _ => http_error(done).map(|error| ("TCP", String::new(), error)),
         };
         let outcome = outcome.map_or(Ok(()), |(kind, what, error)| {

@@ -6,7 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use pod_lifecycle::{Fact, Instance, StartStage};
 use pod_model::ContainerName;
 use sandbox::cgroup::ContainerCgroup;
-use sandbox::{Child, ContainerPlan, Exit, Placement, Signal, StageError, StartOutcome, Starting, Stdio};
+use sandbox::{
+    Child, ContainerPlan, Exit, Placement, Signal, StageError, StartOutcome, Starting, Stdio,
+};
 
 use super::LinuxHost;
 use super::inbox::Token;
@@ -49,9 +51,11 @@ impl RunningContainer {
             Process::Running(child) => (Token::ContainerExit(self.number), child.pidfd()),
         };
         let mut watched = vec![process];
-        watched.extend(self.outputs.iter().map(|(stream, file)| {
-            (Token::ContainerOutput(self.number, *stream), file.as_fd())
-        }));
+        watched.extend(
+            self.outputs
+                .iter()
+                .map(|(stream, file)| (Token::ContainerOutput(self.number, *stream), file.as_fd())),
+        );
         watched
     }
 
@@ -111,23 +115,23 @@ impl LinuxHost {
             stage: StartStage::Create,
             message: format!("the image of container {name:?} is not there"),
         })?;
-        let sandbox = self.sandbox.as_mut().ok_or_else(|| StartFailure {
+        let sandbox = self.sandbox.as_ref().ok_or_else(|| StartFailure {
             stage: StartStage::Create,
             message: "the pod's sandbox is not there".into(),
         })?;
         let context = &self.context;
         let writable = context.data.container(name, instance.attempt.0);
         prepare_directory(context, instance, &writable)?;
-        let plan = plan::container(context, sandbox.facts(), image, instance)?;
-        let cgroup = sandbox.container_cgroup(name, &plan::limits(&context.pod, name));
+        let mut plan = plan::container(&context.input(&sandbox.addresses), image, instance)?;
+        let limits = plan::limits(&context.pod, &instance.name);
+        let cgroup = sandbox.container_cgroup(name, &limits);
+        plan.cgroup_mounts = plan::cgroup_mounts(cgroup.as_ref(), plan.privileged_mounts);
         let log = ContainerLog::create(&context.logs.file(name, instance.attempt.0))
             .map_err(|error| StartFailure::create(&error))?;
         let (outputs, stdio) =
             streams(plan.process.terminal).map_err(|error| StartFailure::create(&error))?;
-        let placement = Placement {
-            cgroup_v2: cgroup.as_ref().and_then(ContainerCgroup::v2_dir),
-            gate: None,
-        };
+        let placement =
+            Placement { cgroup_v2: cgroup.as_ref().and_then(ContainerCgroup::v2_dir), gate: None };
         let starting = sandbox
             .start_container(&plan, stdio, placement)
             .map_err(|error| StartFailure::create(&error))?;
@@ -140,7 +144,7 @@ impl LinuxHost {
             number: self.last_number,
             instance: instance.clone(),
             id: random::container_id(),
-            stop_signal: plan::stop_signal(&context.pod, name, image),
+            stop_signal: plan::stop_signal(&context.pod, &instance.name, image),
             plan,
             process: Process::Starting(starting),
             outputs,
@@ -289,8 +293,7 @@ fn streams(terminal: bool) -> std::io::Result<Streams> {
     }
     let (stdout, stdout_writer) = output::pipe()?;
     let (stderr, stderr_writer) = output::pipe()?;
-    let stdio =
-        Stdio { stdin: None, stdout: Some(stdout_writer), stderr: Some(stderr_writer) };
+    let stdio = Stdio { stdin: None, stdout: Some(stdout_writer), stderr: Some(stderr_writer) };
     Ok((vec![(Stream::Stdout, stdout), (Stream::Stderr, stderr)], stdio))
 }
 

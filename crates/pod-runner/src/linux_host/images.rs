@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
-use image_puller::Reference;
+use image_puller::{Image, Reference};
 use pod_lifecycle::{Fact, ImageFailure, PullReport};
 use pod_model::{ContainerName, PullPolicy};
 use sandbox::Child;
@@ -52,7 +52,7 @@ impl LinuxHost {
         }
         match self.store.find(&reference) {
             Ok(Some(found)) => {
-                let image_id = found.repository_digest(&reference);
+                let image_id = image_id(&found, &reference);
                 self.images.insert(name.clone(), found);
                 Answer::Known(Fact::ImageReady { name: name.clone(), image_id, pulled: None })
             }
@@ -124,6 +124,12 @@ impl LinuxHost {
             },
         }
     }
+}
+
+/// `imageID`: the repository with the digest that the registry knows the image by.
+pub(crate) fn image_id(image: &Image, reference: &Reference) -> String {
+    let digest = image.index_digest.as_ref().unwrap_or(&image.manifest_digest);
+    format!("{}/{}@{digest}", reference.registry(), reference.repository())
 }
 
 fn failed(name: &ContainerName, failure: ImageFailure, message: String) -> Answer {

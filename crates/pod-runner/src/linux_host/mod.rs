@@ -14,6 +14,7 @@ mod tasks;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
+use std::net::IpAddr;
 
 use image_puller::{Image, Store};
 use jiff::Timestamp;
@@ -25,7 +26,9 @@ use pod_model::{ContainerName, EventLog, Pod, PodStatus, Uptime};
 use crate::cleanup;
 use crate::clock::Clock;
 use crate::host::PodHost;
+use crate::objects::Objects;
 use crate::places::{PodData, PodDir, PodLogs};
+use crate::plan::PlanInput;
 use crate::record::{PodRecord, RecordError};
 use crate::settings::{Settings, host_address};
 use crate::supervisor::SupervisorError;
@@ -44,6 +47,22 @@ pub(crate) struct Context {
     pub(crate) data: PodData,
     pub(crate) logs: PodLogs,
     pub(crate) host_ip: String,
+    pub(crate) objects: Objects,
+}
+
+impl Context {
+    /// What plans are made from, with the addresses that the pod has by now.
+    pub(crate) fn input<'a>(&'a self, pod_ips: &'a [IpAddr]) -> PlanInput<'a> {
+        PlanInput {
+            pod: &self.pod,
+            dir: &self.dir,
+            data: &self.data,
+            pod_ips,
+            host_ip: &self.host_ip,
+            node_name: &self.settings.node_name,
+            objects: &self.objects,
+        }
+    }
 }
 
 /// A pod on this machine.
@@ -80,6 +99,7 @@ impl LinuxHost {
             data: places.pod_data(&pod.uid.0),
             logs: places.pod_logs(&pod.namespace, pod.name.as_str(), &pod.uid.0),
             host_ip: host_address().to_string(),
+            objects: Objects::new(places),
             dir,
             pod,
             settings,
@@ -117,12 +137,11 @@ impl LinuxHost {
         for event in machine.take_events() {
             let date = self.clock.date(event.at);
             let node = &self.context.settings.node_name;
-            if let Some(event) = self.events.add(&event, &self.context.pod, node, date) {
-                self.record.add_event(&event)?;
-            }
+            let event = self.events.add(&event, &self.context.pod, node, date);
+            self.record.add_event(&event)?;
         }
         if self.record.has_long_events() {
-            self.record.replace_events(&self.events.all())?;
+            self.record.replace_events(self.events.all())?;
         }
         Ok(())
     }

@@ -95,9 +95,10 @@ impl LinuxHost {
     }
 
     fn try_create_sandbox(&mut self) -> Result<RunningSandbox, Failure> {
-        let plan = plan::pod(&self.context);
-        volumes::set_up_shared_memory(&self.context, &plan)?;
-        volumes::set_up(&self.context)?;
+        let input = self.context.input(&[]);
+        let plan = plan::pod(&input);
+        volumes::set_up_shared_memory(&input, &plan)?;
+        volumes::set_up(&input)?;
         let sandbox = PodSandbox::create(&plan)?;
         let cgroup = self.create_cgroup();
         let addresses = match join_network(&self.context, &plan, &sandbox) {
@@ -107,7 +108,10 @@ impl LinuxHost {
                 return Err(Failure::Other(message));
             }
         };
-        network_files::write(&self.context, &plan, &addresses)?;
+        let left_out = network_files::write(&self.context.input(&addresses), &plan, &addresses)?;
+        for message in left_out {
+            self.facts.push_back(Fact::Warned { reason: "DNSConfigForming", message });
+        }
         Ok(RunningSandbox { sandbox, cgroup, addresses })
     }
 
@@ -153,7 +157,7 @@ impl LinuxHost {
         if let Some(cgroup) = cgroup {
             let _ = cgroup.remove(); // deleting the pod tries again
         }
-        volumes::take_down_shared_memory(&self.context);
+        volumes::take_down_shared_memory(&self.context.input(&[]));
     }
 }
 
@@ -175,11 +179,10 @@ fn join_network(
         namespace,
         host_ports: &plan::host_ports(&context.pod),
     };
-    let address: PodAddress = network::attach(&settings, &request).map_err(|error| {
-        format!("failed to set up network for pod: {}", chain(&error))
-    })?;
+    let address: PodAddress = network::attach(&settings, &request)
+        .map_err(|error| format!("failed to set up network for pod: {}", chain(&error)))?;
     let mut addresses = vec![IpAddr::V4(address.ip)];
-    addresses.extend(address.ipv6.map(IpAddr::V6));
+    addresses.extend(address.ipv6.map(|address| IpAddr::V6(address.ip)));
     Ok(addresses)
 }
 

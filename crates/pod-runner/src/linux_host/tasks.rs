@@ -113,7 +113,8 @@ impl Tasks {
                 Process::Starting(starting) => (Token::TaskReport(task.id), starting.report_fd()),
                 Process::Running(child) => (Token::TaskExit(task.id), child.pidfd()),
             };
-            let output = task.output.as_ref().map(|file| (Token::TaskOutput(task.id), file.as_fd()));
+            let output =
+                task.output.as_ref().map(|file| (Token::TaskOutput(task.id), file.as_fd()));
             std::iter::once(process).chain(output)
         })
     }

@@ -164,13 +164,17 @@ fn value_from(
         let optional = reference.optional == Some(true);
         let map = input.config_map(&reference.name, optional)?;
         let value = map.and_then(|ConfigMap { data, .. }| data?.remove(&reference.key));
-        return key_or(value, optional, || missing_key(input, "ConfigMap", &reference.name, &reference.key));
+        return key_or(value, optional, || {
+            missing_key(input, "ConfigMap", &reference.name, &reference.key)
+        });
     }
     if let Some(reference) = &source.secret_key_ref {
         let optional = reference.optional == Some(true);
         let secret = input.secret(&reference.name, optional)?;
         let value = secret.and_then(|secret| secret_texts(secret).remove(&reference.key));
-        return key_or(value, optional, || missing_key(input, "Secret", &reference.name, &reference.key));
+        return key_or(value, optional, || {
+            missing_key(input, "Secret", &reference.name, &reference.key)
+        });
     }
     Ok(None)
 }

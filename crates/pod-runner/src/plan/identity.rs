@@ -42,23 +42,27 @@ pub(super) fn of_container(
     check_non_root(pod, container, (&own, &of_pod), &image_user)?;
     let (user, group_text) = match run_as_user {
         Some(uid) => (uid.to_string(), ""),
-        None => image_user.split_once(':').map_or((image_user.clone(), ""), |(user, group)| {
-            (user.to_owned(), group)
-        }),
+        None => image_user
+            .split_once(':')
+            .map_or((image_user.clone(), ""), |(user, group)| (user.to_owned(), group)),
     };
     let entry = entries(&passwd).find(|entry| is_user(entry, &user));
     let uid = match (&entry, user.as_str()) {
         (Some(entry), _) => entry.uid,
         (None, "") => 0,
         (None, text) => number(text).ok_or_else(|| {
-            PlanError::User(format!("unable to find user {text}: no matching entries in passwd file"))
+            PlanError::User(format!(
+                "unable to find user {text}: no matching entries in passwd file"
+            ))
         })?,
     };
     let gid = match (run_as_group.and_then(|gid| u32::try_from(gid).ok()), group_text) {
         (Some(gid), _) => gid,
         (None, "") => entry.as_ref().map_or(0, |entry| entry.gid),
         (None, text) => group_id(&group, text).ok_or_else(|| {
-            PlanError::User(format!("unable to find group {text}: no matching entries in group file"))
+            PlanError::User(format!(
+                "unable to find group {text}: no matching entries in group file"
+            ))
         })?,
     };
     let name = entry.as_ref().map(|entry| entry.name);
@@ -105,7 +109,9 @@ fn supplementary(
     let mut groups = vec![gid];
     let stated = of_pod.fs_group.iter().chain(of_pod.supplemental_groups.iter().flatten());
     groups.extend(stated.filter_map(|group| u32::try_from(*group).ok()));
-    if let (Some(user), true) = (user, of_pod.supplemental_groups_policy.as_deref() != Some("Strict")) {
+    if let (Some(user), true) =
+        (user, of_pod.supplemental_groups_policy.as_deref() != Some("Strict"))
+    {
         groups.extend(memberships(group, user));
     }
     let mut seen = std::collections::BTreeSet::new();

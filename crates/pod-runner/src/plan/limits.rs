@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Container;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
-use pod_model::{ContainerName, Pod, Quantity, QosClass, qos_class};
+use pod_model::{ContainerName, Pod, QosClass, Quantity, qos_class};
 use sandbox::Rlimit;
 use sandbox::cgroup::Limits;
 
@@ -19,7 +19,8 @@ const MOST_PROCESSES: u64 = 4096;
 pub fn limits(pod: &Pod, name: &ContainerName) -> Limits {
     let container = container_object(pod, name);
     let resources = container.resources.clone().unwrap_or_default();
-    let privileged = container.security_context.as_ref().is_some_and(|own| own.privileged == Some(true));
+    let privileged =
+        container.security_context.as_ref().is_some_and(|own| own.privileged == Some(true));
     let cpu_limit = milli(resources.limits.as_ref(), "cpu");
     let cpu_request = milli(resources.requests.as_ref(), "cpu").or(cpu_limit);
     Limits {

@@ -26,6 +26,8 @@ use crate::places::{PodData, PodDir};
 
 pub(crate) use downward::{field, resource};
 pub use limits::{limits, pod_limits};
+pub(crate) use mounts::cgroup_mounts;
+pub(crate) use pod::{domain, short_name};
 pub use pod::{host_ports, pod, stop_signal};
 
 /// Why there is no plan for a container.
@@ -70,7 +72,7 @@ pub enum PlanError {
         /// Which.
         path: &'static str,
         /// Why not.
-        source: image_puller::StoreError,
+        source: image_puller::ReadFileError,
     },
 }
 
@@ -158,6 +160,7 @@ pub fn container(
             readonly: security.read_only_root_filesystem,
         },
         mounts: mounts::of_container(input, spec, instance, &manifest)?,
+        cgroup_mounts: Vec::new(),
         masked_paths: security.masked_paths(),
         readonly_paths: security.readonly_paths(),
         devices: if security.privileged { DevicesPlan::Host } else { DevicesPlan::Default },
@@ -257,6 +260,12 @@ pub(crate) fn container_object<'a>(pod: &'a Pod, name: &ContainerName) -> &'a Co
     };
     let found = containers.iter().find(|container| container.name == name.as_str());
     found.expect("a pod's containers are those of its object")
+}
+
+/// The object of the container of that name, if there is one.
+pub(crate) fn container_named<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {
+    let name = ContainerName::parse(name).ok()?;
+    pod.container(&name).map(|found| container_object(pod, &found.name))
 }
 
 /// The signal that asks a container to stop.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use k8s_openapi::api::core::v1::{Container, Volume, VolumeMount};
 use pod_lifecycle::Instance;
+use sandbox::cgroup::ContainerCgroup;
 use sandbox::{MountOptions, MountPlan, MountSource, Propagation};
 
 use super::environment::Environment;
@@ -38,6 +39,22 @@ pub(super) fn of_container(
     volumes.sort_by_key(|mount| mount.target.split('/').filter(|part| !part.is_empty()).count());
     mounts.extend(volumes);
     Ok(mounts)
+}
+
+/// The container's own cgroups, where it looks for them.
+pub(crate) fn cgroup_mounts(cgroup: Option<&ContainerCgroup>, writable: bool) -> Vec<MountPlan> {
+    let views = cgroup.map(ContainerCgroup::views).unwrap_or_default();
+    let mount = |(path, name): (PathBuf, String)| MountPlan {
+        options: MountOptions {
+            readonly: !writable,
+            nosuid: true,
+            nodev: true,
+            noexec: true,
+            ..MountOptions::default()
+        },
+        ..bind(path, format!("/sys/fs/cgroup/{name}"))
+    };
+    views.into_iter().map(mount).collect()
 }
 
 fn bind(path: PathBuf, target: String) -> MountPlan {

@@ -37,7 +37,6 @@ pub fn pod(input: &PlanInput<'_>) -> PodSandboxPlan {
         sysctls: sysctls(spec, network),
         shm_dir,
         shm_size: SHARED_MEMORY,
-        user_namespace: None,
     }
 }
 

@@ -1,17 +1,12 @@
 //! How a container is confined: capabilities, seccomp, masked paths.
 
-use std::fs;
-
 use k8s_openapi::api::core::v1::{Capabilities, Container, SeccompProfile};
 use pod_model::Pod;
-use sandbox::capabilities::{self, CapabilitySets};
-use sandbox::{SeccompPlan, paths, seccomp};
+use sandbox::capabilities;
+use sandbox::{CapabilitySets, SeccompPlan, paths};
 
 use super::PlanError;
 use super::pod::spec;
-
-/// Where a `Localhost` profile is looked for, as a kubelet does below its own directory.
-const SECCOMP_PROFILES: &str = "/var/lib/kubelet/seccomp";
 
 /// A container's security context with the pod's filled in.
 #[derive(Clone, Debug)]
@@ -68,23 +63,12 @@ impl Security {
             None if self.privileged => Ok(SeccompPlan::Unconfined),
             Some(("Unconfined", _)) => Ok(SeccompPlan::Unconfined),
             Some(("Localhost", profile)) => {
-                localhost(profile.localhost_profile.as_deref().unwrap_or_default())
+                let name = profile.localhost_profile.as_deref().unwrap_or_default();
+                let text =
+                    format!("cannot load seccomp profile {name:?}: minipod reads no profiles");
+                Err(PlanError::Security(text))
             }
             _ => Ok(SeccompPlan::RuntimeDefault),
         }
     }
-}
-
-fn localhost(name: &str) -> Result<SeccompPlan, PlanError> {
-    let failed = |why: String| {
-        PlanError::Security(format!("cannot load seccomp profile {name:?}: {why}"))
-    };
-    let escapes = name.starts_with('/') || name.split('/').any(|part| part == "..");
-    if name.is_empty() || escapes {
-        return Err(failed(format!("it must be a path below {SECCOMP_PROFILES}")));
-    }
-    let path = format!("{SECCOMP_PROFILES}/{name}");
-    let text = fs::read_to_string(&path).map_err(|error| failed(format!("{path}: {error}")))?;
-    let program = seccomp::parse_profile(&text).map_err(|error| failed(error.to_string()))?;
-    Ok(SeccompPlan::Filter(program))
 }

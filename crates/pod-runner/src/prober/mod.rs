@@ -105,11 +105,9 @@ impl Target {
             Handler::TcpSocket { host: stated, port } => {
                 Some(Self::Tcp { host: host(stated), port: *port })
             }
-            Handler::Grpc { port, service } => Some(Self::Grpc {
-                host: pod_ip.to_string(),
-                port: *port,
-                service: service.clone(),
-            }),
+            Handler::Grpc { port, service } => {
+                Some(Self::Grpc { host: pod_ip.to_string(), port: *port, service: service.clone() })
+            }
             Handler::Sleep { duration } => Some(Self::Sleep(*duration)),
         }
     }

@@ -23,7 +23,8 @@ pub(super) fn connect(
     let mut addresses = (host, port)
         .to_socket_addrs()
         .map_err(|error| format!("dial tcp: lookup {host}: {error}"))?;
-    let address = addresses.next().ok_or_else(|| format!("dial tcp: lookup {host}: no such host"))?;
+    let address =
+        addresses.next().ok_or_else(|| format!("dial tcp: lookup {host}: no such host"))?;
     let connected = match timeout {
         Some(timeout) => TcpStream::connect_timeout(&address, timeout),
         None => TcpStream::connect(address),

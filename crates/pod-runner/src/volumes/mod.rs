@@ -179,10 +179,7 @@ fn mount_memory(volume: &Volume, path: &Path) -> Result<(), VolumeError> {
 }
 
 /// Mounts the pod's `/dev/shm`, which all its containers share.
-pub(crate) fn set_up_shared_memory(
-    input: &PlanInput<'_>,
-    plan: &PodSandboxPlan,
-) -> io::Result<()> {
+pub(crate) fn set_up_shared_memory(input: &PlanInput<'_>, plan: &PodSandboxPlan) -> io::Result<()> {
     if plan.ipc == Sharing::Host {
         return Ok(());
     }

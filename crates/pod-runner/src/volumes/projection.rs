@@ -85,8 +85,9 @@ fn add_config_map(
     selection: &Selection<'_>,
     payload: &mut Payload,
 ) -> Result<(), VolumeError> {
-    let found = input.config_map(name, selection.optional).map_err(|source| {
-        VolumeError::Plan { volume: volume.name.clone(), source: Box::new(source) }
+    let found = input.config_map(name, selection.optional).map_err(|source| VolumeError::Plan {
+        volume: volume.name.clone(),
+        source: Box::new(source),
     })?;
     let ConfigMap { data, binary_data, .. } = found.unwrap_or_default();
     let texts = data.unwrap_or_default().into_iter().map(|(key, text)| (key, text.into_bytes()));
