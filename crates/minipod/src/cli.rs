@@ -7,7 +7,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Runs Kubernetes pods on this machine, without a cluster
 #[derive(Debug, Parser)]
 #[command(name = "minipod", version, propagate_version = true)]
-#[command(after_help = "Start with `minipod run FILE`; `minipod doctor` tells what this machine allows.")]
+#[command(
+    after_help = "Start with `minipod run FILE`; `minipod doctor` tells what this machine allows."
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) places: PlaceArgs,
@@ -333,7 +335,8 @@ fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
     while !rest.is_empty() {
         let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
         let number: f64 = rest[..end].parse().map_err(|_| wrong())?;
-        let unit_end = rest[end..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| end + at);
+        let unit_end =
+            rest[end..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| end + at);
         total += number
             * match &rest[end..unit_end] {
                 "h" => 3600.0,

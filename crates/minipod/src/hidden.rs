@@ -45,8 +45,7 @@ fn pull() -> Result<(), Failure> {
 }
 
 fn probe(question: &OsStr) -> Result<(), Failure> {
-    let question = question
-        .to_str()
-        .ok_or_else(|| Failure::new(Kind::Usage, "the question is not UTF-8"))?;
+    let question =
+        question.to_str().ok_or_else(|| Failure::new(Kind::Usage, "the question is not UTF-8"))?;
     Ok(prober::run(question, io::stdout().lock())?)
 }

@@ -48,7 +48,10 @@ pub(crate) fn read(
     }
     screen::narrate(&problems);
     let noun = if count == 1 { "problem" } else { "problems" };
-    Err(Failure::new(Kind::Manifest, format!("{count} {noun} in the manifest; nothing was created")))
+    Err(Failure::new(
+        Kind::Manifest,
+        format!("{count} {noun} in the manifest; nothing was created"),
+    ))
 }
 
 /// A directory stands for the manifests in it.

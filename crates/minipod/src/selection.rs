@@ -18,11 +18,8 @@ pub(crate) fn pod(pods: &Pods, namespace: &str, name: &str) -> Result<FoundPod, 
 /// That there is no such pod, with the one that may be meant.
 pub(crate) fn not_found(pods: &Pods, namespace: &str, name: &str) -> Failure {
     let known = pods.list().unwrap_or_default();
-    let names: Vec<&str> = known
-        .iter()
-        .filter(|found| found.namespace() == namespace)
-        .map(FoundPod::name)
-        .collect();
+    let names: Vec<&str> =
+        known.iter().filter(|found| found.namespace() == namespace).map(FoundPod::name).collect();
     let near = near_match(name, names.iter().copied());
     let elsewhere = known.iter().find(|found| found.name() == name);
     let hint = match (near, elsewhere, names.is_empty()) {

@@ -36,18 +36,38 @@ pub enum ObjectError {
 pub trait StoredObject: Serialize + DeserializeOwned {
     /// The kind's plural in lower case, as in `kubectl get`.
     const PLURAL: &'static str;
+    /// The kind as objects name it.
+    const KIND: &'static str;
+
+    /// How many entries it has, for listings.
+    fn count(&self) -> usize;
 }
 
 impl StoredObject for ConfigMap {
     const PLURAL: &'static str = "configmaps";
+    const KIND: &'static str = "ConfigMap";
+
+    fn count(&self) -> usize {
+        self.data.iter().flatten().count() + self.binary_data.iter().flatten().count()
+    }
 }
 
 impl StoredObject for Secret {
     const PLURAL: &'static str = "secrets";
+    const KIND: &'static str = "Secret";
+
+    fn count(&self) -> usize {
+        self.data.iter().flatten().count()
+    }
 }
 
 impl StoredObject for PersistentVolumeClaim {
     const PLURAL: &'static str = "persistentvolumeclaims";
+    const KIND: &'static str = "PersistentVolumeClaim";
+
+    fn count(&self) -> usize {
+        1
+    }
 }
 
 /// The stored objects of this machine.

@@ -72,6 +72,11 @@ pub fn number(name: &str) -> Result<u32, UnknownCapability> {
         .ok_or_else(|| UnknownCapability { name: name.to_owned() })
 }
 
+/// The name of a capability without `CAP_`.
+pub fn name(number: u32) -> &'static str {
+    NAMES.get(number as usize).copied().unwrap_or("UNKNOWN")
+}
+
 /// Every capability of this kernel that this process may pass on.
 pub fn of_this_host() -> u64 {
     (0..64).map(|number| 1 << number).filter(|mask| is_in_bounding_set(*mask)).sum()

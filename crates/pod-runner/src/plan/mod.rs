@@ -140,6 +140,11 @@ impl PlanInput<'_> {
     }
 }
 
+/// The first start of a container.
+pub fn first_start(name: &ContainerName) -> Instance {
+    Instance { name: name.clone(), attempt: pod_lifecycle::Attempt(0) }
+}
+
 /// The plan for one start of a container.
 pub fn container(
     input: &PlanInput<'_>,

@@ -65,7 +65,7 @@ impl Hierarchies {
     }
 
     /// Controllers that limits need and this machine does not offer, as sentences.
-    pub(crate) fn missing(&self) -> Vec<String> {
+    pub fn missing(&self) -> Vec<String> {
         ["memory", "cpu", "pids"]
             .into_iter()
             .filter(|wanted| {

@@ -10,9 +10,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use process::{
-    CapabilitySets, LimitedResource, ProcessPlan, Rlimit, SeccompPlan, UserPlan,
-};
+pub use process::{CapabilitySets, LimitedResource, ProcessPlan, Rlimit, SeccompPlan, UserPlan};
 
 /// The namespaces that the containers of a pod share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

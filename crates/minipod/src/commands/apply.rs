@@ -1,0 +1,113 @@
+//! `apply` and `create`: objects come into being.
+
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use pod_model::{Object, Pod};
+use pod_runner::launch::{self, LaunchError, Launched};
+use pod_runner::objects::StoredObject;
+use pod_runner::{Objects, Pods, Settings};
+
+use super::{require_root, settings};
+use crate::cli::{ApplyArgs, PlaceArgs};
+use crate::failure::{Failure, Kind};
+use crate::{manifest, screen};
+
+/// What to do about an object that exists already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Existing {
+    /// `apply`: update it.
+    Update,
+    /// `create`: an error.
+    Refuse,
+}
+
+pub(crate) fn run(places: &PlaceArgs, args: &ApplyArgs, existing: Existing) -> Result<(), Failure> {
+    let objects = manifest::read(&args.file, places, args.manifest)?;
+    require_root()?;
+    let settings = settings(places);
+    for object in objects {
+        let line = match object {
+            Object::Pod(pod) => apply_pod(*pod, &settings, existing)?,
+            other => store(&other, &settings, existing)?,
+        };
+        screen::answer(&line)?;
+    }
+    Ok(())
+}
+
+/// Stores an object that pods refer to, and returns the line that says so.
+pub(crate) fn store(
+    object: &Object,
+    settings: &Settings,
+    existing: Existing,
+) -> Result<String, Failure> {
+    let stored = Objects::new(&settings.places);
+    match object {
+        Object::ConfigMap(map) => keep(&stored, &map.metadata, map, ("configmap", existing)),
+        Object::Secret(secret) => keep(&stored, &secret.metadata, secret, ("secret", existing)),
+        Object::PersistentVolumeClaim(claim) => {
+            keep(&stored, &claim.metadata, claim, ("persistentvolumeclaim", existing))
+        }
+        Object::Pod(_) => Ok(String::new()),
+    }
+}
+
+fn keep<T: StoredObject + PartialEq>(
+    objects: &Objects,
+    metadata: &ObjectMeta,
+    object: &T,
+    (kind, existing): (&str, Existing),
+) -> Result<String, Failure> {
+    let name = metadata.name.as_deref().unwrap_or_default();
+    let namespace = metadata.namespace.as_deref().unwrap_or_default();
+    let former = objects.find::<T>(namespace, name)?;
+    let verb = match (&former, existing) {
+        (None, _) => "created",
+        (Some(_), Existing::Refuse) => {
+            return Err(already_exists(&format!("{kind}s"), name));
+        }
+        (Some(former), Existing::Update) if former == object => "unchanged",
+        (Some(_), Existing::Update) => "configured",
+    };
+    objects.store(namespace, name, object)?;
+    Ok(format!("{kind}/{name} {verb}\n"))
+}
+
+fn apply_pod(pod: Pod, settings: &Settings, existing: Existing) -> Result<String, Failure> {
+    let name = pod.name.to_string();
+    let found = Pods::new(&settings.places).find(&pod.namespace, &name)?;
+    match (found, existing) {
+        (None, _) => create_pod(pod, settings).map(|_| format!("pod/{name} created\n")),
+        (Some(_), Existing::Refuse) => Err(already_exists("pods", &name)),
+        (Some(found), Existing::Update) => update_pod(&found.pod, &pod, &name),
+    }
+}
+
+/// Kubernetes lets one change little of a pod that exists.
+fn update_pod(
+    former: &k8s_openapi::api::core::v1::Pod,
+    pod: &Pod,
+    name: &str,
+) -> Result<String, Failure> {
+    if former.spec == pod.object.spec && former.metadata.labels == pod.object.metadata.labels {
+        return Ok(format!("pod/{name} unchanged\n"));
+    }
+    Err(Failure::new(
+        Kind::Failed,
+        format!("the Pod \"{name}\" exists and differs from the manifest"),
+    )
+    .hint(format!("minipod delete pod {name}, then apply again")))
+}
+
+/// Creates a pod.
+pub(crate) fn create_pod(pod: Pod, settings: &Settings) -> Result<Launched, Failure> {
+    launch::launch(pod.object, settings).map_err(|error| match error {
+        LaunchError::AlreadyExists { name } => already_exists("pods", &name),
+        error => Failure::of(Kind::Failed, &error),
+    })
+}
+
+fn already_exists(kinds: &str, name: &str) -> Failure {
+    Failure::new(Kind::Failed, format!("{kinds} \"{name}\" already exists"))
+        .hint(format!("minipod delete {} {name}", kinds.trim_end_matches('s')))
+}

@@ -1,0 +1,83 @@
+//! One file per command.
+
+mod apply;
+mod delete;
+mod describe;
+mod doctor;
+mod exec;
+mod get;
+mod images;
+mod logs;
+mod plan;
+mod run;
+mod run_output;
+mod terminal;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use pod_runner::{Places, Settings};
+
+use crate::cli::{Cli, Command, PlaceArgs};
+use crate::failure::{Failure, Kind};
+use crate::screen;
+
+/// Runs the command that the command line names.
+pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let places = cli.places;
+    match cli.command {
+        Command::Run(args) => return run::run(&places, &args),
+        Command::Exec(args) => return exec::run(&places, &args),
+        Command::Apply(args) => apply::run(&places, &args, apply::Existing::Update),
+        Command::Create(args) => apply::run(&places, &args, apply::Existing::Refuse),
+        Command::Get(args) => get::run(&places, &args),
+        Command::Describe(args) => describe::run(&places, &args),
+        Command::Logs(args) => logs::run(&places, &args),
+        Command::Delete(args) => delete::run(&places, &args),
+        Command::Validate(args) => validate::run(&places, &args),
+        Command::Plan(args) => plan::run(&places, &args),
+        Command::Pull(args) => images::pull(&places, &args),
+        Command::Images(args) => images::list(&places, &args),
+        Command::Load(args) => images::load(&places, &args),
+        Command::Rmi(args) => images::remove(&places, &args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Version => screen::answer(&format!("minipod {}\n", env!("CARGO_PKG_VERSION"))),
+        Command::Completion(args) => completion(args.shell),
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn completion(shell: clap_complete::Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "minipod", &mut script);
+    screen::answer_bytes(&script)
+}
+
+/// The settings that the command line gives.
+pub(crate) fn settings(args: &PlaceArgs) -> Settings {
+    Settings {
+        places: self::places(args),
+        pod_cidr: args.pod_cidr.clone(),
+        backoff_scale: args.backoff_scale,
+        ..Settings::of_this_machine()
+    }
+}
+
+/// The places that the command line gives.
+pub(crate) fn places(args: &PlaceArgs) -> Places {
+    Places {
+        state: args.state_dir.clone(),
+        data: args.data_dir.clone(),
+        logs: args.log_dir.clone(),
+    }
+}
+
+/// Pods need namespaces, mounts and a bridge, which need root.
+pub(crate) fn require_root() -> Result<(), Failure> {
+    if pod_runner::settings::is_root() {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Host, "minipod needs root to create namespaces, mounts and networks")
+        .hint("sudo minipod …; `minipod doctor` tells what this machine allows"))
+}

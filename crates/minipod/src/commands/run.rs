@@ -1,0 +1,240 @@
+//! `run`: pods in the foreground, until they have ended.
+
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use k8s_openapi::api::core::v1::Pod;
+use pod_model::Object;
+use pod_runner::delete::Deletion;
+use pod_runner::follow::{PodChange, PodsFollower};
+use pod_runner::launch::Launched;
+use pod_runner::watch::Woken;
+use pod_runner::{Pods, Settings, lock};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::apply::{self, Existing};
+use super::run_output::LogPrinter;
+use super::{require_root, settings};
+use crate::cli::{PlaceArgs, RunArgs, Until};
+use crate::failure::{Failure, Kind};
+use crate::views::events;
+use crate::{manifest, screen};
+
+pub(crate) fn run(args: &PlaceArgs, run: &RunArgs) -> Result<ExitCode, Failure> {
+    let objects = manifest::read(std::slice::from_ref(&run.file), args, run.manifest)?;
+    require_root()?;
+    let settings = settings(args);
+    let interrupts = interrupts()?;
+    let launched = launch(objects, &settings)?;
+    let until = if run.detach { Until::Created } else { run.until };
+    if until == Until::Created {
+        for one in &launched {
+            let name = one.pod.metadata.name.as_deref().unwrap_or_default();
+            screen::answer(&format!("pod/{name} created\n"))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let deadline = run.timeout.map(|timeout| Instant::now() + timeout);
+    let front = Front::new(&settings, launched)?;
+    front.stay(run, until, (&interrupts, deadline))
+}
+
+fn launch(objects: Vec<Object>, settings: &Settings) -> Result<Vec<Launched>, Failure> {
+    let mut launched = Vec::new();
+    for object in objects {
+        match object {
+            Object::Pod(pod) => launched.push(apply::create_pod(*pod, settings)?),
+            other => drop(apply::store(&other, settings, Existing::Update)?),
+        }
+    }
+    if launched.is_empty() {
+        return Err(Failure::new(Kind::Manifest, "there is no pod in the manifest to run")
+            .hint("minipod apply -f stores ConfigMaps and Secrets"));
+    }
+    Ok(launched)
+}
+
+/// Becomes readable when the user interrupts.
+fn interrupts() -> Result<UnixStream, Failure> {
+    let (near, far) = UnixStream::pair()?;
+    near.set_nonblocking(true)?;
+    signal_hook::low_level::pipe::register(SIGINT, far.try_clone()?)?;
+    signal_hook::low_level::pipe::register(SIGTERM, far)?;
+    Ok(near)
+}
+
+/// One pod that is watched.
+struct Watched {
+    launched: Launched,
+    latest: Pod,
+    logs: LogPrinter,
+    is_gone: bool,
+}
+
+impl Watched {
+    fn phase(&self) -> &str {
+        self.latest.status.as_ref().and_then(|one| one.phase.as_deref()).unwrap_or_default()
+    }
+
+    fn is_ready(&self) -> bool {
+        let status = self.latest.status.as_ref();
+        let conditions = status.into_iter().flat_map(|one| one.conditions.iter().flatten());
+        conditions.into_iter().any(|one| one.type_ == "Ready" && one.status == "True")
+    }
+
+    /// Whether its supervisor has nothing more to say. The lock is free before the supervisor's
+    /// process is gone for good, and after its last word.
+    fn is_over(&self) -> bool {
+        self.is_gone || !lock::is_held(&self.launched.dir)
+    }
+}
+
+/// The pods of one `run`.
+struct Front {
+    follower: PodsFollower,
+    pods: Vec<Watched>,
+    requests: usize,
+}
+
+/// Why `run` stopped watching.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Finished,
+    Ready,
+    Interrupted,
+    TimedOut,
+}
+
+impl Front {
+    fn new(settings: &Settings, launched: Vec<Launched>) -> Result<Self, Failure> {
+        let follower = PodsFollower::new(Pods::new(&settings.places))?;
+        let is_alone = launched.len() == 1;
+        let pods = launched
+            .into_iter()
+            .map(|launched| Watched {
+                latest: launched.pod.clone(),
+                logs: LogPrinter::new(&settings.places, &launched.pod, is_alone),
+                launched,
+                is_gone: false,
+            })
+            .collect();
+        Ok(Self { follower, pods, requests: 0 })
+    }
+
+    fn stay(
+        mut self,
+        run: &RunArgs,
+        until: Until,
+        (interrupts, deadline): (&UnixStream, Option<Instant>),
+    ) -> Result<ExitCode, Failure> {
+        let outcome = loop {
+            self.show()?;
+            if self.pods.iter().all(Watched::is_over) {
+                self.show()?; // what came between the last look and the supervisor's end
+                break if self.requests > 0 { Outcome::Interrupted } else { Outcome::Finished };
+            }
+            if until == Until::Ready && self.pods.iter().all(Watched::is_ready) {
+                break Outcome::Ready;
+            }
+            match self.follower.wait(Some(interrupts.as_fd()), deadline)? {
+                Woken::Changed => {}
+                Woken::Interrupted => self.interrupt(interrupts)?,
+                Woken::TimedOut => break Outcome::TimedOut,
+            }
+        };
+        self.leave(run, outcome)
+    }
+
+    /// Prints new events and new log lines.
+    fn show(&mut self) -> Result<(), Failure> {
+        for change in self.follower.changes()? {
+            match change {
+                PodChange::Event(event) => {
+                    let uid = event.involved_object.uid.clone();
+                    if self.pods.iter().any(|one| one.latest.metadata.uid == uid) {
+                        screen::narrate_dimmed(&events::narration(&event));
+                    }
+                }
+                PodChange::Version(pod) => {
+                    if let Some(known) = self.find(&pod) {
+                        known.latest = *pod;
+                    }
+                }
+                PodChange::Deleted(pod) => {
+                    if let Some(known) = self.find(&pod) {
+                        known.is_gone = true;
+                    }
+                }
+            }
+        }
+        for one in &mut self.pods {
+            one.logs.print(&self.follower)?;
+        }
+        Ok(())
+    }
+
+    fn find(&mut self, pod: &Pod) -> Option<&mut Watched> {
+        self.pods.iter_mut().find(|one| one.latest.metadata.uid == pod.metadata.uid)
+    }
+
+    /// The first interrupt deletes the pods as `delete` does, the second kills them.
+    fn interrupt(&mut self, mut interrupts: &UnixStream) -> Result<(), Failure> {
+        let _ = interrupts.read(&mut [0; 64]); // only that it was readable
+        self.requests += 1;
+        let (grace, text) = match self.requests {
+            1 => (None, "Deleting the pod; Ctrl-C again kills it.\n"),
+            _ => (Some(0), "Killing the pod.\n"),
+        };
+        screen::narrate(text);
+        for one in self.pods.iter().filter(|one| !one.is_over()) {
+            drop(Deletion::request(one.launched.dir.clone(), grace)?);
+        }
+        Ok(())
+    }
+
+    fn leave(mut self, run: &RunArgs, outcome: Outcome) -> Result<ExitCode, Failure> {
+        let deletes = run.rm || matches!(outcome, Outcome::Interrupted | Outcome::TimedOut);
+        if outcome == Outcome::Ready && !deletes {
+            return Ok(ExitCode::SUCCESS);
+        }
+        if deletes {
+            for one in &self.pods {
+                let grace = if outcome == Outcome::TimedOut { Some(0) } else { None };
+                Deletion::request(one.launched.dir.clone(), grace)?.wait()?;
+            }
+        }
+        for one in &mut self.pods {
+            one.launched.supervisor.wait()?;
+        }
+        match outcome {
+            Outcome::Interrupted => Err(Failure::silent(Kind::Interrupted)),
+            Outcome::TimedOut => {
+                Err(Failure::new(Kind::TimedOut, "the time is over; the pod was deleted"))
+            }
+            Outcome::Ready => Ok(ExitCode::SUCCESS),
+            Outcome::Finished => self.verdict(run.rm),
+        }
+    }
+
+    fn verdict(&self, is_removed: bool) -> Result<ExitCode, Failure> {
+        let failed = self.pods.iter().find(|one| one.phase() != "Succeeded");
+        let Some(one) = failed else {
+            return Ok(ExitCode::SUCCESS);
+        };
+        let name = one.latest.metadata.name.as_deref().unwrap_or_default();
+        let failure = match one.phase() {
+            "Failed" => Failure::new(Kind::Failed, format!("pod \"{name}\" failed")),
+            _ if one.is_gone => Failure::new(Kind::Failed, format!("pod \"{name}\" was deleted")),
+            _ => {
+                let text = format!("the supervisor of pod \"{name}\" died");
+                return Err(Failure::new(Kind::Failed, text)
+                    .hint(format!("minipod delete pod {name} removes what is left")));
+            }
+        };
+        let hint = (!is_removed && !one.is_gone).then(|| format!("minipod describe pod {name}"));
+        Err(failure.maybe_hint(hint))
+    }
+}

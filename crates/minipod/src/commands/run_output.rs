@@ -1,0 +1,90 @@
+//! What the containers of a running pod write, as it comes.
+
+use k8s_openapi::api::core::v1::Pod;
+use pod_runner::Places;
+use pod_runner::follow::PodsFollower;
+use pod_runner::log_reader::{self, LogReader};
+use pod_runner::places::PodLogs;
+
+use crate::failure::Failure;
+use crate::views::log_line::{self, Format};
+use crate::{screen, selection};
+
+/// Colours for the names of containers, in turn.
+const COLOURS: [u8; 6] = [36, 33, 32, 35, 34, 31];
+
+/// Prints the logs of every container of a pod.
+pub(super) struct LogPrinter {
+    logs: PodLogs,
+    containers: Vec<ContainerPrinter>,
+}
+
+struct ContainerPrinter {
+    name: String,
+    prefix: String,
+    current: Option<(u32, LogReader)>,
+    starts_line: bool,
+}
+
+impl LogPrinter {
+    /// For a pod that has just been created; with several pods the prefix names the pod too.
+    pub(super) fn new(places: &Places, pod: &Pod, is_alone: bool) -> Self {
+        let metadata = &pod.metadata;
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let (namespace, name) = (text(&metadata.namespace), text(&metadata.name));
+        let logs = places.pod_logs(&namespace, &name, &text(&metadata.uid));
+        let names = selection::names_in_start_order(pod);
+        let printer = |(container, colour): (String, &u8)| {
+            let shown = if is_alone { container.clone() } else { format!("{name}/{container}") };
+            let prefix = if screen::colours_on_stdout() {
+                format!("\x1b[{colour}m[{shown}]\x1b[0m ")
+            } else {
+                format!("[{shown}] ")
+            };
+            ContainerPrinter { name: container, prefix, current: None, starts_line: true }
+        };
+        let containers = names.into_iter().zip(COLOURS.iter().cycle()).map(printer).collect();
+        Self { logs, containers }
+    }
+
+    /// Prints what is new, and has the follower watch for more.
+    pub(super) fn print(&mut self, follower: &PodsFollower) -> Result<(), Failure> {
+        let _ = follower.also_watch(self.logs.path()); // not there before the first container
+        for container in &mut self.containers {
+            container.print(&self.logs, follower)?;
+        }
+        Ok(())
+    }
+}
+
+impl ContainerPrinter {
+    fn print(&mut self, logs: &PodLogs, follower: &PodsFollower) -> Result<(), Failure> {
+        // Watched before it is read, so that nothing is missed in between.
+        let _ = follower.also_watch(&logs.container(&self.name)); // not there before its start
+        for attempt in log_reader::attempts(logs, &self.name) {
+            if self.current.as_ref().is_some_and(|(known, _)| *known >= attempt) {
+                continue;
+            }
+            self.print_current()?;
+            self.current = Some((attempt, LogReader::new(logs.file(&self.name, attempt))));
+        }
+        self.print_current()
+    }
+
+    fn print_current(&mut self) -> Result<(), Failure> {
+        let Some((_, reader)) = &mut self.current else {
+            return Ok(());
+        };
+        let format = Format { timestamps: false, prefix: self.prefix.clone() };
+        let mut text = Vec::new();
+        let starts_line = &mut self.starts_line;
+        // A log that goes with its deleted pod has been read as far as it was there.
+        let _ = reader.read(|line| {
+            if let Some(line) = log_line::parse(line) {
+                text.extend(log_line::show(line, &format, *starts_line));
+                *starts_line = line.is_whole;
+            }
+        });
+        if text.is_empty() { Ok(()) } else { screen::answer_bytes(&text) }
+    }
+}

@@ -1,0 +1,9 @@
+//! What a user sees: functions from values to text, without files, clocks or terminals.
+
+pub(crate) mod age;
+pub(crate) mod describe;
+pub(crate) mod events;
+pub(crate) mod log_line;
+pub(crate) mod output;
+pub(crate) mod pods;
+pub(crate) mod table;
