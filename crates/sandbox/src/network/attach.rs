@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::bridge::{ensure_bridge, mac_of, remove_bridge, remove_link};
+use super::bridge::{ensure_bridge, mac_of, remove_link, remove_network};
 use super::error::NetworkError;
 use super::firewall;
 use super::host_port::refuse_taken_ports;
@@ -69,28 +69,50 @@ pub fn attach(
 /// bridge and the firewall table, and the forwarding switches are turned back.
 ///
 /// Needs neither the pod's namespace nor anything that [`attach`] returned, so it also works after
-/// a crash; a pod that is not attached is fine.
+/// a crash; a pod that is not attached is fine. The kernel takes tens of milliseconds to remove a
+/// link, whoever asks for it, so start this as soon as the pod's processes are told to end, beside
+/// the other cleaning up.
 ///
 /// # Errors
 ///
 /// [`NetworkError`] says which step failed; detaching again picks up from there.
 pub fn detach(settings: &NetworkSettings, pod_uid: &str) -> Result<(), NetworkError> {
+    let mut host = NetlinkSocket::open(Family::Route)?;
+    remove_one_of_many(&mut host, settings, pod_uid)?;
     let Some(mut book) = LeaseBook::open_existing(&settings.lease_dir)? else {
         return Ok(());
     };
-    let mut host = NetlinkSocket::open(Family::Route)?;
-    if let Some(lease) = book.of_pod(pod_uid).cloned() {
+    let lease = book.of_pod(pod_uid).cloned();
+    if book.is_last(pod_uid) {
+        let mut firewall = NetlinkSocket::open(Family::Netfilter)?;
+        firewall::remove(&mut firewall, settings)?;
+        remove_network(&mut host, settings)?;
+    }
+    if let Some(lease) = lease {
         remove_link(&mut host, &lease.host_interface)?;
-        if book.leases().len() > 1 {
-            firewall::unpublish(settings, &lease)?;
-        }
-        book.release(pod_uid)?;
     }
-    if book.leases().is_empty() {
-        firewall::remove(settings)?;
-        remove_bridge(&mut host, settings)?;
-    }
-    Ok(())
+    book.release(pod_uid)
+}
+
+/// Removes the pod's link and host ports if the network stays. That takes the kernel some 20 ms,
+/// so it is done while nobody waits for the leases. With the last pod, all goes in one step.
+fn remove_one_of_many(
+    host: &mut NetlinkSocket,
+    settings: &NetworkSettings,
+    pod_uid: &str,
+) -> Result<(), NetworkError> {
+    let book = LeaseBook::open_existing(&settings.lease_dir)?;
+    let Some(book) = book.filter(|book| !book.is_last(pod_uid)) else {
+        return Ok(());
+    };
+    let Some(lease) = book.of_pod(pod_uid).cloned() else {
+        return Ok(());
+    };
+    drop(book); // unlocks the leases
+    let mut firewall = NetlinkSocket::open(Family::Netfilter)?;
+    firewall::unpublish(&mut firewall, settings, &lease)?;
+    remove_link(host, &lease.host_interface)
+    // Closing the firewall's socket waits until what was removed is free, which is now.
 }
 
 /// What only one process may do at a time: the lease, the bridge, the firewall.
@@ -102,7 +124,7 @@ fn book(
     let mut book = LeaseBook::open(&settings.lease_dir)?;
     if let Some(old) = book.of_pod(request.pod_uid).cloned() {
         remove_link(host, &old.host_interface)?;
-        firewall::unpublish(settings, &old)?;
+        firewall::unpublish(&mut NetlinkSocket::open(Family::Netfilter)?, settings, &old)?;
     }
     refuse_taken_ports(book.leases(), request)?;
     let others = book.pods();

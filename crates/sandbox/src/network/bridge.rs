@@ -17,7 +17,7 @@ use super::lease::Pods;
 use super::netlink::{Batch, Encoder, NetlinkSocket};
 use super::route::{self, Link, MacAddress, address_attribute, family, find_link, link_header};
 use super::setting::{self, Forwarding, ForwardingState};
-use super::settings::NetworkSettings;
+use super::settings::{NetworkSettings, fingerprint};
 
 /// Makes sure that the bridge is there and that packets are passed on. Returns its index.
 pub(super) fn ensure_bridge(
@@ -36,7 +36,7 @@ pub(super) fn ensure_bridge(
         if pods == Pods::Some {
             return Ok(link.index);
         }
-        remove_bridge(socket, settings)?;
+        remove_network(socket, settings)?;
     }
     refuse_taken_range(socket, settings.cidr)?;
     let forwarding = Forwarding::lock()?;
@@ -50,24 +50,48 @@ pub(super) fn ensure_bridge(
     Ok(index)
 }
 
-/// Removes the bridge, if it is there and minipod's, and turns the forwarding switches back
-/// unless another pod network needs them.
-pub(super) fn remove_bridge(
+/// Removes the bridge, if it is there and minipod's, with all that belongs to the network, and
+/// turns the forwarding switches back unless another pod network needs them.
+pub(super) fn remove_network(
     socket: &mut NetlinkSocket,
     settings: &NetworkSettings,
 ) -> Result<(), NetworkError> {
-    let Some(link) = find_link(socket, &settings.bridge)? else {
-        return Ok(());
-    };
-    let Ok(record) = recognize(&link) else {
-        return Ok(()); // somebody else's, so not ours to remove
+    let links = route::links(socket)?;
+    let bridge = links.iter().find(|link| link.name == settings.bridge);
+    let Some((bridge, record)) = bridge.and_then(|link| Some((link, recognize(link).ok()?))) else {
+        return Ok(()); // not there, or somebody else's and so not ours to remove
     };
     let forwarding = Forwarding::lock()?;
-    remove_link(socket, &settings.bridge)?;
+    let group = link_group(settings);
+    let ours = |link: &&Link| link.master == Some(bridge.index) || link.index == bridge.index;
+    if links.iter().filter(|link| link.group == group).all(|link| ours(&link)) {
+        remove_group(socket, settings)?;
+    } else {
+        remove_link(socket, &settings.bridge)?;
+    }
     if other_network(socket, &settings.bridge)?.is_none() {
         forwarding.write(record.before)?;
     }
     Ok(())
+}
+
+/// The number by which `ip link … group` knows all links of a network. Links of one group go in
+/// one step, and each step costs the kernel tens of milliseconds.
+pub(super) fn link_group(settings: &NetworkSettings) -> u32 {
+    fingerprint(&settings.bridge) | 1 << 31
+}
+
+fn remove_group(
+    socket: &mut NetlinkSocket,
+    settings: &NetworkSettings,
+) -> Result<(), NetworkError> {
+    let mut batch = Batch::default();
+    let doing = format!("remove the bridge {}", settings.bridge);
+    batch.message(libc::RTM_DELLINK, libc::NLM_F_ACK, doing, |message| {
+        message.raw(&link_header(0, 0, 0));
+        message.number(libc::IFLA_GROUP, link_group(settings));
+    });
+    Ok(socket.execute(&batch)?)
 }
 
 /// Removes a link; one that is gone already is fine.
@@ -165,6 +189,7 @@ fn create_bridge(
         // Without an address of its own a bridge takes the lowest of its ports', and every pod
         // that comes or goes may make the others lose their gateway.
         message.attribute(libc::IFLA_ADDRESS, &mac_of(settings.cidr.gateway()));
+        message.number(libc::IFLA_GROUP, link_group(settings));
         message.nested(libc::IFLA_LINKINFO, |kind| {
             kind.text(libc::IFLA_INFO_KIND, "bridge");
             kind.nested(libc::IFLA_INFO_DATA, |options| {

@@ -100,6 +100,11 @@ impl LeaseBook {
         if self.leases.is_empty() { Pods::None } else { Pods::Some }
     }
 
+    /// Whether no pod but this one has a lease.
+    pub(super) fn is_last(&self, pod_uid: &str) -> bool {
+        self.leases.iter().all(|lease| lease.pod_uid == pod_uid)
+    }
+
     /// The pod's lease.
     pub(super) fn of_pod(&self, pod_uid: &str) -> Option<&Lease> {
         self.leases.iter().find(|lease| lease.pod_uid == pod_uid)

@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::bridge::{add_address, mac_of};
+use super::bridge::{add_address, link_group, mac_of};
 use super::error::NetworkError;
 use super::lease::Lease;
 use super::netlink::{Batch, Encoder, Family, NetlinkSocket};
@@ -34,10 +34,10 @@ pub(super) fn connect(
     bridge: u32,
     namespace: BorrowedFd<'_>,
 ) -> Result<(), NetworkError> {
-    let mtu = uplink_mtu(host)?;
+    let (group, mtu) = (link_group(settings), uplink_mtu(host)?);
     visit(namespace, || {
         let mut pod = NetlinkSocket::open(Family::Route)?;
-        create_pair(host, lease, Port { bridge, mtu, namespace })?;
+        create_pair(host, lease, Port { bridge, group, mtu, namespace })?;
         match settings.ipv6 {
             None => setting::disable_ipv6(POD_INTERFACE)?,
             Some(_) => setting::trust_own_ipv6(POD_INTERFACE)?,
@@ -56,6 +56,7 @@ pub(super) fn connect(
 #[derive(Debug, Clone, Copy)]
 struct Port<'a> {
     bridge: u32,
+    group: u32,
     mtu: u32,
     namespace: BorrowedFd<'a>,
 }
@@ -82,6 +83,7 @@ fn create_pair(
         message.text(libc::IFLA_IFNAME, &lease.host_interface);
         message.number(libc::IFLA_MTU, port.mtu);
         message.number(libc::IFLA_MASTER, port.bridge);
+        message.number(libc::IFLA_GROUP, port.group);
         message.nested(libc::IFLA_LINKINFO, |kind| {
             kind.text(libc::IFLA_INFO_KIND, "veth");
             kind.nested(libc::IFLA_INFO_DATA, |options| options.nested(VETH_INFO_PEER, pod_end));

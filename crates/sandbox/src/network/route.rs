@@ -17,6 +17,10 @@ pub(super) struct Link {
     pub(super) up: bool,
     pub(super) loopback: bool,
     pub(super) mtu: u32,
+    /// The bridge whose port it is.
+    pub(super) master: Option<u32>,
+    /// The number of the group that it goes with; 0 for most.
+    pub(super) group: u32,
     pub(super) mac: Option<MacAddress>,
     /// Free text that `ip link` shows as "alias".
     pub(super) alias: Option<String>,
@@ -185,6 +189,8 @@ fn parse_link(message: &Message<'_>) -> Option<Link> {
         match attribute.kind {
             libc::IFLA_IFNAME => link.name = attribute.text(),
             libc::IFLA_MTU => link.mtu = attribute.number()?,
+            libc::IFLA_MASTER => link.master = attribute.number(),
+            libc::IFLA_GROUP => link.group = attribute.number()?,
             libc::IFLA_ADDRESS => link.mac = attribute.value.try_into().ok(),
             libc::IFLA_IFALIAS => link.alias = Some(attribute.text()),
             libc::IFLA_LINKINFO => {

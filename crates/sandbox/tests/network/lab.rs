@@ -152,6 +152,10 @@ impl Machine {
     /// A machine and, at the other end of a wire, the internet.
     pub(crate) fn with_internet() -> (Self, Namespace) {
         let (machine, internet) = (Self::new(), Namespace::new());
+        for end in [&machine.namespace, &internet] {
+            end.run(|| std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1"))
+                .unwrap();
+        }
         let raw = std::os::fd::AsRawFd::as_raw_fd(&internet.0);
         let path = format!("/proc/{}/fd/{raw}", std::process::id());
         machine
@@ -162,6 +166,10 @@ impl Machine {
         internet.ip("address add 192.0.2.1/24 dev wire");
         internet.ip("link set wire up");
         machine.namespace.ip("route add default via 192.0.2.1");
+        // The kernel notices a moment later that the wire is up, unless it is asked.
+        for end in [&machine.namespace, &internet] {
+            assert!(end.ip("link show dev wire").contains("LOWER_UP"));
+        }
         (machine, internet)
     }
 

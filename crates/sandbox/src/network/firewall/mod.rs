@@ -53,28 +53,30 @@ pub(super) fn publish(
 }
 
 /// Withdraws a pod's ports; ports that are not published are fine.
-pub(super) fn unpublish(settings: &NetworkSettings, lease: &Lease) -> Result<(), NetworkError> {
-    if lease.host_ports.is_empty() {
-        return Ok(());
-    }
-    let mut socket = NetlinkSocket::open(Family::Netfilter)?;
+pub(super) fn unpublish(
+    socket: &mut NetlinkSocket,
+    settings: &NetworkSettings,
+    lease: &Lease,
+) -> Result<(), NetworkError> {
     for version in Version::all(settings) {
         for element in elements(version, settings, lease) {
             let mut transaction = Transaction::on(&settings.table());
             transaction.remove_element(version, &element);
-            absent_is_fine(transaction.commit(&mut socket))?;
+            absent_is_fine(transaction.commit(socket))?;
         }
     }
     Ok(())
 }
 
 /// Removes the table; none is fine.
-pub(super) fn remove(settings: &NetworkSettings) -> Result<(), NetworkError> {
-    let mut socket = NetlinkSocket::open(Family::Netfilter)?;
+pub(super) fn remove(
+    socket: &mut NetlinkSocket,
+    settings: &NetworkSettings,
+) -> Result<(), NetworkError> {
     for version in Version::all(settings) {
         let mut transaction = Transaction::on(&settings.table());
         transaction.remove_table(version);
-        absent_is_fine(transaction.commit(&mut socket))?;
+        absent_is_fine(transaction.commit(socket))?;
     }
     Ok(())
 }
