@@ -60,7 +60,7 @@ pub struct Launched {
 
 /// Creates the pod and starts its supervisor. Returns without waiting for either.
 pub fn launch(mut pod: v1::Pod, settings: &Settings) -> Result<Launched, LaunchError> {
-    complete_metadata(&mut pod);
+    complete(&mut pod, settings);
     let name = pod.metadata.name.clone().unwrap_or_default();
     let namespace = pod.metadata.namespace.clone().unwrap_or_default();
     let dir = settings.places.pod(&namespace, &name);
@@ -71,8 +71,11 @@ pub fn launch(mut pod: v1::Pod, settings: &Settings) -> Result<Launched, LaunchE
     Ok(Launched { dir, pod, supervisor })
 }
 
-/// Gives a new pod its identity, as an API server does on admission.
-fn complete_metadata(pod: &mut v1::Pod) {
+/// Gives a new pod its identity and its node, as an API server and a scheduler do.
+fn complete(pod: &mut v1::Pod, settings: &Settings) {
+    if let Some(spec) = &mut pod.spec {
+        spec.node_name = Some(settings.node_name.clone());
+    }
     pod.metadata.uid = Some(new_uid());
     pod.metadata.creation_timestamp = Some(Time(whole_seconds(Timestamp::now())));
     pod.status = Some(v1::PodStatus { phase: Some("Pending".into()), ..Default::default() });

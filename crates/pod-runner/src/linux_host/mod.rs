@@ -32,6 +32,7 @@ use crate::plan::PlanInput;
 use crate::record::{PodRecord, RecordError};
 use crate::settings::{Settings, host_address};
 use crate::supervisor::SupervisorError;
+use crate::volumes;
 
 use containers::RunningContainer;
 use requests::Requests;
@@ -128,6 +129,7 @@ impl LinuxHost {
     pub fn finish(self) {
         let _ = fs::remove_file(self.context.dir.socket()); // gone anyway with the directory
         if self.status.is_some_and(|status| status.deletion.is_some()) {
+            volumes::take_down(&self.context.input(&[]));
             cleanup::remove_files(&self.context.settings, &self.context.dir, &self.context.pod);
         }
         drop(self.requests); // now those who wait for the deletion learn that it is done

@@ -191,6 +191,17 @@ pub(crate) fn set_up_shared_memory(input: &PlanInput<'_>, plan: &PodSandboxPlan)
     Ok(mount("shm", &plan.shm_dir, "tmpfs", flags, options.as_c_str())?)
 }
 
+/// Unmounts everything that the pod keeps in memory, so that its directories can be removed.
+pub(crate) fn take_down(input: &PlanInput<'_>) {
+    take_down_shared_memory(input);
+    let spec = input.pod.object.spec.as_ref();
+    let volumes = spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    for volume in volumes.filter(|volume| is_in_memory(volume)) {
+        // It may never have been mounted.
+        let _ = unmount(input.dir.memory_volume(&volume.name), UnmountFlags::DETACH);
+    }
+}
+
 /// Unmounts the pod's `/dev/shm`; containers that still use theirs keep it.
 pub(crate) fn take_down_shared_memory(input: &PlanInput<'_>) {
     let _ = unmount(input.dir.shared_memory(), UnmountFlags::DETACH); // it may never have been

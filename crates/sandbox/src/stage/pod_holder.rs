@@ -73,6 +73,7 @@ fn drop_descriptors(report: &ReportWriter) -> io::Result<()> {
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(&null)?;
     rustix::stdio::dup2_stderr(&null)?;
+    drop(null); // before it is closed below, or it would be closed twice
     rustix::process::chdir("/")?;
     descriptors::close_all_but(report.as_fd())
 }
