@@ -41,6 +41,9 @@ pub(crate) fn build(plan: &ContainerPlan, shm_dir: &Path) -> Result<BuiltRoot, S
     let root = mount_overlay(&plan.root)?;
     standard_mounts::mount_all(&root, plan, shm)?;
     mounts::attach_all(&root, &plan.cgroup_mounts, cgroups)?;
+    if !plan.privileged_mounts {
+        standard_mounts::protect_cgroups(&root)?;
+    }
     mounts::attach_all(&root, &plan.mounts, sources)?;
     standard_mounts::mask(&root, &plan.masked_paths)?;
     standard_mounts::protect(&root, &plan.readonly_paths)?;

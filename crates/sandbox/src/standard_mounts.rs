@@ -196,6 +196,14 @@ pub(crate) fn protect(root: &OwnedFd, paths: &[String]) -> Result<(), StageError
     Ok(())
 }
 
+/// Makes the directory above the cgroups read-only, once they are in it.
+pub(crate) fn protect_cgroups(root: &OwnedFd) -> Result<(), StageError> {
+    let failed = |error: io::Error| StageError::prepare("cannot protect the cgroups", error);
+    let place = mounts::find(root, "/sys/fs/cgroup").map_err(|error| failed(error.into()))?;
+    let attributes = Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Attributes::default() };
+    mount_attributes::change(place.as_fd(), attributes).map_err(failed)
+}
+
 fn clone_of(place: std::os::fd::BorrowedFd<'_>) -> io::Result<OwnedFd> {
     use rustix::mount::{OpenTreeFlags, open_tree};
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
