@@ -1,1 +1,11 @@
-//! What the end-to-end tests share.
+//! What the end-to-end tests share: the program, a node with places of its own, a lab, and the
+//! check that nothing is left.
+
+pub mod fixtures;
+pub mod lab;
+pub mod leaks;
+pub mod needs;
+pub mod node;
+
+pub use lab::Lab;
+pub use node::{Node, Outcome};

@@ -1,0 +1,85 @@
+//! However a pod ends, nothing of it is left.
+
+use std::process::{Command, Stdio};
+
+use e2e_tests::Node;
+use e2e_tests::node::Watch;
+
+use crate::Test;
+
+pub(crate) const TESTS: &[Test] = &[
+    (
+        "ctrl_c_deletes_the_pod_and_a_second_one_kills_it",
+        ctrl_c_deletes_the_pod_and_a_second_one_kills_it,
+    ),
+    ("a_pod_can_be_deleted_at_every_stage", a_pod_can_be_deleted_at_every_stage),
+    ("a_run_that_takes_too_long_is_ended", a_run_that_takes_too_long_is_ended),
+];
+
+const STUBBORN: &str = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: stubborn}
+spec:
+  terminationGracePeriodSeconds: 60
+  containers:
+  - {name: main, image: 'busybox:1.36', command: [sh, -c, 'trap \"echo asked\" TERM; echo up; while true; do sleep 0.1; done']}
+";
+
+fn ctrl_c_deletes_the_pod_and_a_second_one_kills_it() {
+    let node = Node::new("ctrlc", &["busybox"]);
+    let path = node.file("stubborn.yaml", STUBBORN);
+    let mut command = node.command(&["run", &path.display().to_string()]);
+    command.stderr(Stdio::null());
+    let mut run = Watch::start(command);
+    let deadline = std::time::Instant::now() + e2e_tests::node::PATIENCE;
+    assert_eq!(run.line(deadline).as_deref(), Some("[main] up"));
+    let pod = node.pod("stubborn");
+    let interrupt = |pid: u32| {
+        let status = Command::new("kill").args(["-INT", &pid.to_string()]).status();
+        assert!(status.is_ok_and(|status| status.success()));
+    };
+    let pid = run.child().id();
+    interrupt(pid);
+    assert_eq!(run.line(deadline).as_deref(), Some("[main] asked"));
+    interrupt(pid);
+    let ended = run.child().wait().expect("it ends");
+    assert_eq!(ended.code(), Some(130));
+    node.nothing_is_left(pod["metadata"]["uid"].as_str().unwrap_or_default());
+}
+
+fn a_pod_can_be_deleted_at_every_stage() {
+    let node = Node::new("stages", &["busybox"]);
+    let manifest = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: stages}
+spec:
+  terminationGracePeriodSeconds: 1
+  initContainers:
+  - {name: init, image: 'busybox:1.36', command: [sleep, '1000']}
+  containers:
+  - {name: main, image: 'busybox:1.36', command: [sleep, '1000']}
+";
+    let _ = node.apply(manifest).succeeds();
+    node.delete_leaves_nothing("stages", &["--force"]); // whatever stage it is in
+    let _ = node.apply(manifest).succeeds();
+    node.wait_for_status("stages", &["Init:0/1"]);
+    node.delete_leaves_nothing("stages", &["--now"]);
+    let _ = node.apply(&manifest.replace(
+        "1.36', command: [sleep, '1000']}\n  con",
+        "none', imagePullPolicy: Never}\n  con",
+    ));
+    node.wait_for_status("stages", &["Init:ErrImageNeverPull"]);
+    node.delete_leaves_nothing("stages", &[]);
+    let _ = node.run(&["delete", "pod", "stages"]).ends_with(5);
+}
+
+fn a_run_that_takes_too_long_is_ended() {
+    let node = Node::new("timeout", &["busybox"]);
+    let path = node.file("stubborn.yaml", STUBBORN);
+    let outcome = node.run(&["run", "--timeout", "1s", &path.display().to_string()]);
+    let outcome = outcome.ends_with(124);
+    assert!(outcome.stderr.contains("the time is over"), "{}", outcome.stderr);
+    let _ = node.run(&["get", "pod", "stubborn"]).ends_with(5);
+}

@@ -1,0 +1,130 @@
+//! Rules of a pod's life, seen from outside; the rest of them are timelines of the core.
+
+use e2e_tests::Node;
+
+use crate::Test;
+
+pub(crate) const TESTS: &[Test] = &[
+    (
+        "an_init_container_that_waits_for_a_port_delays_the_mains",
+        an_init_container_that_waits_for_a_port_delays_the_mains,
+    ),
+    (
+        "a_sidecar_runs_beside_the_mains_and_stops_after_them",
+        a_sidecar_runs_beside_the_mains_and_stops_after_them,
+    ),
+    (
+        "a_failing_liveness_probe_restarts_the_container",
+        a_failing_liveness_probe_restarts_the_container,
+    ),
+    (
+        "an_init_container_that_fails_twice_lets_the_pod_start_the_third_time",
+        an_init_container_that_fails_twice_lets_the_pod_start_the_third_time,
+    ),
+];
+
+fn an_init_container_that_waits_for_a_port_delays_the_mains() {
+    let node = Node::new("port", &["busybox"]);
+    let manifest = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: port}
+spec:
+  terminationGracePeriodSeconds: 1
+  initContainers:
+  - name: wait
+    image: busybox:1.36
+    command: [sh, -c, \"nc -l -p 7000 > /dev/null\"]
+  containers:
+  - {name: main, image: 'busybox:1.36', command: [sleep, '1000']}
+";
+    let _ = node.apply(manifest).succeeds();
+    node.wait_for_status("port", &["Init:0/1"]);
+    let pod = node.pod("port");
+    assert_eq!(
+        pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"],
+        "PodInitializing"
+    );
+    // The port is on the pod's own loopback: another process of the pod opens the way.
+    let knock = "until echo | nc 127.0.0.1 7000; do sleep 0.1; done";
+    let _ = node.run(&["exec", "port", "-c", "wait", "--", "sh", "-c", knock]);
+    node.wait_for_status("port", &["Running"]);
+    node.delete_leaves_nothing("port", &["--now"]);
+}
+
+fn a_sidecar_runs_beside_the_mains_and_stops_after_them() {
+    let node = Node::new("sidecar", &["busybox"]);
+    let manifest = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: sidecar}
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 5
+  initContainers:
+  - name: proxy
+    image: busybox:1.36
+    restartPolicy: Always
+    command: [sh, -c, \"trap 'echo proxy ends; exit 0' TERM; echo proxy; while true; do sleep 0.1; done\"]
+  containers:
+  - {name: main, image: 'busybox:1.36', command: [sh, -c, 'sleep 1; echo main ends']}
+";
+    let path = node.file("sidecar.yaml", manifest);
+    let outcome = node.run(&["run", &path.display().to_string()]).succeeds();
+    assert_eq!(outcome.stdout, "[proxy] proxy\n[main] main ends\n[proxy] proxy ends\n");
+    node.delete_leaves_nothing("sidecar", &[]);
+}
+
+fn a_failing_liveness_probe_restarts_the_container() {
+    let node = Node::new("liveness", &["busybox"]);
+    let manifest = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: liveness}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: main
+    image: busybox:1.36
+    command: [sleep, '1000']
+    livenessProbe: {exec: {command: [cat, /healthy]}, periodSeconds: 1, failureThreshold: 1}
+";
+    let _ = node.apply(manifest).succeeds();
+    let mut watch = node.watch_pods();
+    let deadline = std::time::Instant::now() + e2e_tests::node::PATIENCE;
+    while let Some(line) = watch.line(deadline) {
+        if line.split_whitespace().nth(3) == Some("1") {
+            break;
+        }
+    }
+    let events = node.events();
+    let killing = "Container main failed liveness probe, will be restarted";
+    assert!(events.iter().any(|(_, message)| message == killing), "{events:#?}");
+    assert!(events.iter().any(|(reason, _)| reason == "Unhealthy"), "{events:#?}");
+    node.delete_leaves_nothing("liveness", &["--now"]);
+}
+
+fn an_init_container_that_fails_twice_lets_the_pod_start_the_third_time() {
+    let node = Node::new("flaky", &["busybox"]).with("MINIPOD_BACKOFF_SCALE", "0.01");
+    let manifest = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: flaky}
+spec:
+  terminationGracePeriodSeconds: 1
+  volumes: [{name: tries, emptyDir: {}}]
+  initContainers:
+  - name: flaky
+    image: busybox:1.36
+    command: [sh, -c, 'echo x >> /tries/count; [ $(wc -l < /tries/count) -ge 3 ]']
+    volumeMounts: [{name: tries, mountPath: /tries}]
+  containers:
+  - {name: main, image: 'busybox:1.36', command: [sleep, '1000']}
+";
+    let _ = node.apply(manifest).succeeds();
+    node.wait_for_status("flaky", &["Running"]);
+    let init = node.pod("flaky")["status"]["initContainerStatuses"][0].clone();
+    assert_eq!(init["restartCount"], 2);
+    assert_eq!(init["state"]["terminated"]["exitCode"], 0);
+    node.delete_leaves_nothing("flaky", &["--now"]);
+}

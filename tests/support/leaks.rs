@@ -1,0 +1,48 @@
+//! What a pod could leave behind, and that it is not there.
+
+use std::fs;
+use std::path::Path;
+
+/// Everything of that pod's uid, or below those directories, that is still on the machine.
+pub fn left(uid: &str, directories: &[&Path]) -> Vec<String> {
+    let mut left = Vec::new();
+    for directory in directories {
+        files_below(directory, uid, &mut left);
+    }
+    for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+        let path = hierarchy.path().join("minipod").join(uid);
+        if path.exists() {
+            left.push(format!("cgroup {}", path.display()));
+        }
+    }
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    left.extend(
+        mounts.lines().filter(|line| line.contains(uid)).map(|line| format!("mount {line}")),
+    );
+    left.extend(processes(uid));
+    left
+}
+
+fn files_below(directory: &Path, uid: &str, left: &mut Vec<String>) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.display().to_string().contains(uid) {
+            left.push(format!("file {}", path.display()));
+        } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            files_below(&path, uid, left);
+        }
+    }
+}
+
+/// Processes that have the uid in their mounts: containers, and supervisors of the pod.
+fn processes(uid: &str) -> Vec<String> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok())
+        .filter(|entry| {
+            let mounts = fs::read_to_string(entry.path().join("mountinfo")).unwrap_or_default();
+            mounts.contains(uid)
+        })
+        .map(|entry| format!("process {}", entry.file_name().display()))
+        .collect()
+}

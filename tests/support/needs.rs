@@ -1,0 +1,51 @@
+//! What a test needs of the machine, decided before it runs, so that a skip is seen as one.
+
+use std::path::Path;
+
+use crate::fixtures;
+
+/// Something that not every machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// User id 0.
+    Root,
+    /// The images of `rootfs-fixtures/build`.
+    Fixtures,
+    /// The programs `ip` and `nsenter`, for labs.
+    Lab,
+    /// Debian's `docker-registry` and `skopeo`.
+    Registry,
+}
+
+impl Need {
+    /// Its name in `MINIPOD_REQUIRE` and behind a test's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Fixtures => "fixtures",
+            Self::Lab => "lab",
+            Self::Registry => "registry",
+        }
+    }
+
+    /// Whether this machine lacks it.
+    pub fn is_missing(self) -> bool {
+        match self {
+            Self::Root => !rustix::process::geteuid().is_root(),
+            Self::Fixtures => !fixtures::layout("kubia").join("index.json").exists(),
+            Self::Lab => !has_program("ip") || !has_program("nsenter"),
+            Self::Registry => !has_program("docker-registry") || !has_program("skopeo"),
+        }
+    }
+
+    /// Whether its absence is a failure here (`MINIPOD_REQUIRE=root,lab,…`).
+    pub fn is_required(self) -> bool {
+        let required = std::env::var("MINIPOD_REQUIRE").unwrap_or_default();
+        required.split(',').any(|name| name == self.name())
+    }
+}
+
+fn has_program(name: &str) -> bool {
+    let path = std::env::var("PATH").unwrap_or_default();
+    path.split(':').any(|directory| Path::new(directory).join(name).exists())
+}
