@@ -34,7 +34,7 @@ spec:
   initContainers:
   - name: wait
     image: busybox:1.36
-    command: [sh, -c, \"nc -l -p 7000 > /dev/null\"]
+    command: [sh, -c, \"until nc -z 127.0.0.1 7000; do sleep 0.1; done\"]
   containers:
   - {name: main, image: 'busybox:1.36', command: [sleep, '1000']}
 ";
@@ -45,9 +45,8 @@ spec:
         pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"],
         "PodInitializing"
     );
-    // The port is on the pod's own loopback: another process of the pod opens the way.
-    let knock = "until echo | nc 127.0.0.1 7000; do sleep 0.1; done";
-    let _ = node.run(&["exec", "port", "-c", "wait", "--", "sh", "-c", knock]);
+    // The port is on the pod's own loopback: another process of the pod opens it.
+    let _ = node.run(&["exec", "port", "-c", "wait", "--", "nc", "-l", "-p", "7000"]);
     node.wait_for_status("port", &["Running"]);
     node.delete_leaves_nothing("port", &["--now"]);
 }

@@ -180,7 +180,12 @@ impl Node {
         let links = self.lab.command(Path::new("ip")).args(["-o", "link"]).output();
         let links = links.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
         let links = links.unwrap_or_default();
-        left.extend(links.lines().filter(|line| line.contains("mp")).map(str::to_owned));
+        let is_ours = |line: &&str| {
+            line.split(": ")
+                .nth(1)
+                .is_some_and(|name| name.starts_with("mp") || name.starts_with("minipod"))
+        };
+        left.extend(links.lines().filter(is_ours).map(str::to_owned));
         assert!(left.is_empty(), "left behind: {left:#?}");
     }
 }

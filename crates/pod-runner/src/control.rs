@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+pub use sandbox::TerminalSize;
 use serde::{Deserialize, Serialize};
 
 /// A request to a supervisor.
@@ -39,15 +40,6 @@ pub struct ExecRequest {
     pub terminal: Option<TerminalSize>,
     /// `TERM` of the user's terminal.
     pub term: Option<String>,
-}
-
-/// The size of a terminal in characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TerminalSize {
-    /// Lines.
-    pub rows: u16,
-    /// Characters in a line.
-    pub columns: u16,
 }
 
 /// A supervisor's answer.

@@ -28,7 +28,7 @@ pub use nix::sys::signal::Signal;
 pub use plan::{
     CapabilitySets, ContainerPlan, DevicesPlan, MountOptions, MountPlan, MountSource, PidSharing,
     PodSandboxPlan, ProcessPlan, Propagation, Rlimit, RootPlan, SeccompPlan, Sharing, Sysctl,
-    UserPlan,
+    TerminalSize, UserPlan,
 };
 pub use pod_sandbox::{PodSandbox, SandboxError};
 pub use stage::report::StageError;

@@ -19,7 +19,7 @@ struct Page {
 impl Page {
     fn line(&mut self, indent: usize, name: &str, value: &str) {
         let name = format!("{}{name}:", " ".repeat(indent));
-        let width = if indent == 0 { 18 } else { 18 + indent };
+        let width = if indent == 0 { 18 } else { 20 };
         // A String takes whatever is written to it.
         let _ = writeln!(self.text, "{}", format!("{name:<width$}{value}").trim_end());
     }

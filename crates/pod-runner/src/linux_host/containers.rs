@@ -128,8 +128,8 @@ impl LinuxHost {
         plan.cgroup_mounts = plan::cgroup_mounts(cgroup.as_ref(), plan.privileged_mounts);
         let log = ContainerLog::create(&context.logs.file(name, instance.attempt.0))
             .map_err(|error| StartFailure::create(&error))?;
-        let (outputs, stdio) =
-            streams(plan.process.terminal).map_err(|error| StartFailure::create(&error))?;
+        let (outputs, stdio) = streams(plan.process.terminal.is_some())
+            .map_err(|error| StartFailure::create(&error))?;
         let placement =
             Placement { cgroup_v2: cgroup.as_ref().and_then(ContainerCgroup::v2_dir), gate: None };
         let starting = sandbox

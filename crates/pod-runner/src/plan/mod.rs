@@ -17,7 +17,7 @@ use image_puller::Image;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, Secret};
 use pod_lifecycle::Instance;
 use pod_model::{ContainerName, Pod, Role};
-use sandbox::{ContainerPlan, DevicesPlan, ProcessPlan, RootPlan, Signal};
+use sandbox::{ContainerPlan, DevicesPlan, ProcessPlan, RootPlan, Signal, TerminalSize};
 use thiserror::Error;
 
 use crate::control::ExecRequest;
@@ -186,8 +186,9 @@ fn process(
     let identity = identity::of_container(input.pod, spec, image)?;
     let hostname = pod::hostname(input);
     let mut environment = environment::complete(&hostname, &config.env, manifest);
-    let terminal = spec.tty == Some(true);
-    if terminal && environment.get("TERM").is_none() {
+    let size = TerminalSize { rows: 24, columns: 80 };
+    let terminal = (spec.tty == Some(true)).then_some(size);
+    if terminal.is_some() && environment.get("TERM").is_none() {
         environment.set("TERM", "xterm".into());
     }
     if environment.get("HOME").is_none() {
@@ -232,14 +233,14 @@ fn command(
 
 /// The plan of a command that joins a container: the container's own, with another command.
 pub(crate) fn visitor(container: &ProcessPlan, command: &[String]) -> ProcessPlan {
-    ProcessPlan { argv: command.to_vec(), terminal: false, ..container.clone() }
+    ProcessPlan { argv: command.to_vec(), terminal: None, ..container.clone() }
 }
 
 /// The plan of a command that `exec` runs.
 pub(crate) fn exec(container: &ProcessPlan, request: &ExecRequest) -> ProcessPlan {
     let mut plan = visitor(container, &request.command);
-    plan.terminal = request.terminal.is_some();
-    if let (true, Some(term)) = (plan.terminal, &request.term) {
+    plan.terminal = request.terminal;
+    if let (Some(_), Some(term)) = (plan.terminal, &request.term) {
         plan.env.retain(|variable| !variable.starts_with("TERM="));
         plan.env.push(format!("TERM={term}"));
     }

@@ -10,7 +10,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use process::{CapabilitySets, LimitedResource, ProcessPlan, Rlimit, SeccompPlan, UserPlan};
+pub use process::{
+    CapabilitySets, LimitedResource, ProcessPlan, Rlimit, SeccompPlan, TerminalSize, UserPlan,
+};
 
 /// The namespaces that the containers of a pod share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -27,8 +27,17 @@ pub struct ProcessPlan {
     pub rlimits: Vec<Rlimit>,
     /// `/proc/self/oom_score_adj`.
     pub oom_score_adj: Option<i32>,
-    /// Whether it gets a terminal of its own.
-    pub terminal: bool,
+    /// The size of the terminal of its own that it gets, if it gets one.
+    pub terminal: Option<TerminalSize>,
+}
+
+/// The size of a terminal in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminalSize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters in a line.
+    pub columns: u16,
 }
 
 /// User and groups.

@@ -17,7 +17,7 @@ use super::pod_holder::die_with_supervisor;
 use super::report::{ReportWriter, StageError};
 use crate::container::Stdio;
 use crate::namespaces::Shared;
-use crate::plan::ContainerPlan;
+use crate::plan::{ContainerPlan, TerminalSize};
 use crate::root;
 use crate::sys::keyring;
 use crate::terminal;
@@ -56,7 +56,10 @@ fn container_init(
     leave_keyring(&plan.name)?;
     // From here on paths are the container's; the host's are out of reach after `enter`.
     root::build(plan, setting.shm_dir)?.enter()?;
-    let stdio = if plan.process.terminal { own_terminal(report)? } else { setting.stdio };
+    let stdio = match plan.process.terminal {
+        Some(size) => own_terminal(size, report)?,
+        None => setting.stdio,
+    };
     setting.gate.pass();
     own_cgroup_namespace()?;
     become_process::become_process(&plan.process, stdio)
@@ -90,9 +93,10 @@ fn own_cgroup_namespace() -> Result<(), StageError> {
 }
 
 /// A terminal from the container's own `/dev/pts`; the near end goes to the supervisor.
-pub(super) fn own_terminal(report: &ReportWriter) -> Result<Stdio, StageError> {
+pub(super) fn own_terminal(size: TerminalSize, report: &ReportWriter) -> Result<Stdio, StageError> {
     let failed = |error: io::Error| StageError::prepare("cannot make a terminal", error);
     let (near, far) = terminal::open_pair().map_err(failed)?;
+    terminal::set_size(&near, size).map_err(failed)?;
     report.send_terminal(near.as_fd()).map_err(failed)?;
     drop(near);
     terminal::make_controlling(&far).map_err(failed)?;

@@ -50,7 +50,10 @@ fn visit(
     // Joining the mount namespace also makes its root this process's root (setns(2)).
     setns(container, namespaces)
         .map_err(|error| StageError::prepare("cannot join the container", error))?;
-    let stdio = if plan.terminal { own_terminal(report)? } else { stdio };
+    let stdio = match plan.terminal {
+        Some(size) => own_terminal(size, report)?,
+        None => stdio,
+    };
     gate.pass();
     become_process::become_process(plan, stdio)
 }
