@@ -1,0 +1,291 @@
+//! Applies one layer's entries to its own directory, as overlayfs wants to see them.
+
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::entry::{Entries, Entry, EntryKind, EntryPath, Metadata, ReadError};
+use super::hard_link;
+use super::metadata::{self, Skipped};
+use super::remove;
+use super::rule::Rule;
+use super::tree::{Missing, Place, Tree, WalkError, make_directory, reopen};
+use super::view::View;
+use super::whiteout::{self, Name};
+use super::{Limits, UnpackError};
+
+const COPY_BUFFER: usize = 128 * 1024;
+
+/// What came of a layer, before the layers below are considered.
+#[derive(Debug, Default)]
+pub(crate) struct Applied {
+    /// Directories that the archive only implied; the layer below knows their owner and mode.
+    /// Without those that replaced something, so that nothing below matters.
+    pub(crate) implied: Vec<EntryPath>,
+    pub(crate) entries: u64,
+    pub(crate) bytes: u64,
+    /// What was left out on purpose.
+    pub(crate) skipped: Skipped,
+    /// A hard link points to something that only a layer below can have.
+    pub(crate) needs_lower: bool,
+    /// There was an entry for the root itself.
+    pub(crate) root_given: bool,
+}
+
+/// Unpacks an uncompressed archive into an empty directory.
+#[derive(Debug)]
+pub(crate) struct Applier<'a> {
+    tree: Tree<'a>,
+    limits: Limits,
+    applied: Applied,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Applier<'a> {
+    pub(crate) fn new(root: OwnedFd, lower: Option<&'a View>, limits: Limits) -> Self {
+        Self {
+            tree: Tree::new(root, lower),
+            limits,
+            applied: Applied::default(),
+            buffer: vec![0; COPY_BUFFER],
+        }
+    }
+
+    /// Applies entry after entry, then the directories' own owner, mode and times.
+    pub(crate) fn apply_all<R: Read>(
+        mut self,
+        entries: &mut Entries<R>,
+    ) -> Result<Applied, UnpackError> {
+        while let Some(entry) = entries.next_entry().map_err(UnpackError::from_read)? {
+            self.applied.entries += 1;
+            if self.applied.entries > self.limits.entries {
+                return Err(UnpackError::refused(&entry.path.joined(), Rule::TooManyEntries));
+            }
+            self.apply_entry(&entry, entries)?;
+        }
+        self.finish_directories()?;
+        let implied = std::mem::take(&mut self.tree.notes.implied);
+        let replaced = &self.tree.notes.replaced;
+        let open_below =
+            |path: &Vec<Vec<u8>>| !replaced.contains(path) && !self.tree.hides_lower(path);
+        self.applied.implied = implied.into_iter().filter(open_below).map(EntryPath).collect();
+        Ok(self.applied)
+    }
+
+    fn apply_entry<R: Read>(
+        &mut self,
+        entry: &Entry,
+        entries: &mut Entries<R>,
+    ) -> Result<(), UnpackError> {
+        let name = entry.path.joined();
+        let Some((base, parents)) = entry.path.0.split_last() else {
+            return self.apply_root(entry).map_err(|error| UnpackError::from_walk(&name, error));
+        };
+        let special =
+            whiteout::name(parents, base).map_err(|rule| UnpackError::refused(&name, rule))?;
+        if special == Name::Ignored {
+            self.applied.skipped.insert("entries named .wh..wh.* (AUFS)".to_owned());
+            return Ok(());
+        }
+        let walked = self.tree.enter(parents, Missing::Create);
+        let walked = walked.map_err(|error| UnpackError::from_walk(&name, error))?;
+        let Some(parent) = walked else { return Ok(()) };
+        let result = match special {
+            Name::Ordinary => return self.apply_ordinary(entry, &parent, base, entries),
+            Name::Opaque => whiteout::apply_opaque(&mut self.tree, &parent),
+            Name::Whiteout(hidden) => whiteout::apply(&mut self.tree, &parent, &hidden),
+            Name::Ignored => Ok(()),
+        };
+        result.map_err(|error| UnpackError::from_walk(&name, error))
+    }
+
+    fn apply_root(&mut self, entry: &Entry) -> Result<(), WalkError> {
+        if entry.kind != EntryKind::Directory {
+            return Err(WalkError::Refused(Rule::RootNotDirectory));
+        }
+        self.applied.root_given = true;
+        self.tree.notes.metadata.insert(Vec::new(), entry.metadata.clone());
+        Ok(())
+    }
+
+    fn apply_ordinary<R: Read>(
+        &mut self,
+        entry: &Entry,
+        parent: &Place,
+        base: &[u8],
+        entries: &mut Entries<R>,
+    ) -> Result<(), UnpackError> {
+        if let EntryKind::File { size } = entry.kind {
+            return self.write_file((parent, base), &entry.metadata, size, entries).map_err(
+                |error| match error {
+                    FileError::Walk(error) => UnpackError::from_walk(&entry.path.joined(), error),
+                    FileError::Read(error) => UnpackError::from_read(error),
+                },
+            );
+        }
+        let result = match &entry.kind {
+            EntryKind::Directory => self.make_directory(parent, base, &entry.metadata),
+            EntryKind::HardLink { target } => self.make_hard_link(parent, base, target),
+            EntryKind::Symlink { target } => {
+                self.make_node(parent, base, |directory| {
+                    fs::symlinkat(target.as_slice(), directory, base)
+                })
+                .and_then(|()| metadata::apply_to_symlink(&parent.directory, base, &entry.metadata))
+            }
+            EntryKind::CharacterDevice { major, minor } => {
+                let device = (FileType::CharacterDevice, fs::makedev(*major, *minor));
+                self.make_special(parent, base, device, &entry.metadata)
+            }
+            EntryKind::BlockDevice { major, minor } => {
+                let device = (FileType::BlockDevice, fs::makedev(*major, *minor));
+                self.make_special(parent, base, device, &entry.metadata)
+            }
+            EntryKind::Fifo => {
+                self.make_special(parent, base, (FileType::Fifo, 0), &entry.metadata)
+            }
+            EntryKind::File { .. } => Ok(()), // returned above
+        };
+        result.map_err(|error| UnpackError::from_walk(&entry.path.joined(), error))
+    }
+
+    fn make_special(
+        &mut self,
+        parent: &Place,
+        base: &[u8],
+        (kind, device): (FileType, u64),
+        metadata: &Metadata,
+    ) -> Result<(), WalkError> {
+        self.make_node(parent, base, |directory| {
+            fs::mknodat(directory, base, kind, Mode::from_raw_mode(0o600), device)
+        })?;
+        metadata::apply_to_node(&parent.directory, base, metadata)
+    }
+
+    /// Creates something that never merges; whatever has its name goes first.
+    fn make_node<T>(
+        &mut self,
+        parent: &Place,
+        base: &[u8],
+        create: impl Fn(&OwnedFd) -> Result<T, Errno>,
+    ) -> Result<T, WalkError> {
+        match create(&parent.directory) {
+            Err(Errno::EXIST) => {}
+            result => return result.map_err(WalkError::system("create")),
+        }
+        self.clear(parent, base)?;
+        create(&parent.directory).map_err(WalkError::system("create"))
+    }
+
+    /// Removes what an earlier entry put there.
+    fn clear(&mut self, parent: &Place, base: &[u8]) -> Result<(), WalkError> {
+        let mut path = parent.path.clone();
+        path.push(base.to_vec());
+        self.tree.forget(&path);
+        remove::remove_at(&parent.directory, base)
+            .map_err(|source| WalkError::System { action: "replace", source })
+    }
+
+    fn make_directory(
+        &mut self,
+        parent: &Place,
+        base: &[u8],
+        metadata: &Metadata,
+    ) -> Result<(), WalkError> {
+        let mut path = parent.path.clone();
+        path.push(base.to_vec());
+        let stat = fs::statat(&parent.directory, base, AtFlags::SYMLINK_NOFOLLOW);
+        match stat.map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+            Ok(FileType::Directory) => {}
+            Err(Errno::NOENT) => {
+                make_directory(&parent.directory, base)?;
+            }
+            Err(errno) => return Err(WalkError::system("look at")(errno)),
+            // A directory made anew where this layer had hidden or replaced what is below.
+            Ok(_) => {
+                self.clear(parent, base)?;
+                let directory = make_directory(&parent.directory, base)?.into();
+                self.tree.make_opaque(&Place { directory, path: path.clone() })?;
+                self.tree.notes.replaced.insert(path.clone());
+            }
+        }
+        self.tree.notes.implied.remove(&path);
+        self.tree.notes.metadata.insert(path, metadata.clone());
+        Ok(())
+    }
+
+    fn make_hard_link(
+        &mut self,
+        parent: &Place,
+        base: &[u8],
+        target: &EntryPath,
+    ) -> Result<(), WalkError> {
+        let Some(found) = hard_link::find_target(&mut self.tree, target)? else {
+            self.applied.needs_lower = true;
+            return Ok(());
+        };
+        if found.is_at(parent, base) {
+            return Ok(()); // a link to itself
+        }
+        self.make_node(parent, base, |directory| found.link(directory, base))
+    }
+
+    fn write_file<R: Read>(
+        &mut self,
+        (parent, base): (&Place, &[u8]),
+        metadata: &Metadata,
+        size: u64,
+        entries: &mut Entries<R>,
+    ) -> Result<(), FileError> {
+        self.applied.bytes += size;
+        if self.applied.bytes > self.limits.unpacked_bytes {
+            return Err(FileError::Walk(WalkError::Refused(Rule::TooLarge)));
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let file = self
+            .make_node(parent, base, |directory| {
+                fs::openat(directory, base, flags | OFlags::NOFOLLOW, Mode::from_raw_mode(0o600))
+            })
+            .map_err(FileError::Walk)?;
+        loop {
+            let count = entries.read_content(&mut self.buffer).map_err(FileError::Read)?;
+            if count == 0 {
+                break;
+            }
+            write_all(&file, &self.buffer[..count]).map_err(FileError::Walk)?;
+        }
+        metadata::apply(&file, metadata, &mut self.applied.skipped).map_err(FileError::Walk)
+    }
+
+    fn finish_directories(&mut self) -> Result<(), UnpackError> {
+        for (path, metadata) in std::mem::take(&mut self.tree.notes.metadata) {
+            let apply = |this: &mut Self| -> Result<(), WalkError> {
+                let Some(place) = this.tree.enter(&path, Missing::Report)? else { return Ok(()) };
+                metadata::apply(&reopen(&place.directory)?, &metadata, &mut this.applied.skipped)
+            };
+            apply(self).map_err(|error| UnpackError::from_walk(&path.join(&b'/'), error))?;
+        }
+        Ok(())
+    }
+}
+
+enum FileError {
+    Walk(WalkError),
+    Read(ReadError),
+}
+
+fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<(), WalkError> {
+    while !bytes.is_empty() {
+        match rustix::io::write(file, bytes) {
+            Ok(0) => {
+                let source = io::ErrorKind::WriteZero.into();
+                return Err(WalkError::System { action: "write", source });
+            }
+            Ok(count) => bytes = &bytes[count..],
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(WalkError::system("write")(errno)),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! Owner, mode, attributes and times of what was unpacked.
+//!
+//! The order matters: chown clears set-user-id bits and file capabilities (chown(2)), so it comes
+//! first, then the mode, then the attributes, and the times last.
+
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{self, AtFlags, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
+use rustix::io::Errno;
+
+use super::entry::Metadata;
+use super::header::Time;
+use super::rule::Rule;
+use super::tree::WalkError;
+
+/// `XATTR_SIZE_MAX` of the kernel.
+const XATTR_LIMIT: usize = 65536;
+
+/// Attributes that were left out, to be told once per layer.
+pub(crate) type Skipped = std::collections::BTreeSet<String>;
+
+/// Applies everything to an open file or directory.
+pub(crate) fn apply(
+    file: &OwnedFd,
+    metadata: &Metadata,
+    skipped: &mut Skipped,
+) -> Result<(), WalkError> {
+    let (uid, gid) = owner(metadata);
+    fs::fchown(file, uid, gid).map_err(WalkError::system("change the owner of"))?;
+    fs::fchmod(file, Mode::from_raw_mode(metadata.mode))
+        .map_err(WalkError::system("change the mode of"))?;
+    apply_xattrs(file, &metadata.xattrs, skipped)?;
+    fs::futimens(file, &times(metadata.modified)).map_err(WalkError::system("set the times of"))
+}
+
+/// Applies owner, mode and times by name, to what cannot be opened: devices and FIFOs.
+pub(crate) fn apply_to_node(
+    directory: &OwnedFd,
+    name: &[u8],
+    metadata: &Metadata,
+) -> Result<(), WalkError> {
+    let (uid, gid) = owner(metadata);
+    fs::chownat(directory, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(WalkError::system("change the owner of"))?;
+    // Just created by us under this name with O_EXCL semantics, so it is no link.
+    fs::chmodat(directory, name, Mode::from_raw_mode(metadata.mode), AtFlags::empty())
+        .map_err(WalkError::system("change the mode of"))?;
+    set_times_at(directory, name, metadata.modified)
+}
+
+/// Applies owner and times to a symbolic link; links have no mode.
+pub(crate) fn apply_to_symlink(
+    directory: &OwnedFd,
+    name: &[u8],
+    metadata: &Metadata,
+) -> Result<(), WalkError> {
+    let (uid, gid) = owner(metadata);
+    fs::chownat(directory, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(WalkError::system("change the owner of"))?;
+    set_times_at(directory, name, metadata.modified)
+}
+
+fn set_times_at(directory: &OwnedFd, name: &[u8], time: Time) -> Result<(), WalkError> {
+    fs::utimensat(directory, name, &times(time), AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(WalkError::system("set the times of"))
+}
+
+fn owner(metadata: &Metadata) -> (Option<Uid>, Option<Gid>) {
+    (Some(Uid::from_raw(metadata.uid)), Some(Gid::from_raw(metadata.gid)))
+}
+
+fn times(modified: Time) -> Timestamps {
+    Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_modification: Timespec {
+            tv_sec: modified.seconds,
+            tv_nsec: modified.nanoseconds.into(),
+        },
+    }
+}
+
+fn apply_xattrs(
+    file: &OwnedFd,
+    xattrs: &[(String, Vec<u8>)],
+    skipped: &mut Skipped,
+) -> Result<(), WalkError> {
+    for (name, value) in xattrs {
+        if !is_allowed(name) || value.len() > XATTR_LIMIT {
+            skipped.insert(format!("extended attribute {}", name.escape_debug()));
+            continue;
+        }
+        if name == "security.capability" && !is_capability(value) {
+            return Err(WalkError::Refused(Rule::Capability));
+        }
+        match fs::fsetxattr(file, name.as_str(), value, XattrFlags::empty()) {
+            Ok(()) => {}
+            // The file system cannot hold it: the image works without it, except capabilities.
+            Err(Errno::OPNOTSUPP | Errno::NOSPC | Errno::TOOBIG)
+                if !name.starts_with("security.") =>
+            {
+                skipped.insert(format!("extended attribute {name} (not supported here)"));
+            }
+            Err(errno) => return Err(WalkError::system("set an extended attribute of")(errno)),
+        }
+    }
+    Ok(())
+}
+
+/// What an archive may set. `trusted.overlay.*` and `user.overlay.*` would steer overlayfs,
+/// security labels belong to the host's policy.
+fn is_allowed(name: &str) -> bool {
+    match name {
+        "security.capability" => true,
+        "system.posix_acl_access" | "system.posix_acl_default" => true,
+        _ => name.starts_with("user.") && !name.starts_with("user.overlay."),
+    }
+}
+
+/// `struct vfs_cap_data` versions 2 (20 bytes) and 3 (24 bytes, root id 0): capabilities(7).
+fn is_capability(value: &[u8]) -> bool {
+    let revision = value.get(3).copied();
+    match (revision, value.len()) {
+        (Some(2), 20) => true,
+        (Some(3), 24) => value[20..] == [0; 4],
+        _ => false,
+    }
+}

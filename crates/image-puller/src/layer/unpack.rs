@@ -1,0 +1,71 @@
+//! One pass over a layer: decompress, hash, unpack, and read to the very end.
+
+use std::io::{self, BufReader, Read};
+use std::os::fd::OwnedFd;
+
+use crate::digest::{Digest, HashingReader};
+
+use super::apply::{Applied, Applier};
+use super::compression::Decoder;
+use super::entry::Entries;
+use super::view::View;
+use super::{EntryPath, Limits, UnpackError};
+
+const COMPRESSED_BUFFER: usize = 256 * 1024;
+const PLAIN_BUFFER: usize = 256 * 1024;
+
+/// A layer that was unpacked, and what is known about it.
+#[derive(Debug)]
+pub(crate) struct Unpacked {
+    /// The digest of all uncompressed bytes, also of those after the end of the archive.
+    pub(crate) diff_id: Digest,
+    pub(crate) entries: u64,
+    /// Bytes of file content.
+    pub(crate) bytes: u64,
+    pub(crate) implied: Vec<EntryPath>,
+    /// The archive says what owner and mode the root of the image has.
+    pub(crate) root_given: bool,
+    /// The result is not complete: unpack again with the layers below.
+    pub(crate) needs_lower: bool,
+    pub(crate) skipped: Vec<String>,
+}
+
+/// Unpacks `source` into the empty directory `root`. The caller compares the digests: that of
+/// the compressed bytes with a reader below, that of the uncompressed ones with the answer.
+/// `source` is read to its end.
+pub(crate) fn unpack(
+    source: impl Read,
+    root: OwnedFd,
+    lower: Option<&View>,
+    limits: Limits,
+) -> Result<Unpacked, UnpackError> {
+    let stream = |source| UnpackError::Stream { source };
+    let buffered = BufReader::with_capacity(COMPRESSED_BUFFER, source);
+    let decoder = Decoder::new(buffered).map_err(stream)?;
+    let plain = BufReader::with_capacity(PLAIN_BUFFER, HashingReader::new(decoder));
+    let mut entries = Entries::new(plain);
+    let applied = Applier::new(root, lower, limits).apply_all(&mut entries)?;
+    let mut plain = entries.into_source();
+    // Bytes after the end of the archive are not unpacked, but they count.
+    let limit = limits.unpacked_bytes;
+    let trailing =
+        io::copy(&mut plain.by_ref().take(limit + 1), &mut io::sink()).map_err(stream)?;
+    if trailing > limit {
+        return Err(UnpackError::refused(b"", super::Rule::TooLarge));
+    }
+    let (diff_id, decoder) = plain.into_inner().finish();
+    io::copy(&mut decoder.into_source(), &mut io::sink()).map_err(stream)?;
+    Ok(unpacked(diff_id, applied))
+}
+
+fn unpacked(diff_id: Digest, applied: Applied) -> Unpacked {
+    Unpacked {
+        diff_id,
+        entries: applied.entries,
+        bytes: applied.bytes,
+        implied: applied.implied,
+        root_given: applied.root_given,
+        needs_lower: applied.needs_lower,
+        skipped: applied.skipped.into_iter().collect(),
+    }
+}

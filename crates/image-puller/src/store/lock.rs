@@ -1,0 +1,43 @@
+//! Locks between processes: `flock(2)` on files that hold nothing. The kernel releases them when
+//! a process dies, so a lock is never stale. Each lock is an open file of its own (`O_CLOEXEC`),
+//! so threads exclude each other too.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::Path;
+
+/// Held until dropped.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Waits until nobody else has it.
+    pub(crate) fn exclusive(path: &Path) -> io::Result<Self> {
+        let file = open(path)?;
+        file.lock()?;
+        Ok(Self { _file: file })
+    }
+
+    /// Waits until nobody has it exclusively.
+    pub(crate) fn shared(path: &Path) -> io::Result<Self> {
+        let file = open(path)?;
+        file.lock_shared()?;
+        Ok(Self { _file: file })
+    }
+
+    /// Takes it only if nobody else has it at this moment.
+    pub(crate) fn try_exclusive(path: &Path) -> io::Result<Option<Self>> {
+        let file = open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).truncate(false).write(true).open(path)
+}
