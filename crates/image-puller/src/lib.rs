@@ -1,5 +1,8 @@
 //! An image reference becomes a verified root filesystem.
-#![expect(dead_code, reason = "being built bottom up")]
+//!
+//! [`Store`] keeps images as an OCI image layout with unpacked layers beside it; [`Puller`] brings
+//! them from registries. It must not know pods, containers or namespaces, and prints nothing.
+
 mod config;
 mod digest;
 mod image_manifest;
@@ -7,7 +10,9 @@ mod layer;
 mod load;
 mod platform;
 mod progress;
+mod pull;
 mod reference;
+mod registry;
 mod store;
 
 pub use config::ImageConfig;
@@ -17,5 +22,7 @@ pub use layer::{Limits, Rule, UnpackError};
 pub use load::LoadError;
 pub use platform::{Platform, PlatformError};
 pub use progress::{Phase, ProgressEvent, ProgressSink};
+pub use pull::{PullError, PullOptions, Pulled, Puller};
 pub use reference::{DEFAULT_REGISTRY, Reference, ReferenceError};
+pub use registry::{ConfigurationError, RegistryError};
 pub use store::{Image, ImageSummary, LayerError, Pruned, ReadFileError, Store, StoreError};

@@ -6,7 +6,11 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use image_puller::{PullOptions, Puller, Reference, Store};
 use serde::{Deserialize, Serialize};
+
+use crate::linux_host::image_id;
+use crate::text::chain;
 
 /// The hidden subcommand that pulls; the order comes on its standard input.
 pub const PULL_WORKER: &str = "pull-worker";
@@ -49,15 +53,25 @@ pub enum PullResult {
 pub fn run(order: &PullOrder) -> PullResult {
     let started = Instant::now();
     match pull(order) {
-        Ok((image_id, bytes, waited)) => {
-            let took_with_waiting = started.elapsed();
-            let took = took_with_waiting.saturating_sub(waited);
-            PullResult::Pulled { image_id, took, took_with_waiting, bytes }
+        Ok((image_id, bytes)) => {
+            let took = started.elapsed();
+            PullResult::Pulled { image_id, took, took_with_waiting: took, bytes }
         }
         Err(failure) => failure,
     }
 }
 
-fn pull(order: &PullOrder) -> Result<(String, u64, Duration), PullResult> {
-    Err(PullResult::Failed { unreachable: false, message: format!("{order:?}") })
+fn pull(order: &PullOrder) -> Result<(String, u64), PullResult> {
+    let failed = |error: &dyn std::error::Error, unreachable| PullResult::Failed {
+        unreachable,
+        message: chain(error),
+    };
+    let reference = Reference::parse(&order.reference).map_err(|error| failed(&error, false))?;
+    let store = Store::open(&order.store).map_err(|error| failed(&error, false))?;
+    let mut options = PullOptions::from_environment().map_err(|error| failed(&error, false))?;
+    options.docker_configs.extend(order.docker_configs.iter().cloned());
+    let pulled = Puller::new(store, options)
+        .pull(&reference, &())
+        .map_err(|error| failed(&error, error.is_unreachable()))?;
+    Ok((image_id(&pulled.image, &reference), pulled.image.size))
 }

@@ -1,8 +1,9 @@
 //! `images`, `load`, `rmi`, `pull`: the image store.
 
-use image_puller::{Reference, Store};
+use image_puller::{PullOptions, Puller, Reference, Store};
 
 use super::places;
+use super::pull_progress::PullProgress;
 use crate::cli::{ImagesArgs, LoadArgs, PlaceArgs, PullArgs, RmiArgs};
 use crate::failure::{Failure, Kind, near_match};
 use crate::screen;
@@ -102,6 +103,19 @@ fn reference(text: &str) -> Result<Reference, Failure> {
 }
 
 pub(crate) fn pull(args: &PlaceArgs, pull: &PullArgs) -> Result<(), Failure> {
-    let _ = (args, pull);
-    Err(Failure::new(Kind::Host, "cannot pull"))
+    for image in &pull.image {
+        let reference = reference(image)?;
+        let store = Store::open(&places(args).images())?;
+        let puller = Puller::new(store, PullOptions::from_environment()?);
+        let progress = PullProgress::new(&reference, pull.quiet);
+        let pulled = puller.pull(&reference, &progress);
+        progress.finish();
+        let pulled =
+            pulled.map_err(|error| Failure::of(Kind::Failed, &error).maybe_hint(error.hint()))?;
+        if !pull.quiet {
+            let id = &pulled.image.manifest_digest;
+            screen::answer(&format!("{reference} {id} {}\n", size(pulled.image.size)))?;
+        }
+    }
+    Ok(())
 }

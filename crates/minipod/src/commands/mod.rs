@@ -9,6 +9,7 @@ mod get;
 mod images;
 mod logs;
 mod plan;
+mod pull_progress;
 mod run;
 mod run_output;
 mod terminal;
@@ -57,7 +58,7 @@ fn completion(shell: clap_complete::Shell) -> Result<(), Failure> {
 /// The settings that the command line gives.
 pub(crate) fn settings(args: &PlaceArgs) -> Settings {
     Settings {
-        places: self::places(args),
+        places: places(args),
         pod_cidr: args.pod_cidr.clone(),
         backoff_scale: args.backoff_scale,
         ..Settings::of_this_machine()

@@ -35,6 +35,7 @@ use crate::supervisor::SupervisorError;
 use crate::volumes;
 
 use containers::RunningContainer;
+pub(crate) use images::image_id;
 use requests::Requests;
 use sandbox::RunningSandbox;
 use tasks::Tasks;
