@@ -78,7 +78,7 @@ pub(super) fn remove_network(
 /// The number by which `ip link … group` knows all links of a network. Links of one group go in
 /// one step, and each step costs the kernel tens of milliseconds.
 pub(super) fn link_group(settings: &NetworkSettings) -> u32 {
-    fingerprint(&settings.bridge) | 1 << 31
+    fingerprint(&settings.bridge) >> 1 | 1 << 30 // large, so nobody's by chance; positive for ip
 }
 
 fn remove_group(

@@ -191,3 +191,57 @@ fn split_cidr<Address: FromStr>(text: &str) -> Result<(Address, u8), ParseError>
     let prefix = prefix.parse().map_err(|_| problem("the prefix is no number"))?;
     Ok((network, prefix))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_an_address_and_a_prefix_with_room_for_a_pod() {
+        for (text, problem) in [
+            ("10.85.0.0/16", None),
+            ("10.85.0.0/30", None),
+            ("10.85.0.0", Some("it has no prefix, as in 10.85.0.0/16")),
+            ("10.85.0/16", Some("the address is not one")),
+            ("10.85.0.0/x", Some("the prefix is no number")),
+            ("10.85.0.0/31", Some("the prefix has to be from 8 to 30")),
+            ("0.0.0.0/0", Some("the prefix has to be from 8 to 30")),
+            ("10.85.0.1/16", Some("bits are set behind the prefix")),
+        ] {
+            match (Ipv4Cidr::from_str(text), problem) {
+                (Ok(cidr), None) => assert_eq!(cidr.to_string(), text),
+                (Err(ParseError::Cidr { problem, .. }), Some(expected)) => {
+                    assert_eq!(problem, expected, "{text}");
+                }
+                (result, _) => panic!("{text}: {result:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn ranges_overlap_if_one_holds_the_other() {
+        let cidr: Ipv4Cidr = "10.85.0.0/16".parse().unwrap();
+        for (network, prefix, expected) in [
+            ([10, 85, 3, 4], 32, true),
+            ([10, 0, 0, 0], 8, true),
+            ([10, 85, 0, 0], 16, true),
+            ([0, 0, 0, 0], 0, true),
+            ([10, 84, 0, 0], 16, false),
+            ([10, 86, 0, 0], 24, false),
+        ] {
+            assert_eq!(cidr.overlaps(network.into(), prefix), expected, "{network:?}/{prefix}");
+        }
+    }
+
+    #[test]
+    fn pods_get_all_addresses_but_the_first_two_and_the_last() {
+        let cidr: Ipv4Cidr = "192.168.7.8/29".parse().unwrap();
+        let pods = cidr.pod_numbers().map(|number| cidr.host(number)).collect::<Vec<_>>();
+        assert_eq!(
+            pods,
+            (10..=14).map(|last| Ipv4Addr::new(192, 168, 7, last)).collect::<Vec<_>>()
+        );
+        assert_eq!(cidr.gateway(), Ipv4Addr::new(192, 168, 7, 9));
+        assert_eq!(cidr.number_of(Ipv4Addr::new(192, 168, 7, 16)), None);
+    }
+}

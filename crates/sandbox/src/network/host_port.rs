@@ -48,7 +48,11 @@ fn try_bind(port: &HostPort) -> Result<(), Errno> {
     let socket = match rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, Some(protocol))
     {
         // Without the protocol in the kernel nobody can be listening.
-        Err(rustix::io::Errno::PROTONOSUPPORT) if port.protocol == Protocol::Sctp => return Ok(()),
+        Err(rustix::io::Errno::PROTONOSUPPORT | rustix::io::Errno::SOCKTNOSUPPORT)
+            if port.protocol == Protocol::Sctp =>
+        {
+            return Ok(());
+        }
         result => result.map_err(errno)?,
     };
     if port.protocol == Protocol::Tcp {

@@ -212,3 +212,7 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Networ
     let path = path.to_owned();
     move |source| NetworkError::Lease { action, path, source }
 }
+
+#[cfg(test)]
+#[path = "lease_tests.rs"]
+mod tests;

@@ -111,13 +111,14 @@ fn set_up_pod_end(
     Ok(pod.execute(&batch)?)
 }
 
-/// Brings the machine's end up, without addresses of its own, and as a port through which the
-/// pod may see its own packets again: that is how it reaches itself by its host port.
+/// Brings the machine's end up as a port through which the pod may see its own packets again:
+/// that is how it reaches itself by its host port. The end gets no IPv6 address of its own, which
+/// has to be said before it is up.
 fn open_port(host: &mut NetlinkSocket, lease: &Lease) -> Result<(), NetworkError> {
     let mut batch = Batch::default();
-    let doing = format!("bring up {}", lease.host_interface);
+    let doing = format!("set up {}", lease.host_interface);
     batch.message(libc::RTM_NEWLINK, libc::NLM_F_ACK, doing, |message| {
-        message.raw(&link_header(0, libc::IFF_UP, libc::IFF_UP));
+        message.raw(&link_header(0, 0, 0));
         message.text(libc::IFLA_IFNAME, &lease.host_interface);
         message.nested(libc::IFLA_LINKINFO, |kind| {
             kind.text(libc::IFLA_INFO_SLAVE_KIND, "bridge");
@@ -128,6 +129,11 @@ fn open_port(host: &mut NetlinkSocket, lease: &Lease) -> Result<(), NetworkError
                 ipv6.attribute(IFLA_INET6_ADDR_GEN_MODE, &[IN6_ADDR_GEN_MODE_NONE]);
             });
         });
+    });
+    let doing = format!("bring up {}", lease.host_interface);
+    batch.message(libc::RTM_NEWLINK, libc::NLM_F_ACK, doing, |message| {
+        message.raw(&link_header(0, libc::IFF_UP, libc::IFF_UP));
+        message.text(libc::IFLA_IFNAME, &lease.host_interface);
     });
     Ok(host.execute(&batch)?)
 }

@@ -247,3 +247,7 @@ fn parse_ip(bytes: &[u8]) -> Option<IpAddr> {
 
 /// The loopback link is the first of every network namespace.
 pub(super) const LOOPBACK_INDEX: u32 = 1;
+
+#[cfg(test)]
+#[path = "route_tests.rs"]
+mod tests;

@@ -67,9 +67,11 @@ pub(super) fn disable_ipv6(link: &str) -> Result<(), NetworkError> {
     write_if_present(&ipv6_setting(link, "disable_ipv6"), "1")
 }
 
-/// Makes a link with planned IPv6 addresses ignore router advertisements, and use its addresses
-/// at once instead of asking for a second whether somebody else has them.
+/// Prepares a link for planned IPv6 addresses: it may have some even if the machine's default is
+/// none, it ignores router advertisements, and it uses its addresses at once instead of asking for
+/// a second whether somebody else has them.
 pub(super) fn trust_own_ipv6(link: &str) -> Result<(), NetworkError> {
+    write_if_present(&ipv6_setting(link, "disable_ipv6"), "0")?;
     write_if_present(&ipv6_setting(link, "accept_ra"), "0")?;
     write_if_present(&ipv6_setting(link, "accept_dad"), "0")
 }

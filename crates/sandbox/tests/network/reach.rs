@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::Test;
-use crate::lab::{INTERNET, MACHINE, Machine, Namespace};
+use crate::lab::{INTERNET, MACHINE, Machine, Namespace, tcp};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
@@ -13,6 +13,8 @@ pub(crate) fn tests() -> Vec<Test> {
         ("a_pod_reaches_itself_by_its_own_address_and_by_loopback", itself),
         ("nobody_outside_reaches_a_port_that_is_not_published", unpublished),
         ("a_packet_passes_at_once_after_attach", at_once),
+        ("with_ipv6_pods_reach_each_other_and_the_internet_and_are_published", ipv6),
+        ("without_ipv6_nobody_on_the_bridge_has_an_ipv6_address", no_ipv6),
     ]
 }
 
@@ -69,5 +71,41 @@ fn at_once() {
         let before = std::time::Instant::now();
         assert_eq!(namespace.fails_to_reach(to), std::io::ErrorKind::ConnectionRefused);
         assert!(before.elapsed().as_millis() < 100, "the refusal took {:?}", before.elapsed());
+    }
+}
+
+fn ipv6() {
+    let (mut machine, internet) = Machine::with_internet();
+    for (end, address) in [(&*machine.namespace, "fd00::2/64"), (&internet, "fd00::1/64")] {
+        end.run(|| std::fs::write("/proc/sys/net/ipv6/conf/wire/disable_ipv6", "0")).unwrap();
+        end.ip(&format!("address add {address} dev wire nodad"));
+    }
+    let before = machine.state();
+    machine.settings.ipv6 = Some("fd85::/64".parse().unwrap());
+    let (one, two) = (machine.pod(&[]), machine.pod(&[tcp(8080, 80)]));
+    let (first, second) = (one.address.ipv6.clone().unwrap(), two.address.ipv6.clone().unwrap());
+    let listener = two.namespace.listen("[::]:80");
+    assert_eq!(one.namespace.talk((second.ip, 80), &listener), IpAddr::from(first.ip));
+    assert_eq!(machine.namespace.talk((second.ip, 80), &listener), IpAddr::from(first.gateway));
+    let machines_own: IpAddr = "fd00::2".parse().unwrap();
+    let the_internet: IpAddr = "fd00::1".parse().unwrap();
+    assert_eq!(internet.talk((machines_own, 8080), &listener), the_internet);
+    let outside = internet.listen("[::]:443");
+    assert_eq!(one.namespace.talk((the_internet, 443), &outside), machines_own);
+    for pod in [one, two] {
+        machine.detach(&pod);
+    }
+    assert_eq!(machine.state(), before);
+}
+
+fn no_ipv6() {
+    let machine = Machine::new();
+    let pod = machine.pod(&[]);
+    for (end, link) in [
+        (&*machine.namespace, machine.settings.bridge.as_str()),
+        (&machine.namespace, &pod.address.host_interface),
+        (&pod.namespace, "eth0"),
+    ] {
+        assert_eq!(end.ip(&format!("-6 -o address show dev {link}")), "", "{link}");
     }
 }

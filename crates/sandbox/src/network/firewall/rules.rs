@@ -383,3 +383,7 @@ const TYPE_PROTOCOL: u32 = 12; // inet_proto
 const TYPE_PORT: u32 = 13; // inet_service
 const CT_STATUS_DNAT: u32 = 1 << 5; // IPS_DST_NAT
 const CT_STATE_NEW: u32 = 1 << 3; // NF_CT_STATE_BIT(IP_CT_NEW)
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;

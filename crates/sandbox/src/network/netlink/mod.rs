@@ -10,3 +10,6 @@ pub(crate) use decode::{Message, attributes, find};
 pub(crate) use encode::{Batch, Encoder};
 pub(crate) use socket::{Family, NetlinkSocket};
 pub use socket::{KernelRefusal, NetlinkError};
+
+#[cfg(test)]
+mod tests;

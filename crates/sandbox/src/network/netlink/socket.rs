@@ -151,7 +151,7 @@ fn outcome(message: &Message<'_>) -> Outcome {
 
 /// Reads `struct nlmsgerr`: the negative errno, the header of our message, and attributes. The
 /// message that ends a dump starts with the same negative errno.
-fn refusal(message: &Message<'_>) -> Option<KernelRefusal> {
+pub(super) fn refusal(message: &Message<'_>) -> Option<KernelRefusal> {
     let errno = i32::from_ne_bytes(message.payload.get(..4)?.try_into().ok()?);
     if errno == 0 {
         return None;
