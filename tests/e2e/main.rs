@@ -3,6 +3,7 @@
 
 mod deletion;
 mod errors;
+mod images;
 mod isolation;
 mod kubia_init;
 mod lifecycle;
@@ -28,7 +29,9 @@ fn main() -> ExitCode {
         errors::TESTS,
     ];
     let trials = groups.into_iter().flatten().map(|(name, test)| trial(name, *test, &needs));
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    let with_registry = [needs.as_slice(), &[Need::Registry]].concat();
+    let pulls = images::TESTS.iter().map(|(name, test)| trial(name, *test, &with_registry));
+    libtest_mimic::run(&arguments, trials.chain(pulls).collect()).exit_code()
 }
 
 fn trial(name: &'static str, test: fn(), needs: &[Need]) -> Trial {

@@ -6,6 +6,7 @@ pub mod lab;
 pub mod leaks;
 pub mod needs;
 pub mod node;
+pub mod registry;
 
 pub use lab::Lab;
 pub use node::{Node, Outcome};
