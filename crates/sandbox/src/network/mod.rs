@@ -24,6 +24,7 @@ mod setting;
 mod settings;
 mod traces;
 mod visit;
+mod warnings;
 
 pub use attach::{PodAddress, PodAddress6, attach, detach};
 pub use cidr::{Ipv4Cidr, Ipv6Cidr, ParseError};
@@ -35,3 +36,4 @@ pub use settings::{
     DEFAULT_BRIDGE, DEFAULT_POD_CIDR, HostPort, NetworkSettings, PodNetworkRequest, Protocol,
 };
 pub use traces::traces;
+pub use warnings::warnings;

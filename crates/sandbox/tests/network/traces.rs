@@ -1,7 +1,7 @@
 //! What a pod leaves behind: nothing.
 
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, netlink};
-use sandbox::network::{HostPort, Protocol, detach};
+use sandbox::network::{HostPort, Protocol, detach, warnings};
 
 use crate::Test;
 use crate::lab::{Machine, Namespace, Pod, fresh_uid, tcp};
@@ -16,6 +16,7 @@ pub(crate) fn tests() -> Vec<Test> {
         ("two_networks_share_a_machine_and_the_last_one_turns_forwarding_off", two_networks),
         ("a_bridge_and_a_table_left_by_a_crash_are_taken_over", crash),
         ("a_firewall_table_that_somebody_flushed_is_made_again", flushed),
+        ("a_firewall_that_drops_forwarded_packets_is_told_with_the_way_out", forward_drop),
     ]
 }
 
@@ -108,24 +109,59 @@ fn flushed() {
     machine.namespace.talk((pod.address.gateway, 8080), &listener);
 }
 
+fn forward_drop() {
+    let machine = Machine::new();
+    let _pod = machine.pod(&[]);
+    let told = || machine.namespace.run(|| warnings(&machine.settings)).unwrap();
+    assert_eq!(told(), [""; 0]);
+    machine.namespace.run(drop_forwarded);
+    let expected = "the firewall chain ip filter FORWARD drops forwarded packets, so pods may not \
+                    reach the outside; allow them with: iptables -I FORWARD -i minipod0 -j ACCEPT; \
+                    iptables -I FORWARD -o minipod0 -j ACCEPT";
+    assert_eq!(told(), [expected]);
+}
+
 /// `nft delete table ip minipod`, without the program.
 fn delete_table() {
-    let message = |kind: u16, body: &[u8]| {
-        let length = u32::try_from(16 + body.len()).unwrap();
-        let flags = 1_u16; // NLM_F_REQUEST
-        [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), &flags.to_ne_bytes(), &[0; 8], body]
-            .concat()
-    };
-    let name = [&[12, 0, 1, 0][..], b"minipod\0"].concat();
-    let transaction = [
-        message(0x10, &[0, 0, 0, 10]),
-        message(10 << 8 | 2, &[&[2, 0, 0, 0][..], &name].concat()), // NFT_MSG_DELTABLE
-        message(0x11, &[0, 0, 0, 10]),
-    ]
-    .concat();
+    transaction(&[message(10 << 8 | 2, &[&IPV4[..], &text(1, "minipod")])]); // NFT_MSG_DELTABLE
+}
+
+/// `nft add table ip filter`, and in it the chain that `iptables -P FORWARD DROP` makes.
+fn drop_forwarded() {
+    let table = text(1, "filter");
+    let hook =
+        [&[20, 0, 4, 0x80][..], &[8, 0, 1, 0, 0, 0, 0, 2], &[8, 0, 2, 0, 0, 0, 0, 0]].concat();
+    let policy = [8, 0, 5, 0, 0, 0, 0, 0]; // NF_DROP
+    let (name, kind) = (text(3, "FORWARD"), text(7, "filter"));
+    transaction(&[
+        message(10 << 8, &[&IPV4[..], &table]), // NFT_MSG_NEWTABLE
+        message(10 << 8 | 3, &[&IPV4[..], &table, &name, &hook, &policy, &kind]), // NFT_MSG_NEWCHAIN
+    ]);
+}
+
+const IPV4: [u8; 4] = [2, 0, 0, 0]; // struct nfgenmsg
+
+fn message(kind: u16, parts: &[&[u8]]) -> Vec<u8> {
+    let body = parts.concat();
+    let length = u32::try_from(16 + body.len()).unwrap();
+    let flags = 0x401_u16; // NLM_F_REQUEST, NLM_F_CREATE
+    let header = [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), &flags.to_ne_bytes(), &[0; 8]];
+    [header.concat(), body].concat()
+}
+
+fn text(kind: u16, value: &str) -> Vec<u8> {
+    let length = u16::try_from(4 + value.len() + 1).unwrap();
+    let mut bytes = [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), value.as_bytes()].concat();
+    bytes.resize((bytes.len() + 1).next_multiple_of(4), 0);
+    bytes
+}
+
+fn transaction(messages: &[Vec<u8>]) {
+    let (begin, end) = (message(0x10, &[&[0, 0, 0, 10]]), message(0x11, &[&[0, 0, 0, 10]]));
+    let bytes = [begin, messages.concat(), end].concat();
     let (family, raw) = (AddressFamily::NETLINK, SocketType::RAW);
     let socket =
         rustix::net::socket_with(family, raw, SocketFlags::CLOEXEC, Some(netlink::NETFILTER))
             .unwrap();
-    rustix::net::send(&socket, &transaction, SendFlags::empty()).unwrap();
+    rustix::net::send(&socket, &bytes, SendFlags::empty()).unwrap();
 }

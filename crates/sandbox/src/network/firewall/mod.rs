@@ -3,6 +3,7 @@
 //! Touches no table but its own, so it lives beside whatever firewall the machine has.
 
 mod expression;
+mod others;
 mod rules;
 mod table;
 
@@ -12,6 +13,7 @@ use super::error::NetworkError;
 use super::lease::{Lease, Pods};
 use super::netlink::{Family, NetlinkSocket};
 use super::settings::NetworkSettings;
+pub(super) use others::{ForwardDrop, forward_drops};
 use rules::{Version, chains, elements, port_maps};
 use table::{Transaction, table_exists};
 

@@ -37,6 +37,11 @@ impl Attribute<'_> {
     pub(crate) fn number(&self) -> Option<u32> {
         self.value.try_into().ok().map(u32::from_ne_bytes)
     }
+
+    /// The value as a number in network byte order, if it is four bytes long.
+    pub(crate) fn network_number(&self) -> Option<u32> {
+        self.value.try_into().ok().map(u32::from_be_bytes)
+    }
 }
 
 /// The messages in what one receive call delivered.
