@@ -32,10 +32,11 @@ impl Registry {
         );
         let path = directory.path().join("config.yml");
         std::fs::write(&path, settings).expect("the registry's settings");
-        let mirror = format!(
-            "[[registry]]\nlocation = \"docker.io\"\n[[registry.mirror]]\nlocation = \"{ADDRESS}\"\ninsecure = true\n"
+        // The location instead of a mirror: what this registry lacks is not looked for elsewhere.
+        let instead = format!(
+            "[[registry]]\nprefix = \"docker.io\"\nlocation = \"{ADDRESS}\"\ninsecure = true\n"
         );
-        std::fs::write(directory.path().join("registries.conf"), mirror).expect("the mirror");
+        std::fs::write(directory.path().join("registries.conf"), instead).expect("its settings");
         let process = lab
             .internet("docker-registry")
             .args(["serve", &path.display().to_string()])
@@ -56,7 +57,7 @@ impl Registry {
         registry
     }
 
-    /// The `registries.conf` that makes the registry a mirror of Docker Hub.
+    /// The `registries.conf` that puts the registry in Docker Hub's place.
     pub fn configuration(&self) -> String {
         self.directory.path().join("registries.conf").display().to_string()
     }
