@@ -34,7 +34,7 @@ spec:
   initContainers:
   - name: wait
     image: busybox:1.36
-    command: [sh, -c, \"until nc -z 127.0.0.1 7000; do sleep 0.1; done\"]
+    command: [sh, -c, \"until grep -q :1B58 /proc/net/tcp; do sleep 0.1; done\"]
   containers:
   - {name: main, image: 'busybox:1.36', command: [sleep, '1000']}
 ";
@@ -46,7 +46,8 @@ spec:
         "PodInitializing"
     );
     // The port is on the pod's own loopback: another process of the pod opens it.
-    let _ = node.run(&["exec", "port", "-c", "wait", "--", "nc", "-l", "-p", "7000"]);
+    let _ =
+        node.run(&["exec", "port", "-c", "wait", "--", "timeout", "20", "nc", "-l", "-p", "7000"]);
     node.wait_for_status("port", &["Running"]);
     node.delete_leaves_nothing("port", &["--now"]);
 }

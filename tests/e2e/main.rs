@@ -38,10 +38,8 @@ fn trial(name: &'static str, test: fn(), needs: &[Need]) -> Trial {
     let missing: Vec<&str> =
         needs.iter().filter(|need| need.is_missing()).map(|need| need.name()).collect();
     let is_required = needs.iter().any(|need| need.is_missing() && need.is_required());
-    let kind = match missing.is_empty() {
-        true => String::new(),
-        false => format!("needs {}", missing.join(" ")),
-    };
+    let kind =
+        if missing.is_empty() { String::new() } else { format!("needs {}", missing.join(" ")) };
     let is_missing = !missing.is_empty();
     Trial::test(name, move || {
         if is_missing {

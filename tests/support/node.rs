@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::{Lab, fixtures, leaks};
 
 /// Whatever is waited for comes within this time, or the test fails.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// State, data and logs of one test, in a lab of its own.
 #[derive(Debug)]

@@ -74,7 +74,7 @@ impl Digest {
     }
 
     /// The name of a stack of layers: `ChainID(below, diff) = SHA256(below + " " + diff)`
-    /// (OCI image-spec, config.md "Layer ChainID").
+    /// (OCI image-spec, config.md "Layer `ChainID`").
     pub fn chain(below: Option<&Self>, diff_id: &Self) -> Self {
         match below {
             None => diff_id.clone(),

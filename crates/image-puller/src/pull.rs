@@ -8,8 +8,8 @@ use crate::image_manifest::{Configuration as ImageDocument, Descriptor, Document
 use crate::registry::configuration::Configuration;
 use crate::registry::{Client, ConfigurationError, RegistryError, credentials};
 use crate::store::StoreError;
-use crate::store::{BlobSource, Documents, Ingest, IngestOptions};
 use crate::store::lookup_name;
+use crate::store::{BlobSource, Documents, Ingest, IngestOptions};
 use crate::{Digest, Image, ImageError, LayerError, Platform, ProgressSink, Reference, Store};
 
 /// Why an image was not pulled.

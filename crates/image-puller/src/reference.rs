@@ -175,16 +175,6 @@ impl Reference {
         Self { digest: Some(digest), tag: None, ..self.clone() }
     }
 
-    /// The same repository path, tag and digest in another registry.
-    pub(crate) fn in_registry(&self, registry: &str, repository: &str) -> Self {
-        Self {
-            registry: registry.to_owned(),
-            repository: repository.to_owned(),
-            registry_given: true,
-            ..self.clone()
-        }
-    }
-
     fn suffix(&self) -> String {
         let tag = self.tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();
         let digest = self.digest.as_ref().map(|digest| format!("@{digest}")).unwrap_or_default();

@@ -176,7 +176,6 @@ pub(crate) struct DescribeArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  minipod logs kubia-init -c network-check")]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag that kubectl has")]
 pub(crate) struct LogsArgs {
     /// The pod
     pub(crate) pod: String,
@@ -229,7 +228,6 @@ pub(crate) struct ExecArgs {
 }
 
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag that kubectl has")]
 pub(crate) struct DeleteArgs {
     /// pod, or pod/NAME
     pub(crate) kind: Option<String>,

@@ -206,7 +206,7 @@ impl PodMachine {
 
     /// With the last container gone the sandbox goes.
     fn remove_sandbox(&mut self, actions: &mut Vec<Action>) {
-        let is_quiet = !self.state.containers.iter().any(|container| container.is_alive());
+        let is_quiet = !self.state.containers.iter().any(Container::is_alive);
         if self.state.stop.is_none() || !is_quiet {
             return;
         }

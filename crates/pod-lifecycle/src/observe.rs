@@ -459,7 +459,7 @@ fn stop_container(
             }
         }
         Phase::Idle { .. } | Phase::Image | Phase::ImageFailed { .. } | Phase::Exited { .. } => {
-            container.phase = Phase::Done
+            container.phase = Phase::Done;
         }
         Phase::Done => {}
     }

@@ -144,9 +144,9 @@ mod tests {
         journal.append(b"one".to_vec()).unwrap();
         journal.append(b"two".to_vec()).unwrap();
         assert_eq!(texts(&mut reader), ["one", "two"]);
-        std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"thr").unwrap();
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"thr").unwrap();
         assert!(texts(&mut reader).is_empty());
-        std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"ee\n").unwrap();
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"ee\n").unwrap();
         assert_eq!(texts(&mut reader), ["three"]);
     }
 

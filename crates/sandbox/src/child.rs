@@ -49,7 +49,7 @@ impl Child {
         self.pid
     }
 
-    /// Its pidfd (pidfd_open(2)): readable when it has ended.
+    /// Its pidfd (`pidfd_open(2))`: readable when it has ended.
     pub fn pidfd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
     }

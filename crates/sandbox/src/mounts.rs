@@ -56,7 +56,7 @@ fn new_tmpfs(size: Option<u64>, mode: u32) -> io::Result<Detached> {
     Ok(Detached { mount, is_directory: true })
 }
 
-/// The tree at a path of the host, once more and detached (open_tree(2)).
+/// The tree at a path of the host, once more and detached (`open_tree(2)`).
 pub(crate) fn clone_tree(path: &Path, recursive: bool) -> io::Result<Detached> {
     let source = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     clone_open(source.as_fd(), recursive)

@@ -85,10 +85,6 @@ impl<'a> Tree<'a> {
         self.lower
     }
 
-    pub(crate) fn root(&self) -> Place {
-        Place { directory: Rc::clone(&self.root), path: Vec::new() }
-    }
-
     /// The directory at this path; `None` if it is missing and shall not be made.
     pub(crate) fn enter(
         &mut self,

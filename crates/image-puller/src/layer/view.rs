@@ -19,7 +19,7 @@ use super::entry::EntryPath;
 
 /// The attribute by which overlayfs knows an opaque directory.
 pub(crate) const OPAQUE: &str = "trusted.overlay.opaque";
-/// As many links as the kernel follows (path_resolution(7)).
+/// As many links as the kernel follows (`path_resolution(7)`).
 const LINK_LIMIT: usize = 40;
 
 /// Layers that show one tree.

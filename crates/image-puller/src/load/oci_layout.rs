@@ -64,7 +64,7 @@ impl<'a> Layout<'a> {
         let media_type = entry.media_type().to_string();
         let (manifest, index_bytes) = self.follow(&digest, &media_type, platform)?;
         let config_bytes = self.document(&manifest.config.digest)?;
-        let names = entry.annotations().iter().flat_map(|annotations| {
+        let names = entry.annotations().iter().filter_map(|annotations| {
             NAMES.iter().find_map(|key| Reference::parse(annotations.get(*key)?).ok())
         });
         Ok(Found { names: names.collect(), manifest, config_bytes, index_bytes })

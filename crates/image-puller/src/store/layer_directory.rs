@@ -103,7 +103,7 @@ pub(crate) struct Usable {
 }
 
 /// Where a layer of an image is, if it can be used as it is: unpacked, complete, and known to
-/// come from this very blob, which is here too. A DiffID that an image merely claims gives it
+/// come from this very blob, which is here too. A `DiffID` that an image merely claims gives it
 /// nothing.
 pub(crate) fn usable(
     places: &Places,

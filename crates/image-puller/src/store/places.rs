@@ -58,7 +58,7 @@ impl Places {
         self.root.join("layers")
     }
 
-    /// A layer's directory, by DiffID or ChainID; the tree is in `fs` below it.
+    /// A layer's directory, by `DiffID` or `ChainID`; the tree is in `fs` below it.
     pub(crate) fn layer(&self, id: &Digest) -> PathBuf {
         self.layers().join(id.hex())
     }

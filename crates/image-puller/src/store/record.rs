@@ -65,7 +65,7 @@ pub(crate) struct ImageRecord {
 pub(crate) struct LayerRecord {
     pub(crate) written: Written,
     pub(crate) diff_id: Digest,
-    /// True if the tree is the same on any base, so that images can share it by DiffID.
+    /// True if the tree is the same on any base, so that images can share it by `DiffID`.
     pub(crate) standalone: bool,
     /// True if the archive has an entry for the root of the image.
     pub(crate) root_given: bool,

@@ -1,6 +1,5 @@
 //! `apply` and `create`: objects come into being.
 
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use pod_model::{Object, Pod};
 use pod_runner::launch::{self, LaunchError, Launched};

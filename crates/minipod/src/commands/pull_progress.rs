@@ -11,9 +11,10 @@ pub(super) struct PullProgress {
 impl PullProgress {
     pub(super) fn new(reference: &Reference, quiet: bool) -> Self {
         let bar = ProgressBar::new(0);
-        bar.set_draw_target(match quiet {
-            true => ProgressDrawTarget::hidden(),
-            false => ProgressDrawTarget::stderr(),
+        bar.set_draw_target(if quiet {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr()
         });
         let template = "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}";
         if let Ok(style) = ProgressStyle::with_template(template) {

@@ -7,8 +7,8 @@ use pod_model::Uptime;
 use crate::Timing;
 
 const FIRST: Duration = Duration::from_secs(10);
-const LONGEST: Duration = Duration::from_secs(300);
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
+const LONGEST: Duration = Duration::from_mins(5);
+const FORGOTTEN_AFTER: Duration = Duration::from_mins(10);
 
 /// How long the next attempt has to wait, and since when that is so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

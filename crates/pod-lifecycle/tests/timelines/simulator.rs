@@ -155,9 +155,10 @@ impl Simulator {
                     1 => outcomes[0],
                     _ => outcomes.remove(0),
                 };
-                let outcome = match is_well {
-                    true => ProbeOutcome::Success,
-                    false => ProbeOutcome::Failure("not well".into()),
+                let outcome = if is_well {
+                    ProbeOutcome::Success
+                } else {
+                    ProbeOutcome::Failure("not well".into())
                 };
                 self.plan(now, Fact::ProbeFinished { instance, probe, outcome });
             }

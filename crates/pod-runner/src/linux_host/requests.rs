@@ -145,7 +145,7 @@ impl LinuxHost {
         let process = plan::exec(&container.plan.process, request);
         let stdio = if request.terminal.is_some() { Stdio::default() } else { streams(files) };
         let placement = Placement {
-            cgroup_v2: container.cgroup().and_then(|cgroup| cgroup.v2_dir()),
+            cgroup_v2: container.cgroup().and_then(sandbox::cgroup::ContainerCgroup::v2_dir),
             gate: None,
         };
         let starting = sandbox

@@ -57,7 +57,7 @@ pub(crate) fn resource(
         (None, _) => 0,
     };
     let divisor = selector.divisor.as_ref().and_then(|text| Quantity::parse(&text.0).ok());
-    let divisor = divisor.map(|divisor| divisor.milli()).filter(|divisor| *divisor > 0);
+    let divisor = divisor.map(Quantity::milli).filter(|divisor| *divisor > 0);
     (milli.div_euclid(divisor.unwrap_or(1000))
         + i128::from(milli.rem_euclid(divisor.unwrap_or(1000)) > 0))
     .to_string()

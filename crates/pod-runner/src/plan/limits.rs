@@ -72,7 +72,7 @@ pub(super) fn rlimits() -> Vec<Rlimit> {
 /// The machine's memory in bytes.
 pub(super) fn node_memory() -> u64 {
     let info = rustix::system::sysinfo();
-    u64::from(info.totalram) * u64::from(info.mem_unit)
+    info.totalram * u64::from(info.mem_unit)
 }
 
 fn milli(list: Option<&BTreeMap<String, Text>>, resource: &str) -> Option<u64> {

@@ -130,7 +130,9 @@ pub(crate) fn become_prober(question: &Question, output: OwnedFd) -> i32 {
 pub fn ask(question: &Question) -> Verdict {
     match &question.target {
         Target::Tcp { host, port } => tcp::ask(host, *port, question.timeout),
-        Target::Http { .. } | Target::Grpc { .. } | Target::Sleep(_) => Verdict::Unknown("".into()),
+        Target::Http { .. } | Target::Grpc { .. } | Target::Sleep(_) => {
+            Verdict::Unknown(String::new())
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use crate::plan::{PlanError, PlanInput};
 
 /// Why a volume cannot be set up.
 #[derive(Debug, Error)]
-pub enum VolumeError {
+pub(crate) enum VolumeError {
     /// A file or directory of the volume.
     #[error("cannot {verb} {}", path.display())]
     File {
@@ -65,7 +65,7 @@ pub enum VolumeError {
 
 impl VolumeError {
     /// The volume's name.
-    pub fn volume(&self) -> &str {
+    pub(crate) fn volume(&self) -> &str {
         match self {
             Self::File { volume, .. }
             | Self::Source { volume, .. }
@@ -169,7 +169,7 @@ fn make_directory(volume: &Volume, path: &Path, mode: u32) -> Result<(), VolumeE
 /// Mounts memory at the path, in the supervisor's own mount namespace.
 fn mount_memory(volume: &Volume, path: &Path) -> Result<(), VolumeError> {
     let limit = memory_source(volume).and_then(|source| source.size_limit.as_ref());
-    let limit = limit.and_then(|text| Quantity::parse(&text.0).ok()).map(|limit| limit.value());
+    let limit = limit.and_then(|text| Quantity::parse(&text.0).ok()).map(Quantity::value);
     let size = limit.filter(|size| *size > 0).map_or(String::new(), |size| format!(",size={size}"));
     let _ = unmount(path, UnmountFlags::DETACH); // left by an attempt before
     let options = format!("mode=0777{size}");

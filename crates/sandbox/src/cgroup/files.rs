@@ -77,16 +77,29 @@ fn has_living(path: &Path) -> bool {
     })
 }
 
-/// Removes a cgroup and those below it.
+/// A cgroup whose last process is ending is busy for so many more looks at most.
+const MOST_LOOKS: u32 = 10_000;
+
+/// Removes a cgroup and those below it. What still runs in it is killed; a process that was moved
+/// into it while it ended is waited for.
 pub(super) fn remove_tree(path: &Path) -> Result<(), CgroupError> {
     for below in directories_below(path) {
         remove_tree(&below)?;
     }
-    match fs::remove_dir(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(CgroupError::File { verb: "remove", path: path.to_owned(), source })
+    let mut looks = 0;
+    loop {
+        match fs::remove_dir(path) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && looks < MOST_LOOKS => {
+                looks += 1;
+                kill_all(path)?;
+                std::thread::yield_now();
+            }
+            Err(source) => {
+                return Err(CgroupError::File { verb: "remove", path: path.to_owned(), source });
+            }
         }
-        _ => Ok(()),
     }
 }
 

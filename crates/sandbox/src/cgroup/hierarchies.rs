@@ -80,7 +80,7 @@ fn useful<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     names.filter(|name| USEFUL.contains(name)).map(str::to_owned).collect()
 }
 
-/// File system type, mount point and super options of a cgroup mount (proc_pid_mountinfo(5)).
+/// File system type, mount point and super options of a cgroup mount (`proc_pid_mountinfo(5)`).
 fn cgroup_mount(line: &str) -> Option<(String, PathBuf, Vec<String>)> {
     let (before, after) = line.split_once(" - ")?;
     let mut after = after.split(' ');

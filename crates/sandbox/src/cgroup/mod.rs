@@ -131,16 +131,18 @@ impl PodCgroup {
         self.directories.iter().try_for_each(|directory| files::kill_all(&directory.path))
     }
 
-    /// Removes the pod's cgroups, which must have no process any more, and minipod's own when
-    /// they are empty.
+    /// Removes the pod's cgroups with whatever is left in them, and minipod's own when they are
+    /// empty.
     pub fn remove(self) -> Result<(), CgroupError> {
+        let mut outcome = Ok(());
         for directory in &self.directories {
-            files::remove_tree(&directory.path)?;
+            // One hierarchy that fails must not keep the others.
+            outcome = outcome.and(files::remove_tree(&directory.path));
             if let Some(top) = directory.path.parent() {
                 let _ = fs::remove_dir(top); // other pods may be in it
             }
         }
-        Ok(())
+        outcome
     }
 }
 

@@ -21,13 +21,13 @@ pub struct PodSandboxPlan {
     pub hostname: String,
     /// The NIS domain name in the pod's UTS namespace.
     pub domainname: Option<String>,
-    /// network_namespaces(7).
+    /// `network_namespaces(7)`.
     pub network: Sharing,
-    /// ipc_namespaces(7).
+    /// `ipc_namespaces(7)`.
     pub ipc: Sharing,
-    /// uts_namespaces(7).
+    /// `uts_namespaces(7)`.
     pub uts: Sharing,
-    /// pid_namespaces(7).
+    /// `pid_namespaces(7)`.
     pub pid: PidSharing,
     /// Kernel parameters of the pod's namespaces, in order.
     pub sysctls: Vec<Sysctl>,
@@ -132,7 +132,6 @@ pub enum MountSource {
 
 /// How something is mounted (mount(2)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of mount(2)")]
 pub struct MountOptions {
     /// `MS_RDONLY`.
     pub readonly: bool,
@@ -148,7 +147,7 @@ pub struct MountOptions {
     pub propagation: Propagation,
 }
 
-/// How mounts below a mount spread (mount_namespaces(7)).
+/// How mounts below a mount spread (`mount_namespaces(7)`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Propagation {
     /// Not at all.

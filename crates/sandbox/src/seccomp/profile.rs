@@ -303,7 +303,7 @@ const ALLOWED: [libc::c_long; 292] = [
     libc::SYS_process_vm_writev,
 ];
 
-/// The same, for calls that the libc crate has no name for yet: io_pgetevents, cachestat, futex_requeue, futex_wait, futex_wake, getxattrat, listxattrat, map_shadow_stack, removexattrat, setxattrat, statmount, listmount, uretprobe, lsm_get_self_attr, lsm_list_modules, lsm_set_self_attr.
+/// The same, for calls that the libc crate has no name for yet: `io_pgetevents`, cachestat, `futex_requeue`, `futex_wait`, `futex_wake`, getxattrat, listxattrat, `map_shadow_stack`, removexattrat, setxattrat, statmount, listmount, uretprobe, `lsm_get_self_attr`, `lsm_list_modules`, `lsm_set_self_attr`.
 const ALLOWED_BY_NUMBER: [u32; 16] =
     [333, 451, 456, 455, 454, 464, 465, 453, 466, 463, 457, 458, 335, 459, 461, 460];
 

@@ -135,14 +135,13 @@ fn tree(ranges: &[Range]) -> Vec<Instruction> {
     let below = tree(below);
     let above_code = tree(above);
     let mut code = Vec::with_capacity(below.len() + above_code.len() + 2);
-    match u8::try_from(below.len()) {
-        Ok(distance) => code.push(jump(AT_LEAST, above[0].0, distance, 0)),
-        Err(_) => {
-            // Conditional jumps reach 255 instructions, unconditional ones any.
-            let distance = u32::try_from(below.len()).unwrap_or(u32::MAX);
-            code.push(jump(AT_LEAST, above[0].0, 0, 1));
-            code.push(statement(JUMP, distance));
-        }
+    if let Ok(distance) = u8::try_from(below.len()) {
+        code.push(jump(AT_LEAST, above[0].0, distance, 0))
+    } else {
+        // Conditional jumps reach 255 instructions, unconditional ones any.
+        let distance = u32::try_from(below.len()).unwrap_or(u32::MAX);
+        code.push(jump(AT_LEAST, above[0].0, 0, 1));
+        code.push(statement(JUMP, distance));
     }
     code.extend(below);
     code.extend(above_code);

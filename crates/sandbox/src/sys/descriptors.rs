@@ -1,4 +1,4 @@
-//! Which descriptors a child keeps (close_range(2)).
+//! Which descriptors a child keeps (`close_range(2)`).
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};

@@ -1,4 +1,4 @@
-//! Attributes of a mount that exists (mount_setattr(2)).
+//! Attributes of a mount that exists (`mount_setattr(2)`).
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};

@@ -96,13 +96,12 @@ pub(crate) trait BlobSource: Sync {
 pub(crate) struct IngestOptions {
     pub(crate) workers: usize,
     pub(crate) limits: Limits,
-    pub(crate) durable: bool,
 }
 
 impl Default for IngestOptions {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        Self { workers: cores.clamp(2, 8), limits: Limits::default(), durable: false }
+        Self { workers: cores.clamp(2, 8), limits: Limits::default() }
     }
 }
 
