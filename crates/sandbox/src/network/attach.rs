@@ -78,7 +78,7 @@ pub fn attach(
 /// [`NetworkError`] says which step failed; detaching again picks up from there.
 pub fn detach(settings: &NetworkSettings, pod_uid: &str) -> Result<(), NetworkError> {
     let mut host = NetlinkSocket::open(Family::Route)?;
-    remove_one_of_many(&mut host, settings, pod_uid)?;
+    let ports = remove_one_of_many(&mut host, settings, pod_uid)?;
     let Some(mut book) = LeaseBook::open_existing(&settings.lease_dir)? else {
         return Ok(());
     };
@@ -87,11 +87,24 @@ pub fn detach(settings: &NetworkSettings, pod_uid: &str) -> Result<(), NetworkEr
         let mut firewall = NetlinkSocket::open(Family::Netfilter)?;
         firewall::remove(&mut firewall, settings)?;
         remove_network(&mut host, settings)?;
+    } else if let (Some(lease), Ports::Published) = (&lease, ports) {
+        // it was the last one a moment ago
+        firewall::unpublish(&mut NetlinkSocket::open(Family::Netfilter)?, settings, lease)?;
     }
     if let Some(lease) = lease {
         remove_link(&mut host, &lease.host_interface)?;
+        firewall::redirect_udp_clients(&mut host, settings, &lease)?;
     }
     book.release(pod_uid)
+}
+
+/// What became of a pod's host ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ports {
+    /// They still lead to the pod, should it have any.
+    Published,
+    /// They are free.
+    Withdrawn,
 }
 
 /// Removes the pod's link and host ports if the network stays. That takes the kernel some 20 ms,
@@ -100,19 +113,20 @@ fn remove_one_of_many(
     host: &mut NetlinkSocket,
     settings: &NetworkSettings,
     pod_uid: &str,
-) -> Result<(), NetworkError> {
+) -> Result<Ports, NetworkError> {
     let book = LeaseBook::open_existing(&settings.lease_dir)?;
     let Some(book) = book.filter(|book| !book.is_last(pod_uid)) else {
-        return Ok(());
+        return Ok(Ports::Published);
     };
     let Some(lease) = book.of_pod(pod_uid).cloned() else {
-        return Ok(());
+        return Ok(Ports::Published);
     };
     drop(book); // unlocks the leases
     let mut firewall = NetlinkSocket::open(Family::Netfilter)?;
     firewall::unpublish(&mut firewall, settings, &lease)?;
-    remove_link(host, &lease.host_interface)
+    remove_link(host, &lease.host_interface)?;
     // Closing the firewall's socket waits until what was removed is free, which is now.
+    Ok(Ports::Withdrawn)
 }
 
 /// What only one process may do at a time: the lease, the bridge, the firewall.
@@ -132,6 +146,7 @@ fn book(
     let prepare = |host: &mut NetlinkSocket| {
         let bridge = ensure_bridge(host, settings, others)?;
         firewall::publish(settings, others, book.leases(), &lease)?;
+        firewall::redirect_udp_clients(host, settings, &lease)?;
         Ok(bridge)
     };
     match prepare(host) {

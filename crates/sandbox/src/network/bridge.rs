@@ -234,13 +234,11 @@ fn bring_up_bridge(
 }
 
 /// `route_localnet` lets connections to 127.0.0.1:hostPort leave through the bridge; the firewall
-/// table drops what pods send to such addresses. Redirects would send pods around the address
-/// translation.
+/// table drops what pods send to such addresses.
 fn ipv4_settings(families: &mut Encoder) {
     families.nested(u16::from(family(libc::AF_INET)), |ipv4| {
         ipv4.nested(IFLA_INET_CONF, |settings| {
             settings.number(IPV4_DEVCONF_ROUTE_LOCALNET, 1);
-            settings.number(IPV4_DEVCONF_SEND_REDIRECTS, 0);
         });
     });
 }
@@ -276,6 +274,5 @@ pub(super) fn mac_of(ip: Ipv4Addr) -> MacAddress {
 const IFLA_BR_FORWARD_DELAY: u16 = 1;
 const IFLA_BR_STP_STATE: u16 = 5;
 const IFLA_INET_CONF: u16 = 1;
-const IPV4_DEVCONF_SEND_REDIRECTS: u16 = 6;
 const IPV4_DEVCONF_ROUTE_LOCALNET: u16 = 26;
 const IFA_F_NODAD: u8 = 2;

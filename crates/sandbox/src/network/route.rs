@@ -239,7 +239,8 @@ fn parse_route(message: &Message<'_>) -> Option<Route4> {
     Some(route)
 }
 
-fn parse_ip(bytes: &[u8]) -> Option<IpAddr> {
+/// An address of either family from its bytes.
+pub(super) fn parse_ip(bytes: &[u8]) -> Option<IpAddr> {
     let four = <[u8; 4]>::try_from(bytes).map(|octets| IpAddr::from(Ipv4Addr::from(octets)));
     let sixteen = <[u8; 16]>::try_from(bytes).map(|octets| IpAddr::from(Ipv6Addr::from(octets)));
     four.or(sixteen).ok()

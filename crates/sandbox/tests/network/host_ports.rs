@@ -1,7 +1,7 @@
 //! Ports of the machine that lead to a pod.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 use sandbox::network::{HostPort, Protocol};
 
@@ -12,6 +12,7 @@ pub(crate) fn tests() -> Vec<Test> {
     vec![
         ("a_host_port_is_reached_from_everywhere", from_everywhere),
         ("a_udp_host_port_answers_from_where_it_was_asked", udp),
+        ("a_udp_client_that_never_pauses_reaches_each_new_pod", udp_never_pauses),
         ("a_host_port_on_one_address_is_reached_there_only", on_one_address),
         ("a_port_published_for_the_machine_alone_is_not_reached_from_the_wire", loopback_only),
         ("a_pod_does_not_reach_the_machines_loopback_services", martians),
@@ -56,6 +57,26 @@ fn udp() {
         let (_, answerer) = client.recv_from(&mut byte).unwrap();
         assert_eq!((byte, answerer), (*b"!", SocketAddr::from((to, 5353))));
     }
+}
+
+/// The kernel remembers where a client's datagrams went and sends later ones the same way.
+fn udp_never_pauses() {
+    let (machine, internet) = Machine::with_internet();
+    let _keeps_the_table = machine.pod(&[]);
+    let client = internet.udp("0.0.0.0:0");
+    let send = || client.send_to(b"?", (MACHINE, 5353)).unwrap();
+    send(); // nobody is there yet
+    for _ in 0..2 {
+        let pod = machine.pod(&[HostPort { protocol: Protocol::Udp, ..tcp(5353, 53) }]);
+        let server = pod.namespace.udp("0.0.0.0:53");
+        send();
+        assert_eq!(server.recv_from(&mut [0]).unwrap().1, client_address(&client));
+        machine.detach(&pod);
+    }
+}
+
+fn client_address(client: &UdpSocket) -> SocketAddr {
+    SocketAddr::from((INTERNET, client.local_addr().unwrap().port()))
 }
 
 fn on_one_address() {

@@ -12,6 +12,7 @@ pub(crate) fn tests() -> Vec<Test> {
         ("detaching_twice_or_a_stranger_is_fine", twice),
         ("a_pod_whose_namespace_is_gone_leaves_nothing_either", namespace_gone),
         ("an_attach_that_fails_leaves_nothing", failed_attach),
+        ("pods_that_come_and_go_at_the_same_time_leave_nothing", churn),
         ("forwarding_that_was_on_stays_on", forwarding_on),
         ("two_networks_share_a_machine_and_the_last_one_turns_forwarding_off", two_networks),
         ("a_bridge_and_a_table_left_by_a_crash_are_taken_over", crash),
@@ -62,6 +63,26 @@ fn failed_attach() {
     namespace.ip("link add eth0 type bridge"); // the name that the pod's link wants
     let error = machine.attach(&fresh_uid(), &namespace, &[tcp(8080, 80)]).unwrap_err();
     assert!(error.to_string().starts_with("cannot create mp"), "{error}");
+    assert_eq!(machine.state(), before);
+}
+
+/// The network is made and removed many times over, by whoever happens to be first and last.
+fn churn() {
+    let machine = Machine::new();
+    let before = machine.state();
+    std::thread::scope(|scope| {
+        for port in 8080..8084 {
+            let machine = &machine;
+            scope.spawn(move || {
+                for _ in 0..8 {
+                    let pod = machine.pod(&[tcp(port, 80)]);
+                    let listener = pod.namespace.listen("0.0.0.0:80");
+                    machine.namespace.talk(([127, 0, 0, 1], port), &listener);
+                    machine.detach(&pod);
+                }
+            });
+        }
+    });
     assert_eq!(machine.state(), before);
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Touches no table but its own, so it lives beside whatever firewall the machine has.
 
+mod connections;
 mod expression;
 mod others;
 mod rules;
@@ -12,7 +13,8 @@ use nix::errno::Errno;
 use super::error::NetworkError;
 use super::lease::{Lease, Pods};
 use super::netlink::{Family, NetlinkSocket};
-use super::settings::NetworkSettings;
+use super::route;
+use super::settings::{HostPort, NetworkSettings, Protocol};
 pub(super) use others::{ForwardDrop, forward_drops};
 use rules::{Version, chains, elements, port_maps};
 use table::{Transaction, table_exists};
@@ -65,6 +67,28 @@ pub(super) fn unpublish(
             let mut transaction = Transaction::on(&settings.table());
             transaction.remove_element(version, &element);
             absent_is_fine(transaction.commit(socket))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes clients of a pod's UDP ports be sent where they belong from now on: after the ports were
+/// published, and after they were withdrawn.
+pub(super) fn redirect_udp_clients(
+    host: &mut NetlinkSocket,
+    settings: &NetworkSettings,
+    lease: &Lease,
+) -> Result<(), NetworkError> {
+    let is_udp = |port: &&HostPort| port.protocol == Protocol::Udp;
+    let mut ports = lease.host_ports.iter().filter(is_udp).peekable();
+    if ports.peek().is_none() {
+        return Ok(());
+    }
+    let machine = route::addresses(host)?.into_iter().map(|address| address.ip).collect();
+    let mut socket = NetlinkSocket::open(Family::Netfilter)?;
+    for port in ports {
+        for version in Version::all(settings) {
+            connections::forget_udp(&mut socket, version, port.host_port, &machine)?;
         }
     }
     Ok(())
