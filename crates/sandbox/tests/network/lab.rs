@@ -135,7 +135,12 @@ impl Machine {
     pub(crate) fn new() -> Self {
         let directory = Arc::new(TempDir::new().unwrap());
         let settings = NetworkSettings::new(directory.path().join("network"));
-        Self { namespace: Arc::new(Namespace::new()), settings, directory }
+        let namespace = Arc::new(Namespace::new());
+        // A new namespace takes its switches over from the machine that the tests run on.
+        for switch in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+            namespace.run(|| std::fs::write(format!("/proc/sys/net/{switch}"), "0")).unwrap();
+        }
+        Self { namespace, settings, directory }
     }
 
     /// The same machine with another pod network on it.
