@@ -1,9 +1,6 @@
 //! The machine's side of the pod network: the bridge and the forwarding switches.
 //!
-//! The bridge carries its own record in its alias (`ip link` shows it): that it is minipod's,
-//! which range it serves, and what the forwarding switches said before the first pod. The record
-//! lives exactly as long as what it records: both go with the last pod, and both are lost in a
-//! reboot. Where several pod networks share the machine, the last one turns the switches back.
+//! Where several pod networks share the machine, the last one turns the switches back.
 //!
 //! See for yourself: `ip -d link show minipod0; ip address show minipod0`
 
@@ -15,6 +12,7 @@ use super::cidr::Ipv4Cidr;
 use super::error::NetworkError;
 use super::lease::Pods;
 use super::netlink::{Batch, Encoder, NetlinkSocket};
+use super::record::Record;
 use super::route::{self, Link, MacAddress, address_attribute, family, find_link, link_header};
 use super::setting::{self, Forwarding, ForwardingState};
 use super::settings::{NetworkSettings, fingerprint};
@@ -41,8 +39,13 @@ pub(super) fn ensure_bridge(
     refuse_taken_range(socket, settings.cidr)?;
     let forwarding = Forwarding::lock()?;
     let now = forwarding.read()?;
-    let before = other_network(socket, name)?.map_or(now, |other| other.before);
+    let known = match other_network(socket, name)? {
+        Some(other) => Some(other), // it has turned the switches already
+        None => Record::load(&settings.lease_dir)?, // so had a bridge that somebody removed
+    };
+    let before = known.map_or(now, |record| record.before);
     let record = Record { cidr: settings.cidr.to_string(), before };
+    record.save(&settings.lease_dir)?;
     let index = create_bridge(socket, settings, &record).inspect_err(|_| {
         let _ = remove_link(socket, name); // the first error is the one to tell
     })?;
@@ -50,29 +53,45 @@ pub(super) fn ensure_bridge(
     Ok(index)
 }
 
-/// Removes the bridge, if it is there and minipod's, with all that belongs to the network, and
-/// turns the forwarding switches back unless another pod network needs them.
+/// Turns the forwarding switches back unless another pod network needs them, and removes the
+/// bridge, if it is there and minipod's, with all that belongs to the network.
 pub(super) fn remove_network(
     socket: &mut NetlinkSocket,
     settings: &NetworkSettings,
 ) -> Result<(), NetworkError> {
     let links = route::links(socket)?;
     let bridge = links.iter().find(|link| link.name == settings.bridge);
-    let Some((bridge, record)) = bridge.and_then(|link| Some((link, recognize(link).ok()?))) else {
-        return Ok(()); // not there, or somebody else's and so not ours to remove
+    let bridge = bridge.and_then(|link| Some((link, recognize(link).ok()?)));
+    let record = match &bridge {
+        Some((_, record)) => Some(record.clone()),
+        None => Record::load(&settings.lease_dir)?, // somebody removed the bridge
     };
-    let forwarding = Forwarding::lock()?;
+    // The switches first: whoever is killed while the bridge goes can still read what they were.
+    if let Some(record) = record {
+        let forwarding = Forwarding::lock()?;
+        if other_network(socket, &settings.bridge)?.is_none() {
+            forwarding.write(record.before)?;
+        }
+    }
+    if let Some((bridge, _)) = bridge {
+        remove_links(socket, settings, bridge, &links)?;
+    }
+    Record::forget(&settings.lease_dir)
+}
+
+fn remove_links(
+    socket: &mut NetlinkSocket,
+    settings: &NetworkSettings,
+    bridge: &Link,
+    links: &[Link],
+) -> Result<(), NetworkError> {
     let group = link_group(settings);
-    let ours = |link: &&Link| link.master == Some(bridge.index) || link.index == bridge.index;
-    if links.iter().filter(|link| link.group == group).all(|link| ours(&link)) {
-        remove_group(socket, settings)?;
+    let ours = |link: &Link| link.master == Some(bridge.index) || link.index == bridge.index;
+    if links.iter().filter(|link| link.group == group).all(ours) {
+        remove_group(socket, settings)
     } else {
-        remove_link(socket, &settings.bridge)?;
+        remove_link(socket, &settings.bridge)
     }
-    if other_network(socket, &settings.bridge)?.is_none() {
-        forwarding.write(record.before)?;
-    }
-    Ok(())
 }
 
 /// The number by which `ip link … group` knows all links of a network. Links of one group go in
@@ -104,29 +123,6 @@ pub(super) fn remove_link(socket: &mut NetlinkSocket, name: &str) -> Result<(), 
     match socket.execute(&batch) {
         Err(error) if error.is(Errno::ENODEV) => Ok(()),
         result => Ok(result?),
-    }
-}
-
-/// What a bridge's alias says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Record {
-    cidr: String,
-    before: ForwardingState,
-}
-
-impl Record {
-    fn text(&self) -> String {
-        let Self { cidr, before: ForwardingState { ipv4, ipv6 } } = self;
-        let (ipv4, ipv6) = (u8::from(*ipv4), u8::from(*ipv6));
-        format!("minipod: pods {cidr}, forwarding was ipv4={ipv4} ipv6={ipv6}")
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let (cidr, before) =
-            text.strip_prefix("minipod: pods ")?.split_once(", forwarding was ")?;
-        let (ipv4, ipv6) = before.strip_prefix("ipv4=")?.split_once(" ipv6=")?;
-        let before = ForwardingState { ipv4: ipv4 == "1", ipv6: ipv6 == "1" };
-        Some(Self { cidr: cidr.to_owned(), before })
     }
 }
 

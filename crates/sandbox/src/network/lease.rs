@@ -208,7 +208,8 @@ fn parse_port(line: &str) -> Option<HostPort> {
     Some(HostPort { host_ip, host_port, container_port, protocol })
 }
 
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> NetworkError {
+/// The error for a step with a file of the lease directory.
+pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> NetworkError {
     let path = path.to_owned();
     move |source| NetworkError::Lease { action, path, source }
 }

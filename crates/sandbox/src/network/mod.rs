@@ -19,6 +19,7 @@ mod interfaces;
 mod lease;
 mod netlink;
 mod pod_link;
+mod record;
 mod route;
 mod setting;
 mod settings;

@@ -14,6 +14,7 @@ pub(crate) fn tests() -> Vec<Test> {
         ("an_attach_that_fails_leaves_nothing", failed_attach),
         ("pods_that_come_and_go_at_the_same_time_leave_nothing", churn),
         ("forwarding_that_was_on_stays_on", forwarding_on),
+        ("a_bridge_that_somebody_removed_does_not_keep_forwarding_on", bridge_removed),
         ("two_networks_share_a_machine_and_the_last_one_turns_forwarding_off", two_networks),
         ("a_bridge_and_a_table_left_by_a_crash_are_taken_over", crash),
         ("a_firewall_table_that_somebody_flushed_is_made_again", flushed),
@@ -91,6 +92,18 @@ fn forwarding_on() {
     machine.namespace.run(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")).unwrap();
     let before = machine.state();
     machine.detach(&machine.pod(&[]));
+    assert_eq!(machine.state(), before);
+}
+
+fn bridge_removed() {
+    let machine = Machine::new();
+    let before = machine.state();
+    let pod = machine.pod(&[tcp(8080, 80)]);
+    machine.namespace.ip("link del minipod0");
+    let later = machine.pod(&[]);
+    machine.detach(&later);
+    machine.namespace.ip("link del minipod0");
+    machine.detach(&pod);
     assert_eq!(machine.state(), before);
 }
 
