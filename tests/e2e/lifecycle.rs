@@ -34,7 +34,7 @@ spec:
   initContainers:
   - name: wait
     image: busybox:1.36
-    command: [sh, -c, \"until grep -q :1B58 /proc/net/tcp; do sleep 0.1; done\"]
+    command: [sh, -c, \"until cat /proc/net/tcp /proc/net/tcp6 | grep -q :1B58; do sleep 0.1; done\"]
   containers:
   - {name: main, image: 'busybox:1.36', command: [sleep, '1000']}
 ";

@@ -131,6 +131,10 @@ mod tests {
     fn the_documentation_has_the_same_table() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/kubernetes-differences.md");
         let text = std::fs::read_to_string(path).unwrap();
-        assert!(text.ends_with(&differences_markdown()), "put this there:\n{}", differences_markdown());
+        assert!(
+            text.ends_with(&differences_markdown()),
+            "put this there:\n{}",
+            differences_markdown()
+        );
     }
 }

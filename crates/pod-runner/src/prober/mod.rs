@@ -5,6 +5,7 @@
 //! no HTTP client. The question comes as JSON on the command line, the verdict leaves as JSON on
 //! standard output.
 
+mod http;
 mod tcp;
 
 use std::io::Write;
@@ -130,9 +131,29 @@ pub(crate) fn become_prober(question: &Question, output: OwnedFd) -> i32 {
 pub fn ask(question: &Question) -> Verdict {
     match &question.target {
         Target::Tcp { host, port } => tcp::ask(host, *port, question.timeout),
-        Target::Http { .. } | Target::Grpc { .. } | Target::Sleep(_) => {
-            Verdict::Unknown(String::new())
+        Target::Http { tls: false, host, port, path, headers } => {
+            let request = http::Request { host, port: *port, path, headers };
+            http::ask(&request, question.timeout, question.asker)
         }
+        Target::Sleep(duration) => wait(*duration),
+        Target::Http { tls: true, .. } => refuse("HTTPS"),
+        Target::Grpc { .. } => refuse("gRPC"),
+    }
+}
+
+fn refuse(kind: &str) -> Verdict {
+    Verdict::Unknown(format!("minipod does not speak {kind} to probes yet"))
+}
+
+/// The hook that only waits; nothing but time can end it.
+fn wait(duration: Duration) -> Verdict {
+    let timeout = rustix::event::Timespec {
+        tv_sec: duration.as_secs().cast_signed(),
+        tv_nsec: duration.subsec_nanos().into(),
+    };
+    match rustix::event::poll(&mut [], Some(&timeout)) {
+        Ok(_) => Verdict::Success,
+        Err(error) => Verdict::Failure(error.to_string()),
     }
 }
 
