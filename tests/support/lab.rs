@@ -39,6 +39,10 @@ impl Lab {
     }
 
     /// Takes 1.1.1.1 away: the lab is offline.
+    ///
+    /// # Panics
+    ///
+    /// When the address cannot be taken away.
     pub fn go_offline(&self) {
         let status = self
             .internet("ip")

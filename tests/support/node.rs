@@ -125,6 +125,10 @@ impl Node {
     }
 
     /// `reason: message` of each event, in order.
+    ///
+    /// # Panics
+    ///
+    /// When the events are not JSON.
     pub fn events(&self) -> Vec<(String, String)> {
         let outcome = self.run(&["get", "events", "-o", "json"]).succeeds();
         let list: Value = serde_json::from_str(&outcome.stdout).expect("the events are JSON");

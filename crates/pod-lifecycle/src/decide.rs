@@ -2,8 +2,7 @@
 
 use pod_model::{Role, Uptime};
 
-use crate::narrate::Narration;
-use crate::observe::crash_loop_message;
+use crate::narrate::{Narration, crash_loop_message};
 use crate::rules::termination::{self, NextStep};
 use crate::rules::{admission, phase, probes};
 use crate::state::{Container, Failure, Phase, Sandbox, StopReason, StopStep};
@@ -14,10 +13,12 @@ impl PodMachine {
         let mut actions = Vec::new();
         self.watch_deadline(now);
         self.settle_exits(now);
-        if self.state.stop.is_none() && phase::is_over(&self.state, self.pod.restart_policy) {
+        let may_end = self.state.stop.is_none() && self.state.restart_of_all.is_none();
+        if may_end && phase::is_over(&self.state, self.pod.restart_policy) {
             let grace = self.pod.termination_grace;
             self.stop_pod(StopReason::Over, grace, now);
         }
+        self.restart_all(now, &mut actions);
         self.make_sandbox(now, &mut actions);
         self.begin_hooks(&mut actions);
         self.start_containers(now, &mut actions);
@@ -108,7 +109,8 @@ impl PodMachine {
     }
 
     fn start_containers(&mut self, now: Uptime, actions: &mut Vec<Action>) {
-        if self.state.stop.is_some() || self.state.sandbox != Sandbox::Ready {
+        let restarts_all = self.state.restart_of_all.is_some();
+        if self.state.stop.is_some() || restarts_all || self.state.sandbox != Sandbox::Ready {
             return;
         }
         for at in 0..admission::admitted(&self.state.containers) {
@@ -157,51 +159,58 @@ impl PodMachine {
     }
 
     fn stop_containers(&mut self, now: Uptime, actions: &mut Vec<Action>) {
-        let at_once = self.state.stop.is_some_and(|stop| stop.at_once);
+        let at_once =
+            self.state.restart_of_all.is_some() || self.state.stop.is_some_and(|stop| stop.at_once);
         for at in 0..self.state.containers.len() {
-            while let Some(action) = self.stop_step(at, at_once, now) {
-                actions.extend(action);
-            }
+            while self.stop_step(at, at_once, now, actions) {}
         }
     }
 
-    /// Takes the next step of stopping a container, if there is one. A container that is still
-    /// being started is stopped when its program runs.
-    fn stop_step(&mut self, at: usize, at_once: bool, now: Uptime) -> Option<Option<Action>> {
+    /// Takes the next step of stopping a container; false when there is none. A container that is
+    /// still being started is stopped when its program runs.
+    fn stop_step(
+        &mut self,
+        at: usize,
+        at_once: bool,
+        now: Uptime,
+        actions: &mut Vec<Action>,
+    ) -> bool {
         let instance = self.instance(at);
         let its_turn = termination::is_its_turn(&self.state.containers, at);
         let container = &mut self.state.containers[at];
         let is_running = container.is_running();
         let has_hook = is_running && container.spec.pre_stop.is_some();
         let Phase::Stopping(stop) = &mut container.phase else {
-            return None;
+            return false;
         };
         if at_once && stop.step != StopStep::Killed {
             stop.step = StopStep::Killed;
-            return Some(Some(Action::Kill { instance }));
+            actions.push(Action::Kill { instance });
+            return true;
         }
         if !is_running && stop.step == StopStep::Begin {
-            return None;
+            return false;
         }
-        match termination::next_step(stop, has_hook, its_turn, now)? {
+        let Some(next) = termination::next_step(stop, has_hook, its_turn, now) else {
+            return false;
+        };
+        match next {
             NextStep::RunHook => {
                 stop.step = StopStep::PreStop;
                 let timeout = Some(stop.deadline.since(now));
-                Some(Some(Action::RunHook { instance, hook: Hook::PreStop, timeout }))
+                actions.push(Action::RunHook { instance, hook: Hook::PreStop, timeout });
             }
-            NextStep::AwaitTurn => {
-                stop.step = StopStep::Turn;
-                Some(None)
-            }
+            NextStep::AwaitTurn => stop.step = StopStep::Turn,
             NextStep::Ask { kill_at } => {
                 stop.step = StopStep::Asked { kill_at };
-                Some(Some(Action::Terminate { instance }))
+                actions.push(Action::Terminate { instance });
             }
             NextStep::Kill => {
                 stop.step = StopStep::Killed;
-                Some(Some(Action::Kill { instance }))
+                actions.push(Action::Kill { instance });
             }
         }
+        true
     }
 
     /// With the last container gone the sandbox goes.

@@ -115,6 +115,8 @@ pub enum Fact {
         /// Seconds given; `None` means the pod's own.
         grace: Option<Duration>,
     },
+    /// The pod was changed.
+    Updated(crate::Update),
     /// A custom condition (readiness gate) was set from outside.
     ConditionSet {
         /// Its type.

@@ -9,9 +9,11 @@ pub mod fact;
 pub mod machine;
 mod narrate;
 mod observe;
+mod restart_all;
 mod rules;
 mod state;
 mod timing;
+mod update;
 mod view;
 
 pub use action::Action;
@@ -20,3 +22,4 @@ pub use fact::{
 };
 pub use machine::PodMachine;
 pub use timing::Timing;
+pub use update::Update;

@@ -31,6 +31,7 @@ impl PodMachine {
             started: now,
             containers: pod.containers.iter().cloned().map(Container::new).collect(),
             stop: None,
+            restart_of_all: None,
             deletion: None,
             reason: None,
             gates: Vec::new(),

@@ -103,3 +103,8 @@ pub(crate) fn go_duration(duration: Duration) -> String {
         (hours, minutes) => format!("{hours}h{minutes}m{seconds}"),
     }
 }
+
+/// The message of `CrashLoopBackOff`.
+pub(crate) fn crash_loop_message(delay: Duration, name: &str, pod: &str) -> String {
+    format!("back-off {} restarting failed container={name} pod={pod}", go_duration(delay))
+}

@@ -55,6 +55,8 @@ pub(crate) struct PodState {
     pub(crate) started: Uptime,
     pub(crate) containers: Vec<Container>,
     pub(crate) stop: Option<PodStop>,
+    /// Every container is being removed, to be started afresh; the one named by its index began it.
+    pub(crate) restart_of_all: Option<usize>,
     pub(crate) deletion: Option<(Uptime, Duration)>,
     pub(crate) reason: Option<(String, String)>,
     pub(crate) gates: Vec<(String, bool)>,

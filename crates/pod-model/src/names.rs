@@ -94,7 +94,8 @@ fn check_label(name: &str, label: &str) -> Result<(), NameError> {
     let last = label.len() - 1;
     for (at, found) in label.char_indices() {
         let inner = at != 0 && at != last;
-        if !matches!(found, 'a'..='z' | '0'..='9') && !(inner && found == '-') {
+        let is_good = matches!(found, 'a'..='z' | '0'..='9') || (inner && found == '-');
+        if !is_good {
             return bad(found);
         }
     }

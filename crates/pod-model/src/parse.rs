@@ -15,6 +15,7 @@ use crate::{Pod, defaults, distill};
 
 /// What a manifest can describe.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "few of them exist, and none for long")]
 pub enum Object {
     /// A pod.
     Pod(Box<Pod>),

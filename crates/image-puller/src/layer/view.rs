@@ -88,9 +88,10 @@ impl View {
                             return Err(Errno::LOOP.into());
                         }
                         let target = self.read_link(&at, &here.0.path, &name)?;
-                        if target.first() == Some(&b'/') {
-                            let Some(root) = self.root()? else { return Ok(None) };
-                            here = root;
+                        let is_absolute = target.first() == Some(&b'/');
+                        match if is_absolute { self.root()? } else { Some(here) } {
+                            Some(start) => here = start,
+                            None => return Ok(None),
                         }
                         prepend(&mut pending, &target);
                     } else if ends_here {

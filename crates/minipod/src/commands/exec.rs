@@ -33,7 +33,7 @@ pub(crate) fn run(args: &PlaceArgs, exec: &ExecArgs) -> Result<ExitCode, Failure
         term: std::env::var("TERM").ok(),
     };
     let (session, streams) = client::exec(&found.dir, &request, exec.stdin)
-        .map_err(|error| failure(error, &found.pod.metadata.name))?;
+        .map_err(|error| failure(error, found.pod.metadata.name.as_ref()))?;
     let code = if size.is_some() {
         with_terminal(&session, streams, exec.stdin)?
     } else {
@@ -55,7 +55,7 @@ fn with_terminal(session: &Session, streams: Streams, stdin: bool) -> Result<i32
     let code = session.wait();
     let _ = output.join(); // it ends with the terminal's other end
     drop(raw);
-    code.map_err(|error| failure(error, &None))
+    code.map_err(|error| failure(error, None))
 }
 
 fn with_pipes(session: &Session, streams: Streams) -> Result<i32, Failure> {
@@ -68,10 +68,10 @@ fn with_pipes(session: &Session, streams: Streams) -> Result<i32, Failure> {
     for output in [stdout, stderr].into_iter().flatten() {
         let _ = output.join(); // it ends when the last writer has
     }
-    code.map_err(|error| failure(error, &None))
+    code.map_err(|error| failure(error, None))
 }
 
-fn failure(error: ClientError, pod: &Option<String>) -> Failure {
+fn failure(error: ClientError, pod: Option<&String>) -> Failure {
     let ClientError::Refused { kind, message } = error else {
         let hint = pod.as_ref().map(|name| format!("minipod describe pod {name}"));
         return Failure::of(Kind::Code(OWN_FAILURE), &error).maybe_hint(hint);

@@ -166,14 +166,14 @@ impl Getter<'_> {
         columns: Columns,
         widths: &mut [usize],
     ) -> Result<(), Failure> {
+        // The first row decides how wide the columns are, and prints their names.
+        static HEADER: std::sync::Once = std::sync::Once::new();
         if let Some(format) = self.format.as_ref().filter(|format| **format != Format::Wide) {
             return screen::answer(&document(vec![value("Pod", pod)], true, format)?);
         }
         let cells = pod_view::row(pod, columns, Timestamp::now());
         let header: Vec<String> =
             pod_view::header(columns).into_iter().map(str::to_owned).collect();
-        // The first row decides how wide the columns are, and prints their names.
-        static HEADER: std::sync::Once = std::sync::Once::new();
         let mut text = String::new();
         HEADER.call_once(|| {
             for (width, cell) in widths.iter_mut().zip(&cells) {

@@ -74,5 +74,5 @@ fn plan_pod(args: &PlaceArgs, pod: &Pod) -> Result<(String, Value), Failure> {
 }
 
 fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("  {line}\n")).collect()
+    text.lines().flat_map(|line| ["  ", line, "\n"]).collect()
 }

@@ -27,6 +27,12 @@ pub(crate) fn conditions(
         containers_ready(state, phase, "ContainersReady"),
         Draft { kind: "PodScheduled".into(), is_true: true, reason: None, message: None },
     ];
+    let restarting = state.restart_of_all.map(|_| Draft {
+        kind: "AllContainersRestarting".into(),
+        is_true: true,
+        reason: Some("RestartAllContainersStarted"),
+        message: None,
+    });
     let own = state.gates.iter().map(|(kind, is_true)| Draft {
         kind: kind.clone(),
         is_true: *is_true,
@@ -35,6 +41,7 @@ pub(crate) fn conditions(
     });
     drafts
         .into_iter()
+        .chain(restarting)
         .chain(own)
         .map(|draft| {
             let known = former.iter().find(|known| known.kind == draft.kind);

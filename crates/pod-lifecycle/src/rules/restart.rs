@@ -29,6 +29,13 @@ pub(crate) fn restarts_after_kill(spec: &ContainerSpec, pod: RestartPolicy) -> b
     spec.role == Role::Sidecar || policy != RestartPolicy::Never
 }
 
+/// Whether that end starts every container of the pod afresh.
+pub(crate) fn restarts_all(spec: &ContainerSpec, code: i32) -> bool {
+    let rules = spec.restart.iter().flat_map(|own| &own.rules);
+    let first = rules.into_iter().find(|rule| rule.codes.contains(&code) == rule.matches_listed);
+    first.is_some_and(|rule| rule.action == RestartRuleAction::RestartAllContainers)
+}
+
 fn by_policy(policy: RestartPolicy, code: i32) -> bool {
     match policy {
         RestartPolicy::Always => true,

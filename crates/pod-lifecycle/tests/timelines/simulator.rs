@@ -38,7 +38,8 @@ pub(crate) fn seconds(number: u64) -> Uptime {
 impl Simulator {
     pub(crate) fn new(manifest: &str) -> Self {
         let source = pod_model::Source { name: "pod.yaml", text: manifest };
-        let mut parsed = pod_model::parse(&source, &pod_model::ParseOptions::default()).unwrap();
+        let mut parsed = pod_model::parse(&source, &pod_model::ParseOptions::default())
+            .expect("the manifest is valid");
         let pod_model::Object::Pod(pod) = parsed.objects.remove(0) else { panic!("no pod") };
         let pod: Pod = *pod;
         Self {

@@ -136,7 +136,7 @@ fn tree(ranges: &[Range]) -> Vec<Instruction> {
     let above_code = tree(above);
     let mut code = Vec::with_capacity(below.len() + above_code.len() + 2);
     if let Ok(distance) = u8::try_from(below.len()) {
-        code.push(jump(AT_LEAST, above[0].0, distance, 0))
+        code.push(jump(AT_LEAST, above[0].0, distance, 0));
     } else {
         // Conditional jumps reach 255 instructions, unconditional ones any.
         let distance = u32::try_from(below.len()).unwrap_or(u32::MAX);

@@ -110,7 +110,7 @@ impl Ingest<'_> {
     ) -> Result<Unpacked, LayerError> {
         let path = self.store.places.blob(&plan.blob.digest);
         match open_regular(&path) {
-            Ok(file) => match self.unpack(plan, Box::new(file), staging, (None, shared), None) {
+            Ok(file) => match self.unpack(plan, Box::new(file), (staging, None), (None, shared)) {
                 Err(LayerError::Digest { .. } | LayerError::Size { .. }) => {
                     self.store.places.discard(&path).map_err(plan.system("remove", &path))?;
                     let fresh = Staging::create(&self.store.places)
@@ -139,7 +139,7 @@ impl Ingest<'_> {
         let aside = self.store.places.fresh();
         let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside);
         let copy = options.map_err(plan.system("create", &aside))?;
-        let unpacked = self.unpack(plan, source, staging, (Some(copy), shared), None);
+        let unpacked = self.unpack(plan, source, (staging, None), (Some(copy), shared));
         let path = self.store.places.blob(&plan.blob.digest);
         match unpacked {
             Ok(unpacked) => {
@@ -167,16 +167,15 @@ impl Ingest<'_> {
             fetched: 0.into(),
             queue: std::sync::Mutex::new(VecDeque::new()),
         };
-        self.unpack(plan, Box::new(file), staging, (None, &shared), Some(lower))
+        self.unpack(plan, Box::new(file), (staging, Some(lower)), (None, &shared))
     }
 
     fn unpack(
         &self,
         plan: &LayerPlan,
         source: Box<dyn io::Read + '_>,
-        staging: &Staging,
+        (staging, lower): (&Staging, Option<&View>),
         (copy, shared): (Option<File>, &Shared),
-        lower: Option<&View>,
     ) -> Result<Unpacked, LayerError> {
         let fetching = copy.is_some();
         let root = staging.open().map_err(plan.system("open", &staging.tree()))?;

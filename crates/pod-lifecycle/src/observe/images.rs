@@ -1,0 +1,73 @@
+//! What becomes of a container when its image is there, or is not.
+
+use pod_model::Uptime;
+
+use crate::fact::PullReport;
+use crate::narrate::pulled;
+use crate::rules::backoff::Backoff;
+use crate::state::{Failure, Phase};
+use crate::{ImageFailure, PodMachine};
+
+use super::CONFIG_RETRY;
+
+impl PodMachine {
+    pub(super) fn image_ready(
+        &mut self,
+        at: usize,
+        image_id: String,
+        report: Option<&PullReport>,
+        now: Uptime,
+    ) {
+        let container = &mut self.state.containers[at];
+        if container.phase != Phase::Image {
+            return;
+        }
+        container.image_id = image_id;
+        container.image_backoff = Backoff::default();
+        let message = pulled(&container.spec.image, report);
+        self.narration.container(now, &container.spec, "Pulled", message);
+        container.phase = Phase::Starting;
+        container.next_attempt += 1;
+        // Marked as under way by `decide`, which also hands the action out.
+        self.to_start.push(at);
+    }
+
+    pub(super) fn image_failed(
+        &mut self,
+        at: usize,
+        failure: ImageFailure,
+        message: String,
+        now: Uptime,
+    ) {
+        let timing = self.timing;
+        let container = &mut self.state.containers[at];
+        if container.phase != Phase::Image {
+            return;
+        }
+        let spec = container.spec.clone();
+        let image = &spec.image;
+        let (event, text, reason) = match failure {
+            ImageFailure::Pull => {
+                ("Failed", format!("Failed to pull image \"{image}\": {message}"), "ErrImagePull")
+            }
+            ImageFailure::Registry => (
+                "Failed",
+                format!("Failed to pull image \"{image}\": {message}"),
+                "RegistryUnavailable",
+            ),
+            ImageFailure::NeverPull => ("ErrImageNeverPull", message.clone(), "ErrImageNeverPull"),
+            ImageFailure::InvalidName => ("InspectFailed", message.clone(), "InvalidImageName"),
+            ImageFailure::Inspect => ("InspectFailed", message.clone(), "ImageInspectError"),
+        };
+        self.narration.container_warning(now, &spec, event, text);
+        self.narration.container_warning(now, &spec, "Failed", format!("Error: {reason}"));
+        container.failure = Some(Failure { reason, message });
+        container.phase = if matches!(failure, ImageFailure::Pull | ImageFailure::Registry) {
+            container.image_backoff.lengthen(now, now);
+            let not_before = container.image_backoff.not_before(now, timing);
+            Phase::ImageFailed { decide_at: now + timing.settle, not_before }
+        } else {
+            Phase::Idle { not_before: now + timing.scaled(CONFIG_RETRY) }
+        };
+    }
+}
