@@ -24,5 +24,5 @@ pub use platform::{Platform, PlatformError};
 pub use progress::{Phase, ProgressEvent, ProgressSink};
 pub use pull::{PullError, PullOptions, Pulled, Puller};
 pub use reference::{DEFAULT_REGISTRY, Reference, ReferenceError};
-pub use registry::{ConfigurationError, RegistryError};
+pub use registry::{ConfigurationError, Patience, RegistryError};
 pub use store::{Image, ImageSummary, LayerError, Pruned, ReadFileError, Store, StoreError};

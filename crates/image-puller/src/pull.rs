@@ -1,16 +1,19 @@
 //! A reference becomes an image in the store.
 
+use std::error::Error as _;
 use std::io::{self, Read};
 
 use thiserror::Error;
 
 use crate::image_manifest::{Configuration as ImageDocument, Descriptor, Document, Manifest};
 use crate::registry::configuration::Configuration;
-use crate::registry::{Client, ConfigurationError, RegistryError, credentials};
+use crate::registry::{Client, ConfigurationError, Expected, Patience, RegistryError, credentials};
 use crate::store::StoreError;
 use crate::store::lookup_name;
 use crate::store::{BlobSource, Documents, Ingest, IngestOptions};
-use crate::{Digest, Image, ImageError, LayerError, Platform, ProgressSink, Reference, Store};
+use crate::{
+    Digest, Image, ImageError, LayerError, Limits, Platform, ProgressSink, Reference, Store,
+};
 
 /// Why an image was not pulled.
 #[derive(Debug, Error)]
@@ -70,13 +73,27 @@ pub enum PullError {
 impl PullError {
     /// Whether the registry does not answer at all.
     pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Registry { source: RegistryError::Unreachable { .. }, .. })
+        let gone = |error: &RegistryError| {
+            matches!(error, RegistryError::Unreachable { .. } | RegistryError::Silent { .. })
+        };
+        self.registry_error().is_some_and(gone)
+    }
+
+    /// What the registry did, also where it was while a layer was read.
+    fn registry_error(&self) -> Option<&RegistryError> {
+        match self {
+            Self::Registry { source, .. } => Some(source),
+            Self::Layer { source, .. } => {
+                source.source()?.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref()
+            }
+            _ => None,
+        }
     }
 
     /// The way out, where there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Registry { source, .. } => source.hint(),
+            Self::Registry { .. } | Self::Layer { .. } => self.registry_error()?.hint(),
             Self::Store { source, .. } => source.hint(),
             _ => None,
         }
@@ -91,6 +108,10 @@ pub struct PullOptions {
     pub docker_configs: Vec<String>,
     /// The platform to pull for; this machine's when absent.
     pub platform: Option<Platform>,
+    /// What is put up with from registries.
+    pub patience: Patience,
+    /// What a layer may cost.
+    pub limits: Limits,
 }
 
 impl PullOptions {
@@ -143,8 +164,11 @@ impl Puller {
             .map_err(|source| PullError::Configuration { reference: name.clone(), source })?;
         let credentials = credentials::find(reference.registry(), &self.options.docker_configs);
         let mut last = None;
-        for endpoint in endpoints {
-            let client = Client::new(endpoint, credentials.clone())
+        let count = endpoints.len();
+        for (number, endpoint) in endpoints.into_iter().enumerate() {
+            let expected = if number + 1 == count { Expected::Here } else { Expected::Elsewhere };
+            let patience = self.options.patience;
+            let client = Client::new((endpoint, expected), credentials.clone(), patience, progress)
                 .map_err(|source| PullError::Registry { reference: name.clone(), source })?;
             match self.fetch(&client, reference) {
                 Ok(fetched) => return self.ingest(&client, reference, &fetched, progress),
@@ -158,7 +182,7 @@ impl Puller {
         }))
     }
 
-    fn fetch(&self, client: &Client, reference: &Reference) -> Result<Fetched, PullError> {
+    fn fetch(&self, client: &Client<'_>, reference: &Reference) -> Result<Fetched, PullError> {
         let name = || reference.to_string();
         let registry = |source| PullError::Registry { reference: name(), source };
         let image = |source| PullError::Image { reference: name(), source };
@@ -185,14 +209,14 @@ impl Puller {
                     }
                 }
             };
-        let config_bytes = client.document(&manifest.config.digest).map_err(registry)?;
+        let config_bytes = client.document(&manifest.config).map_err(registry)?;
         require(reference, &manifest.config.digest, &config_bytes)?;
         Ok(Fetched { manifest, config_bytes, index_bytes })
     }
 
     fn ingest(
         &self,
-        client: &Client,
+        client: &Client<'_>,
         reference: &Reference,
         fetched: &Fetched,
         progress: &dyn ProgressSink,
@@ -204,7 +228,7 @@ impl Puller {
         let configuration = ImageDocument::parse(&fetched.config_bytes, layers)
             .map_err(|source| PullError::Image { reference: name(), source })?;
         let source = RegistryBlobs { client };
-        let options = IngestOptions::default();
+        let options = IngestOptions { limits: self.options.limits, ..IngestOptions::default() };
         let ingest = Ingest { store: &self.store, source: &source, sink: progress, options };
         let documents = Documents {
             manifest: &fetched.manifest,
@@ -243,12 +267,11 @@ fn require(reference: &Reference, wanted: &Digest, bytes: &[u8]) -> Result<(), P
 
 /// The layers of an image on a registry.
 struct RegistryBlobs<'a> {
-    client: &'a Client,
+    client: &'a Client<'a>,
 }
 
 impl BlobSource for RegistryBlobs<'_> {
     fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + '_>> {
-        let response = self.client.blob(&blob.digest).map_err(io::Error::other)?;
-        Ok(Box::new(response))
+        Ok(Box::new(self.client.blob(blob)))
     }
 }

@@ -1,25 +1,27 @@
-//! Requests to one registry.
+//! Requests to one registry: with the right headers, again when that may help, and no longer
+//! than somebody should wait.
 
-use std::io::Read;
-use std::sync::Mutex;
-use std::time::Duration;
+use std::io::{self, Read};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::SystemTime;
 
 use reqwest::StatusCode;
-use reqwest::blocking::{Client as Http, Response};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
-use serde::Deserialize;
+use reqwest::blocking::{Client as Http, RequestBuilder, Response};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RANGE, RETRY_AFTER,
+};
 
-use super::auth::{self, Challenge};
+use super::body::Body;
 use super::configuration::Endpoint;
 use super::credentials::Credentials;
 use super::error::RegistryError;
-use crate::Digest;
+use super::patience::{Patience, retry_after};
+use super::redirect;
 use crate::image_manifest::{
-    DOCKER_LIST, DOCKER_MANIFEST, DOCUMENT_LIMIT, OCI_INDEX, OCI_MANIFEST,
+    DOCKER_LIST, DOCKER_MANIFEST, DOCUMENT_LIMIT, Descriptor, OCI_INDEX, OCI_MANIFEST,
 };
-
-/// A registry that says nothing for this long is gone.
-const SILENCE: Duration = Duration::from_secs(30);
+use crate::progress::{ProgressEvent, ProgressSink};
 
 /// A document as the registry sent it.
 #[derive(Debug)]
@@ -28,176 +30,289 @@ pub(crate) struct Answer {
     pub(crate) media_type: Option<String>,
 }
 
+/// Whether there is somewhere else to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// Another place comes next, so documents are asked for once.
+    Elsewhere,
+    /// This is the last one.
+    Here,
+}
+
 /// A connection to a repository on a registry, with the token it was given.
-#[derive(Debug)]
-pub(crate) struct Client {
-    http: Http,
-    endpoint: Endpoint,
-    credentials: Option<Credentials>,
+pub(crate) struct Client<'a> {
+    pub(super) http: Http,
+    pub(super) endpoint: Endpoint,
+    pub(super) credentials: Option<Credentials>,
     authorization: Mutex<Option<String>>,
+    patience: Patience,
+    expected: Expected,
+    sink: &'a dyn ProgressSink,
 }
 
-#[derive(Deserialize)]
-struct Token {
-    token: Option<String>,
-    access_token: Option<String>,
+impl std::fmt::Debug for Client<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
 }
 
-impl Client {
+impl<'a> Client<'a> {
     /// A client for that place.
     pub(crate) fn new(
-        endpoint: Endpoint,
+        (endpoint, expected): (Endpoint, Expected),
         credentials: Option<Credentials>,
+        patience: Patience,
+        sink: &'a dyn ProgressSink,
     ) -> Result<Self, RegistryError> {
         // Nothing of TLS is set up before the first pull of a process.
         let _ = rustls::crypto::ring::default_provider().install_default(); // or it is already
         let http = Http::builder()
             .user_agent(concat!("minipod/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(SILENCE)
-            .timeout(None)
+            .connect_timeout(patience.silence)
+            // For the headers and for each read, not for a body as a whole.
+            .timeout(patience.silence)
+            .redirect(redirect::policy())
             .build()
             .map_err(|source| RegistryError::Setup { registry: endpoint.host.clone(), source })?;
-        Ok(Self { http, endpoint, credentials, authorization: Mutex::new(None) })
+        let authorization = Mutex::new(None);
+        Ok(Self { http, endpoint, credentials, authorization, patience, expected, sink })
     }
 
     /// The manifest or index of a tag or digest.
     pub(crate) fn manifest(&self, name: &str) -> Result<Answer, RegistryError> {
         let what = format!("{}:{name}", self.endpoint.repository);
-        let response = self.get(&format!("manifests/{name}"), &what)?;
-        let media_type = response.headers().get(CONTENT_TYPE);
-        let media_type = media_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let bytes = self.whole(response, &what)?;
-        Ok(Answer { bytes, media_type })
+        self.patiently(&what, || {
+            let response = self.get(&format!("manifests/{name}"), &what, 0)?;
+            let media_type = text(&response, CONTENT_TYPE).map(str::to_owned);
+            if media_type.as_ref().is_some_and(|media_type| media_type.starts_with("text/html")) {
+                let registry = self.endpoint.host.clone();
+                return Err(RegistryError::WebPage { registry, what: what.clone() });
+            }
+            let bytes = self.whole(response, &what, None)?;
+            Ok(Answer { bytes, media_type })
+        })
     }
 
     /// A blob that is small enough for memory.
-    pub(crate) fn document(&self, digest: &Digest) -> Result<Vec<u8>, RegistryError> {
-        let what = digest.to_string();
-        let response = self.get(&format!("blobs/{digest}"), &what)?;
-        self.whole(response, &what)
+    pub(crate) fn document(&self, blob: &Descriptor) -> Result<Vec<u8>, RegistryError> {
+        let what = blob.digest.to_string();
+        self.patiently(&what, || {
+            let response = self.get(&format!("blobs/{what}"), &what, 0)?;
+            self.whole(response, &what, Some(blob.size))
+        })
     }
 
     /// A blob as it comes.
-    pub(crate) fn blob(&self, digest: &Digest) -> Result<Response, RegistryError> {
-        self.get(&format!("blobs/{digest}"), &digest.to_string())
+    pub(crate) fn blob(&self, blob: &Descriptor) -> Body<'_> {
+        Body::new(self, blob)
     }
 
-    fn whole(&self, response: Response, what: &str) -> Result<Vec<u8>, RegistryError> {
-        let mut bytes = Vec::new();
-        let read = response.take(DOCUMENT_LIMIT + 1).read_to_end(&mut bytes);
-        let (registry, what) = (self.endpoint.host.clone(), what.to_owned());
-        match read {
-            Ok(count) if count as u64 <= DOCUMENT_LIMIT => Ok(bytes),
-            Ok(_) => Err(RegistryError::TooLarge { registry, what }),
-            Err(_) => Err(RegistryError::Status { registry, what, status: 599 }),
+    fn patiently<T>(
+        &self,
+        what: &str,
+        ask: impl Fn() -> Result<T, RegistryError>,
+    ) -> Result<T, RegistryError> {
+        let mut attempt = 1;
+        loop {
+            let error = match ask() {
+                Err(error) if error.may_pass() && self.expected == Expected::Here => error,
+                result => return result,
+            };
+            attempt += 1;
+            self.pause(what, attempt, error)?;
         }
     }
 
-    /// Asks, and asks again with a token when the registry wants one.
-    fn get(&self, path: &str, what: &str) -> Result<Response, RegistryError> {
-        let response = self.send(path)?;
+    /// Waits before that try; gives the failure back if there have been enough.
+    pub(super) fn pause(
+        &self,
+        what: &str,
+        attempt: u32,
+        error: RegistryError,
+    ) -> Result<(), RegistryError> {
+        let is_silent = matches!(error, RegistryError::Silent { .. });
+        let tries = if is_silent { self.patience.tries.min(2) } else { self.patience.tries };
+        let pause = self.patience.pause_before(attempt, error.retry_after());
+        let Some(pause) = pause.filter(|_| attempt <= tries) else { return Err(error) };
+        let what = format!("{what} from {}", self.endpoint.host);
+        self.sink.report(ProgressEvent::Retrying { what, attempt, reason: error.to_string() });
+        thread::sleep(pause);
+        Ok(())
+    }
+
+    /// Asks for everything from byte `from` on, and asks again with a token when the registry
+    /// wants one: the first time, and when the token has expired.
+    pub(super) fn get(&self, path: &str, what: &str, from: u64) -> Result<Response, RegistryError> {
+        let used = self.known_authorization().clone();
+        let response = self.send(self.request(path, from, used.as_ref()), what)?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return self.check(response, what);
         }
-        let header = response.headers().get(WWW_AUTHENTICATE);
-        let challenge = header.and_then(|value| value.to_str().ok()).and_then(auth::challenge);
-        let Some(authorization) = self.answer(challenge)? else {
-            return self.check(response, what);
+        let renewed = {
+            let mut known = self.known_authorization();
+            if *known == used {
+                *known = self.answer(&response)?;
+            } // else another thread was faster
+            known.clone()
         };
-        if let Ok(mut known) = self.authorization.lock() {
-            *known = Some(authorization);
+        if renewed.is_none() {
+            return self.check(response, what);
         }
-        let response = self.send(path)?;
+        let response = self.send(self.request(path, from, renewed.as_ref()), what)?;
         self.check(response, what)
     }
 
-    fn send(&self, path: &str) -> Result<Response, RegistryError> {
-        let Endpoint { host, repository, insecure } = &self.endpoint;
-        let scheme = if *insecure { "http" } else { "https" };
-        let url = format!("{scheme}://{host}/v2/{repository}/{path}");
+    fn known_authorization(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.authorization.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `https://host`, with the port if there is one.
+    pub(super) fn base(&self) -> String {
+        let scheme = if self.endpoint.insecure { "http" } else { "https" };
+        format!("{scheme}://{}", self.endpoint.host)
+    }
+
+    fn request(&self, path: &str, from: u64, authorization: Option<&String>) -> RequestBuilder {
+        let url = format!("{}/v2/{}/{path}", self.base(), self.endpoint.repository);
         let types = [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST].join(", ");
         let mut request = self.http.get(url).header(ACCEPT, types);
-        let known = self.authorization.lock().ok().and_then(|known| known.clone());
-        if let Some(authorization) = known {
-            // The HTTP client drops this header when it is sent on to another host.
-            request = request.header(AUTHORIZATION, authorization);
+        if from > 0 {
+            request = request.header(RANGE, format!("bytes={from}-"));
         }
-        request.send().map_err(|source| self.unreachable(source))
+        match authorization {
+            // The HTTP client drops this header when it is sent on to another host.
+            Some(authorization) => request.header(AUTHORIZATION, authorization),
+            None => request,
+        }
     }
 
-    fn check(&self, response: Response, what: &str) -> Result<Response, RegistryError> {
-        let status = response.status();
+    pub(super) fn send(
+        &self,
+        request: RequestBuilder,
+        what: &str,
+    ) -> Result<Response, RegistryError> {
+        request.send().map_err(|source| {
+            let registry = self.endpoint.host.clone();
+            let source = source.without_url(); // which may hold secrets
+            if source.is_redirect() {
+                RegistryError::Redirect { registry, source }
+            } else if source.is_timeout() && !source.is_connect() {
+                self.silent(what)
+            } else {
+                RegistryError::Unreachable { registry, source }
+            }
+        })
+    }
+
+    pub(super) fn check(&self, response: Response, what: &str) -> Result<Response, RegistryError> {
         let (registry, what) = (self.endpoint.host.clone(), what.to_owned());
-        match status.as_u16() {
-            200..300 => Ok(response),
+        match response.status().as_u16() {
+            200 | 206 => Ok(response),
             404 => Err(RegistryError::NotFound { registry, what }),
             status @ (401 | 403) => Err(RegistryError::Denied { registry, what, status }),
-            status => Err(RegistryError::Status { registry, what, status }),
-        }
-    }
-
-    /// The header that meets a challenge, if there is one.
-    fn answer(&self, challenge: Option<Challenge>) -> Result<Option<String>, RegistryError> {
-        match (challenge, &self.credentials) {
-            (Some(Challenge::Basic), Some(credentials)) => Ok(Some(basic(credentials))),
-            (Some(Challenge::Bearer { realm, service, scope }), _) => {
-                self.token(&realm, service.as_deref(), scope.as_deref()).map(Some)
+            status => {
+                let wait = text(&response, RETRY_AFTER);
+                let retry_after = wait.and_then(|wait| retry_after(wait, SystemTime::now()));
+                Err(RegistryError::Status { registry, what, status, retry_after })
             }
-            _ => Ok(None),
         }
     }
 
-    fn token(
+    /// Refuses an answer that announces another size than it should have.
+    pub(super) fn check_size(
         &self,
-        realm: &str,
-        service: Option<&str>,
-        scope: Option<&str>,
-    ) -> Result<String, RegistryError> {
-        if !realm.starts_with("https://") && !self.endpoint.insecure {
-            let registry = self.endpoint.host.clone();
-            return Err(RegistryError::UnsafeRealm { registry, realm: realm.to_owned() });
-        }
-        let own = format!("repository:{}:pull", self.endpoint.repository);
-        let mut query = vec![("scope", scope.unwrap_or(&own).to_owned())];
-        query.extend(service.map(|service| ("service", service.to_owned())));
-        let query: Vec<String> =
-            query.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
-        let separator = if realm.contains('?') { '&' } else { '?' };
-        let mut request = self.http.get(format!("{realm}{separator}{}", query.join("&")));
-        if let Some(credentials) = &self.credentials {
-            request = request.header(AUTHORIZATION, basic(credentials));
-        }
-        let response = request.send().map_err(|source| self.unreachable(source))?;
-        let response = self.check(response, "a token")?;
-        let bytes = self.whole(response, "a token")?;
-        let token: Option<Token> = serde_json::from_slice(&bytes).ok();
-        let token = token.and_then(|token| token.token.or(token.access_token));
-        token.map(|token| format!("Bearer {token}")).ok_or_else(|| RegistryError::Denied {
-            registry: self.endpoint.host.clone(),
-            what: "a token".into(),
-            status: 200,
-        })
-    }
-
-    fn unreachable(&self, source: reqwest::Error) -> RegistryError {
-        RegistryError::Unreachable { registry: self.endpoint.host.clone(), source }
-    }
-}
-
-fn basic(credentials: &Credentials) -> String {
-    use base64::Engine;
-    let text = format!("{}:{}", credentials.name, credentials.password);
-    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(text))
-}
-
-/// A text as part of a query (RFC 3986).
-fn encoded(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                char::from(byte).to_string()
+        response: &Response,
+        expected: u64,
+        what: &str,
+    ) -> Result<(), RegistryError> {
+        match announced_size(response) {
+            Some(found) if found != expected => {
+                let (registry, what) = (self.endpoint.host.clone(), what.to_owned());
+                Err(RegistryError::WrongSize { registry, what, expected, found })
             }
-            other => format!("%{other:02X}"),
-        })
-        .collect()
+            _ => Ok(()),
+        }
+    }
+
+    /// A body as a whole, of that size if it is known.
+    pub(super) fn whole(
+        &self,
+        mut response: Response,
+        what: &str,
+        size: Option<u64>,
+    ) -> Result<Vec<u8>, RegistryError> {
+        if let Some(size) = size {
+            self.check_size(&response, size, what)?;
+        }
+        let limit = size.unwrap_or(DOCUMENT_LIMIT).min(DOCUMENT_LIMIT);
+        if announced_size(&response).is_some_and(|size| size > limit) {
+            let (registry, what) = (self.endpoint.host.clone(), what.to_owned());
+            return Err(RegistryError::TooLarge { registry, what });
+        }
+        let (mut bytes, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
+        loop {
+            match self.read(&mut response, &mut buffer, what, bytes.len() as u64)? {
+                0 => break,
+                count => bytes.extend_from_slice(&buffer[..count]),
+            }
+            if bytes.len() as u64 > limit {
+                break;
+            }
+        }
+        let (registry, what) = (self.endpoint.host.clone(), what.to_owned());
+        let found = bytes.len() as u64;
+        match size {
+            Some(expected) if found != expected => {
+                Err(RegistryError::WrongSize { registry, what, expected, found })
+            }
+            _ if found > limit => Err(RegistryError::TooLarge { registry, what }),
+            _ => Ok(bytes),
+        }
+    }
+
+    /// Reads on in a body of which `at` bytes have been read.
+    pub(super) fn read(
+        &self,
+        response: &mut Response,
+        buffer: &mut [u8],
+        what: &str,
+        at: u64,
+    ) -> Result<usize, RegistryError> {
+        loop {
+            match response.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_timeout(&error) => return Err(self.silent(what)),
+                result => return result.map_err(|source| self.broken_off(what, at, source)),
+            }
+        }
+    }
+
+    pub(super) fn broken_off(&self, what: &str, at: u64, source: io::Error) -> RegistryError {
+        let (registry, what) = (self.endpoint.host.clone(), what.to_owned());
+        RegistryError::BrokenOff { registry, what, at, source }
+    }
+
+    pub(super) fn wrong_range(&self, what: &str, answered: String) -> RegistryError {
+        let (registry, what) = (self.endpoint.host.clone(), what.to_owned());
+        RegistryError::WrongRange { registry, what, answered }
+    }
+
+    fn silent(&self, what: &str) -> RegistryError {
+        let (registry, what) = (self.endpoint.host.clone(), what.to_owned());
+        RegistryError::Silent { registry, what, patience: self.patience.silence }
+    }
+}
+
+/// A header as text.
+pub(super) fn text(response: &Response, name: HeaderName) -> Option<&str> {
+    response.headers().get(name).and_then(|value| value.to_str().ok())
+}
+
+fn announced_size(response: &Response) -> Option<u64> {
+    text(response, CONTENT_LENGTH)?.parse().ok()
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<reqwest::Error>());
+    error.kind() == io::ErrorKind::TimedOut || inner.is_some_and(reqwest::Error::is_timeout)
 }

@@ -1,5 +1,8 @@
 //! Why a registry did not give what was asked for.
 
+use std::io;
+use std::time::Duration;
+
 use thiserror::Error;
 
 /// A request that failed.
@@ -32,6 +35,8 @@ pub enum RegistryError {
         what: String,
         /// The HTTP status.
         status: u16,
+        /// How long the registry wants to be left alone.
+        retry_after: Option<Duration>,
     },
     /// No answer.
     #[error("cannot reach {registry}")]
@@ -40,6 +45,66 @@ pub enum RegistryError {
         registry: String,
         /// Why not.
         source: reqwest::Error,
+    },
+    /// An answer that does not come, or stops coming.
+    #[error("{registry} sent nothing of {what} for {patience:?}")]
+    Silent {
+        /// The registry's host.
+        registry: String,
+        /// What was asked for.
+        what: String,
+        /// How long it was waited for.
+        patience: Duration,
+    },
+    /// The connection broke.
+    #[error("{registry} broke off {what} after {at} bytes")]
+    BrokenOff {
+        /// The registry's host.
+        registry: String,
+        /// What was asked for.
+        what: String,
+        /// How much had come.
+        at: u64,
+        /// What the connection said.
+        source: io::Error,
+    },
+    /// A part that was not asked for.
+    #[error("{registry} was asked for the rest of {what} and answered with {answered:?}")]
+    WrongRange {
+        /// The registry's host.
+        registry: String,
+        /// What was asked for.
+        what: String,
+        /// The `Content-Range` of the answer.
+        answered: String,
+    },
+    /// More or fewer bytes than the image's documents say.
+    #[error("{registry} has {what} with {found} bytes instead of {expected}")]
+    WrongSize {
+        /// The registry's host.
+        registry: String,
+        /// What was asked for.
+        what: String,
+        /// From the document that names it.
+        expected: u64,
+        /// What came, at least.
+        found: u64,
+    },
+    /// It sends elsewhere too often or to an unsafe place.
+    #[error("cannot follow {registry} to where it redirects")]
+    Redirect {
+        /// The registry's host.
+        registry: String,
+        /// Why not.
+        source: reqwest::Error,
+    },
+    /// A page for a person instead of a document.
+    #[error("{registry} answered with a web page to the request for {what}")]
+    WebPage {
+        /// The registry's host.
+        registry: String,
+        /// What was asked for.
+        what: String,
     },
     /// The place where tokens are given is not one that may see credentials.
     #[error("{registry} sends for tokens to {realm}, which is not safe")]
@@ -68,12 +133,33 @@ pub enum RegistryError {
 }
 
 impl RegistryError {
-    /// Whether trying elsewhere or later may help.
+    /// Whether trying elsewhere or much later may help.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
-            Self::Status { status, .. } => *status == 429 || *status >= 500,
+            Self::Unreachable { .. }
+            | Self::Silent { .. }
+            | Self::BrokenOff { .. }
+            | Self::WebPage { .. } => true,
+            Self::Status { status, .. } => matches!(status, 408 | 429 | 500..),
             _ => false,
+        }
+    }
+
+    /// Whether asking again in a moment may help. Who does not take connections at all is left
+    /// to the caller, and so are pages, which come from whoever stands between.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { source, .. } => !source.is_connect() && !source.is_builder(),
+            Self::WebPage { .. } => false,
+            _ => self.is_passing(),
+        }
+    }
+
+    /// How long the registry wants to be left alone.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
         }
     }
 
@@ -92,6 +178,16 @@ impl RegistryError {
             Self::Unreachable { registry, .. } => {
                 format!(
                     "check the network and the name {registry}; mirrors go into registries.conf"
+                )
+            }
+            Self::Status { registry, status: 429, .. } => {
+                format!(
+                    "{registry} limits how often it is asked: wait, or put credentials for it into ~/.docker/config.json"
+                )
+            }
+            Self::WebPage { registry, .. } => {
+                format!(
+                    "check that {registry} is a registry and that no login page or proxy stands before it"
                 )
             }
             _ => return None,
