@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -99,6 +99,7 @@ fn unpack_to(scratch: &Path, source: &mut impl Read) -> io::Result<File> {
     if count == ARCHIVE_LIMIT {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
+    file.rewind()?;
     Ok(file)
 }
 

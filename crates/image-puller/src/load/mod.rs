@@ -31,8 +31,8 @@ pub enum LoadError {
         /// What the system said.
         source: io::Error,
     },
-    /// Neither `index.json` nor `manifest.json` is in it.
-    #[error("{} holds no images: it has neither index.json nor manifest.json", path.display())]
+    /// Neither `index.json` nor `manifest.json` in it names one.
+    #[error("{} holds no images: nothing is named in an index.json or manifest.json", path.display())]
     NoImages {
         /// Which one.
         path: PathBuf,
@@ -123,6 +123,9 @@ impl Store {
         } else if container.has("manifest.json") {
             let (source, found) =
                 docker_archive::images(&container).map_err(|error| error.at(path))?;
+            if found.is_empty() {
+                return Err(LoadError::NoImages { path: path.to_owned() });
+            }
             job.store_all(&source, found)
         } else {
             Err(LoadError::NoImages { path: path.to_owned() })
