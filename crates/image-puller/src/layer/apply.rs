@@ -14,9 +14,11 @@ use super::rule::Rule;
 use super::tree::{Missing, Place, Tree, WalkError, make_directory, reopen};
 use super::view::View;
 use super::whiteout::{self, Name};
-use super::{Limits, UnpackError};
+use super::{Limits, UnpackError, printable};
 
 const COPY_BUFFER: usize = 128 * 1024;
+/// A million directories need less than half of it.
+const DIRECTORY_NOTES_LIMIT: u64 = 256 << 20;
 
 /// What came of a layer, before the layers below are considered.
 #[derive(Debug, Default)]
@@ -28,8 +30,8 @@ pub(crate) struct Applied {
     pub(crate) bytes: u64,
     /// What was left out on purpose.
     pub(crate) skipped: Skipped,
-    /// A hard link points to something that only a layer below can have.
-    pub(crate) needs_lower: bool,
+    /// The first hard link to something that only a layer below can have.
+    pub(crate) needs_lower: Option<String>,
     /// There was an entry for the root itself.
     pub(crate) root_given: bool,
 }
@@ -64,6 +66,7 @@ impl<'a> Applier<'a> {
                 return Err(UnpackError::refused(&entry.path.joined(), Rule::TooManyEntries));
             }
             self.apply_entry(&entry, entries)?;
+            self.check_directories(&entry)?;
         }
         self.finish_directories()?;
         let implied = std::mem::take(&mut self.tree.notes.implied);
@@ -72,6 +75,20 @@ impl<'a> Applier<'a> {
             |path: &Vec<Vec<u8>>| !replaced.contains(path) && !self.tree.hides_lower(path);
         self.applied.implied = implied.into_iter().filter(open_below).map(EntryPath).collect();
         Ok(self.applied)
+    }
+
+    /// Directories that are only implied cost as much as others, and what all of them shall be
+    /// like in the end is kept in memory.
+    fn check_directories(&self, entry: &Entry) -> Result<(), UnpackError> {
+        let notes = &self.tree.notes;
+        let rule = if self.applied.entries + notes.implied.len() as u64 > self.limits.entries {
+            Rule::TooManyEntries
+        } else if notes.bytes > DIRECTORY_NOTES_LIMIT {
+            Rule::DirectoriesTooLarge
+        } else {
+            return Ok(());
+        };
+        Err(UnpackError::refused(&entry.path.joined(), rule))
     }
 
     fn apply_entry<R: Read>(
@@ -106,7 +123,7 @@ impl<'a> Applier<'a> {
             return Err(WalkError::Refused(Rule::RootNotDirectory));
         }
         self.applied.root_given = true;
-        self.tree.notes.metadata.insert(Vec::new(), entry.metadata.clone());
+        self.tree.notes.keep(Vec::new(), entry.metadata.clone());
         Ok(())
     }
 
@@ -127,7 +144,7 @@ impl<'a> Applier<'a> {
         }
         let result = match &entry.kind {
             EntryKind::Directory => self.make_directory(parent, base, &entry.metadata),
-            EntryKind::HardLink { target } => self.make_hard_link(parent, base, target),
+            EntryKind::HardLink { target } => self.make_hard_link(entry, parent, target),
             EntryKind::Symlink { target } => {
                 self.make_node(parent, base, |directory| {
                     fs::symlinkat(target.as_slice(), directory, base)
@@ -211,20 +228,21 @@ impl<'a> Applier<'a> {
             }
         }
         self.tree.notes.implied.remove(&path);
-        self.tree.notes.metadata.insert(path, metadata.clone());
+        self.tree.notes.keep(path, metadata.clone());
         Ok(())
     }
 
     fn make_hard_link(
         &mut self,
+        entry: &Entry,
         parent: &Place,
-        base: &[u8],
         target: &EntryPath,
     ) -> Result<(), WalkError> {
         let Some(found) = hard_link::find_target(&mut self.tree, target)? else {
-            self.applied.needs_lower = true;
+            self.applied.needs_lower.get_or_insert_with(|| printable(&entry.path.joined()));
             return Ok(());
         };
+        let base = entry.path.0.last().map_or(&[][..], Vec::as_slice);
         if found.is_at(parent, base) {
             return Ok(()); // a link to itself
         }

@@ -10,6 +10,8 @@ use super::rule::Rule;
 
 /// Extended headers and long names beyond this are refused.
 const EXTENDED_LIMIT: i64 = 1 << 20;
+/// An entry has a PAX header and perhaps two GNU ones; global headers may pile up.
+const EXTENDED_COUNT: usize = 64;
 /// Longer values are dropped by the kernel anyway (`XATTR_SIZE_MAX`).
 const PATH_LIMIT: usize = 4095;
 const COMPONENT_LIMIT: usize = 255;
@@ -105,20 +107,25 @@ pub(crate) struct Entries<R> {
     /// Bytes of the current entry's content not read yet, and the padding after them.
     content: u64,
     padding: u64,
+    /// The current entry's name, to tell where an archive ends too early.
+    name: Vec<u8>,
 }
 
 impl<R: Read> Entries<R> {
     pub(crate) fn new(source: R) -> Self {
-        Self { source, content: 0, padding: 0 }
+        Self { source, content: 0, padding: 0, name: Vec::new() }
     }
 
     /// The next entry; `None` at the end of the archive. The content of the entry before it is
     /// skipped if nobody read it.
     pub(crate) fn next_entry(&mut self) -> Result<Option<Entry>, ReadError> {
         let mut extended = Extended::default();
-        loop {
+        for count in 0.. {
             self.skip_content()?;
-            let Some(header) = self.read_header()? else { return Ok(None) };
+            let Some(header) = self.read_header()? else { break };
+            if count > EXTENDED_COUNT {
+                return Err(refused(&header, Rule::TooManyExtendedHeaders));
+            }
             let size = number(&header.as_old().size).map_err(|rule| refused(&header, rule))?;
             match header.as_old().linkflag[0] {
                 b'x' => {
@@ -131,6 +138,7 @@ impl<R: Read> Entries<R> {
                 _ => return self.entry(&header, extended, size).map(Some),
             }
         }
+        Ok(None)
     }
 
     /// Reads on in the current entry's content; 0 at its end.
@@ -140,7 +148,7 @@ impl<R: Read> Entries<R> {
             return Ok(0);
         }
         match self.source.read(&mut buffer[..wanted]) {
-            Ok(0) => Err(refused_without_name(Rule::Truncated)),
+            Ok(0) => Err(self.truncated()),
             Ok(count) => {
                 self.content -= count as u64;
                 Ok(count)
@@ -168,7 +176,11 @@ impl<R: Read> Entries<R> {
             .unwrap_or_else(|| header.path_bytes().into_owned());
         let size = extended.size.unwrap_or(header_size);
         let content = entry_from(header, &name, extended, size);
-        let entry = content.map_err(|rule| ReadError::Refused { name, rule })?;
+        let entry = match content {
+            Ok(entry) => entry,
+            Err(rule) => return Err(ReadError::Refused { name, rule }),
+        };
+        self.name = name;
         if let EntryKind::File { size } = entry.kind {
             self.content = size;
             self.padding = padding(size);
@@ -211,13 +223,17 @@ impl<R: Read> Entries<R> {
         while filled < BLOCK {
             match self.source.read(&mut block[filled..]) {
                 Ok(0) if filled == 0 => return Ok(None),
-                Ok(0) => return Err(refused_without_name(Rule::Truncated)),
+                Ok(0) => return Err(self.truncated()),
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(ReadError::Stream(error)),
             }
         }
         Ok(Some(block))
+    }
+
+    fn truncated(&self) -> ReadError {
+        ReadError::Refused { name: self.name.clone(), rule: Rule::Truncated }
     }
 
     fn read_extended(&mut self, header: &Header, size: i64) -> Result<Vec<u8>, ReadError> {

@@ -51,7 +51,7 @@ impl Default for Limits {
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
     /// The archive breaks a rule.
-    #[error("entry {entry:?} is refused: {rule}")]
+    #[error("{} is refused: {rule}", shown(entry))]
     Refused {
         /// The entry's name, made printable; empty if the archive broke before a name.
         entry: String,
@@ -100,6 +100,10 @@ impl UnpackError {
             ReadError::Stream(source) => Self::Stream { source },
         }
     }
+}
+
+fn shown(entry: &str) -> String {
+    if entry.is_empty() { "the archive".to_owned() } else { format!("entry {entry:?}") }
 }
 
 /// A name as text; `{:?}` escapes the rest. Very long names are cut.

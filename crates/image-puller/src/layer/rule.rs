@@ -81,6 +81,12 @@ pub enum Rule {
     /// More entries than allowed.
     #[error("the layer has more entries than allowed")]
     TooManyEntries,
+    /// Names and attributes of directories beyond what is kept in memory.
+    #[error("the names and attributes of the directories need more memory than allowed")]
+    DirectoriesTooLarge,
+    /// More than 64 extended headers for one entry.
+    #[error("the entry has more than 64 extended headers")]
+    TooManyExtendedHeaders,
     /// More unpacked bytes than allowed.
     #[error("the layer unpacks to more bytes than allowed")]
     TooLarge,

@@ -52,6 +52,22 @@ pub(crate) struct DirectoryNotes {
     pub(crate) opaque: BTreeSet<Vec<Vec<u8>>>,
     /// Made anew, not merged: nothing of a directory below may shine through, not even its owner.
     pub(crate) replaced: BTreeSet<Vec<Vec<u8>>>,
+    /// Memory for all that was ever noted, more or less.
+    pub(crate) bytes: u64,
+}
+
+impl DirectoryNotes {
+    /// Notes what the archive says about a directory.
+    pub(crate) fn keep(&mut self, path: Vec<Vec<u8>>, metadata: Metadata) {
+        let attributes = metadata.xattrs.iter().map(|(name, value)| name.len() + value.len());
+        self.bytes += (attributes.sum::<usize>() + length(&path)) as u64;
+        self.metadata.insert(path, metadata);
+    }
+}
+
+/// Bytes that a path takes.
+fn length(path: &[Vec<u8>]) -> usize {
+    path.iter().map(|name| name.len() + size_of::<Vec<u8>>()).sum()
 }
 
 #[derive(Debug)]
@@ -192,6 +208,7 @@ impl<'a> Tree<'a> {
         path: Vec<Vec<u8>>,
     ) -> Result<Rc<OwnedFd>, WalkError> {
         let directory = make_directory(parent, name)?;
+        self.notes.bytes += length(&path) as u64;
         self.notes.implied.insert(path);
         Ok(Rc::new(directory))
     }
@@ -221,11 +238,20 @@ impl<'a> Tree<'a> {
     /// Forgets everything at and below a path that is about to be removed.
     pub(crate) fn forget(&mut self, path: &[Vec<u8>]) {
         self.chain.clear();
-        let below = |known: &Vec<Vec<u8>>| known.starts_with(path);
-        self.notes.metadata.retain(|known, _| !below(known));
-        self.notes.implied.retain(|known| !below(known));
-        self.notes.opaque.retain(|known| !below(known));
-        self.notes.replaced.retain(|known| !below(known));
+        // What is below a path follows it in the order of paths, so the rest is not looked at.
+        let from = || path.to_vec()..;
+        let below = |known: &&Vec<Vec<u8>>| known.starts_with(path);
+        let known = self.notes.metadata.range(from()).map(|(path, _)| path);
+        let gone: Vec<_> = known.take_while(below).cloned().collect();
+        for path in gone {
+            self.notes.metadata.remove(&path);
+        }
+        for set in [&mut self.notes.implied, &mut self.notes.opaque, &mut self.notes.replaced] {
+            let gone: Vec<_> = set.range(from()).take_while(below).cloned().collect();
+            for path in gone {
+                set.remove(&path);
+            }
+        }
     }
 }
 

@@ -25,8 +25,8 @@ pub(crate) struct Unpacked {
     pub(crate) implied: Vec<EntryPath>,
     /// The archive says what owner and mode the root of the image has.
     pub(crate) root_given: bool,
-    /// The result is not complete: unpack again with the layers below.
-    pub(crate) needs_lower: bool,
+    /// The result is not complete because of this entry: unpack again with the layers below.
+    pub(crate) needs_lower: Option<String>,
     pub(crate) skipped: Vec<String>,
 }
 

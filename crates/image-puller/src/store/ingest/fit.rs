@@ -27,12 +27,11 @@ impl Ingest<'_> {
                     || root_is_plain(&lower).map_err(unpack_error(plan))?;
                 if fits { Ok(layer.id) } else { self.place_again(plan, &lower) }
             }
-            Prepared::Staged { needs_lower: true, .. } if lower.is_empty() => {
-                let source =
-                    UnpackError::Refused { entry: String::new(), rule: Rule::HardLinkMissing };
+            Prepared::Staged { needs_lower: Some(entry), .. } if lower.is_empty() => {
+                let source = UnpackError::Refused { entry, rule: Rule::HardLinkMissing };
                 Err(unpack_error(plan)(source))
             }
-            Prepared::Staged { needs_lower: true, .. } => self.place_again(plan, &lower),
+            Prepared::Staged { needs_lower: Some(_), .. } => self.place_again(plan, &lower),
             Prepared::Staged { staging, record, implied, .. } => {
                 if self.fit(plan, (&staging, record.root_given), &implied, &lower)?
                     == Settled::UnpackAgain

@@ -33,7 +33,12 @@ pub(crate) enum Prepared {
     /// In its place.
     Placed(Usable),
     /// Unpacked, but it depends on the layers below.
-    Staged { staging: Staging, record: LayerRecord, implied: Vec<EntryPath>, needs_lower: bool },
+    Staged {
+        staging: Staging,
+        record: LayerRecord,
+        implied: Vec<EntryPath>,
+        needs_lower: Option<String>,
+    },
 }
 
 impl LayerPlan {
@@ -89,7 +94,7 @@ impl Ingest<'_> {
         let staging = Staging::create(places).map_err(plan.system("create", &places.tmp()))?;
         let unpacked = self.obtain(plan, &staging, shared)?;
         self.report_done(plan, &unpacked);
-        let depends = unpacked.needs_lower || !unpacked.implied.is_empty();
+        let depends = unpacked.needs_lower.is_some() || !unpacked.implied.is_empty();
         let record = self.layer_record(plan, &unpacked, !depends);
         if depends {
             let Unpacked { implied, needs_lower, .. } = unpacked;
