@@ -2,7 +2,15 @@
 //! on the loopback; stores are in temporary directories. Needs root, as unpacking does.
 
 mod archive;
+mod damaged_layers;
+mod field;
+mod hostile_archives;
+mod hostile_documents;
+mod hostile_layers;
 mod image;
+mod layer_bombs;
+mod layer_metadata;
+mod layer_stacks;
 mod registry;
 mod registry_faults;
 mod registry_lies;

@@ -1,0 +1,109 @@
+//! Layers that want more than anybody would give: each has a limit, and the failure names it.
+
+use std::time::{Duration, Instant};
+
+use image_puller::Rule;
+
+use crate::archive::{Archive, Header, gzip, zstd};
+use crate::field::Field;
+use crate::image::Layer;
+
+const MIB: usize = 1 << 20;
+
+fn refused(field: &Field, what: &str, layer: Layer, rule: Rule) {
+    let started = Instant::now();
+    let told = field.pull(vec![layer]).map(|_| ()).expect_err(what);
+    assert!(told.contains(&rule.to_string()), "{what}: {told}");
+    assert!(started.elapsed() < Duration::from_secs(20), "{what}: {:?}", started.elapsed());
+    field.scratch.assert_empty(what);
+}
+
+#[test]
+fn more_bytes_than_allowed_are_not_written() {
+    let mut field = Field::new();
+    field.scratch.limits.unpacked_bytes = 10 * MIB as u64;
+    let zeros = vec![0; 11 * MIB];
+    let one = Archive::new().file("bomb", &zeros).finish();
+    let many = (0..11).fold(Archive::new(), |archive, number| {
+        archive.file(format!("part{number}"), &zeros[..MIB])
+    });
+    let after = [Archive::new().file("f", b"").finish(), zeros.clone()].concat();
+    let rows = [("one file", one), ("many files", many.finish()), ("after the end", after)];
+    for (what, archive) in rows {
+        let squeezed = gzip(&archive);
+        assert!(squeezed.len() < archive.len() / 50, "{what} is a bomb");
+        refused(&field, what, Layer::compressed(squeezed, &archive, "gzip"), Rule::TooLarge);
+        refused(&field, what, Layer::compressed(zstd(&archive), &archive, "zstd"), Rule::TooLarge);
+    }
+}
+
+#[test]
+fn a_size_that_only_the_header_has_is_refused_before_anything_is_written() {
+    let field = Field::new();
+    let header = Header { size: 1 << 40, ..Header::new(b'0', "huge") };
+    let archive = Archive::new().entry(&header, b"").finish();
+    field.refuse("a terabyte", &archive, "huge", Rule::TooLarge);
+}
+
+#[test]
+fn more_entries_than_allowed_are_not_made() {
+    let mut field = Field::new();
+    field.scratch.limits.entries = 1000;
+    let files = (0..1001).fold(Archive::new(), |archive, n| archive.file(format!("f{n}"), b""));
+    refused(&field, "files", Layer::plain(files.finish()), Rule::TooManyEntries);
+    let deep = "d/".repeat(40);
+    let implied =
+        (0..30).fold(Archive::new(), |archive, n| archive.file(format!("{n}/{deep}f"), b""));
+    refused(&field, "implied directories", Layer::plain(implied.finish()), Rule::TooManyEntries);
+}
+
+#[test]
+fn extended_headers_without_an_entry_do_not_go_on_for_ever() {
+    let field = Field::new();
+    for kind in [b'g', b'x'] {
+        let archive =
+            (0..100).fold(Archive::new(), |archive, _| archive.pax(kind, &[("comment", b"x")]));
+        let layer = Layer::plain(archive.file("f", b"").finish());
+        refused(&field, "headers", layer, Rule::TooManyExtendedHeaders);
+    }
+}
+
+#[test]
+fn attributes_of_directories_do_not_fill_the_memory() {
+    let field = Field::new();
+    let value = vec![b'x'; 1_000_000];
+    let archive = (0..300).fold(Archive::new(), |archive, n| {
+        archive.pax(b'x', &[("SCHILY.xattr.user.x", &value)]).directory(format!("d{n}"))
+    });
+    let archive = archive.finish();
+    let layer = Layer::compressed(gzip(&archive), &archive, "gzip");
+    refused(&field, "attributes", layer, Rule::DirectoriesTooLarge);
+}
+
+#[test]
+fn a_very_deep_tree_is_made_and_removed() {
+    let field = Field::new();
+    let path = "d/".repeat(2000) + "f";
+    let archive = Archive::new().pax(b'x', &[("path", path.as_bytes())]).file("f", b"").finish();
+    field.pull(vec![Layer::plain(archive)]).expect("it has fewer than 4096 bytes");
+    let store = field.scratch.store();
+    let name = store.list().expect("it can be listed")[0].names[0].clone();
+    store.remove(&image_puller::Reference::parse(&name).expect("it is one")).expect("it is there");
+    store.prune(&[]).expect("no depth is too deep");
+    field.scratch.assert_empty("pruned");
+}
+
+#[test]
+fn replacing_one_of_many_directories_is_quick() {
+    let field = Field::new();
+    let mut archive = Archive::new();
+    for number in 0..20_000 {
+        archive = archive.directory(format!("d{number}"));
+    }
+    for number in 0..20_000 {
+        archive = archive.file(format!("d{number}"), b"");
+    }
+    let started = Instant::now();
+    field.pull(vec![Layer::plain(archive.finish())]).expect("the last one wins");
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+}
