@@ -103,6 +103,16 @@ struct Found {
     names: Vec<Reference>,
 }
 
+impl Found {
+    /// The names without those that have the digest of something else.
+    fn honest_names(&self) -> Vec<Reference> {
+        let index = self.index_bytes.as_deref().map(Digest::of);
+        let is_own =
+            |digest: &Digest| *digest == self.manifest.digest || Some(digest) == index.as_ref();
+        self.names.iter().filter(|name| name.digest().is_none_or(is_own)).cloned().collect()
+    }
+}
+
 impl Store {
     /// Brings the images of a file into the store and answers their names: an OCI image layout
     /// (a directory or a tar archive of it) or a Docker archive; archives may be compressed with
@@ -191,8 +201,8 @@ impl Load<'_> {
             path: self.path.to_owned(),
             source: Box::new(source),
         })?;
-        let names =
-            if image.names.is_empty() { nameless(&image.manifest.digest) } else { image.names };
+        let names = image.honest_names();
+        let names = if names.is_empty() { nameless(&image.manifest.digest) } else { names };
         let texts: Vec<String> = names.iter().map(lookup_name).collect();
         self.store
             .add_names(&ingested.record, &texts)

@@ -209,6 +209,22 @@ fn a_docker_archive_that_points_elsewhere_is_refused() {
 }
 
 #[test]
+fn an_archive_cannot_take_the_name_of_another_digest() {
+    let (image, scratch) = (image(), Scratch::new());
+    let other = Digest::of(b"other");
+    let directory = scratch.path().join("layout");
+    layout(&directory, &image);
+    let path = directory.join("index.json");
+    let index = fs::read_to_string(&path).expect("it is there");
+    let wanted = Reference::parse(&format!("example.org/loaded@{other}")).expect("it is one");
+    fs::write(&path, index.replace(&name().to_string(), &wanted.to_string())).expect("it is ours");
+    let names = scratch.store().load(&directory, &()).expect("the image itself is good");
+    let own = format!("localhost/loaded@{}", Digest::of(&image.manifest()));
+    assert_eq!(names, [Reference::parse(&own).expect("it is one")]);
+    assert!(scratch.store().find(&wanted).expect("it can be read").is_none());
+}
+
+#[test]
 fn files_that_are_no_images_are_refused() {
     let rows: [(&str, &[u8]); 4] = [
         ("empty", b""),
