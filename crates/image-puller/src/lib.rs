@@ -13,6 +13,7 @@ mod progress;
 mod pull;
 mod reference;
 mod registry;
+mod save;
 mod store;
 
 pub use config::ImageConfig;
@@ -25,4 +26,5 @@ pub use progress::{Phase, ProgressEvent, ProgressSink};
 pub use pull::{PullError, PullOptions, Pulled, Puller};
 pub use reference::{DEFAULT_REGISTRY, Reference, ReferenceError};
 pub use registry::{ConfigurationError, Patience, RegistryError};
+pub use save::{ArchiveFormat, SaveError};
 pub use store::{Image, ImageSummary, LayerError, Pruned, ReadFileError, Store, StoreError};

@@ -21,6 +21,7 @@ mod prune;
 mod record;
 mod revive;
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -31,9 +32,13 @@ pub(crate) use self::ingest::layer::open_regular;
 pub(crate) use self::ingest::{BlobSource, Documents, Ingest, IngestOptions};
 pub use self::prune::Pruned;
 
+pub(crate) use self::places::unique;
+
 use self::lock::Lock;
 use self::places::Places;
-use self::record::Written;
+use self::record::{ImageRecord, Written};
+use crate::digest::Digest;
+use crate::image_manifest::Manifest;
 
 /// A store of images in a directory.
 #[derive(Debug)]
@@ -122,6 +127,20 @@ impl Store {
     /// A file name that nobody else has, for something temporary.
     pub(crate) fn scratch_file(&self) -> PathBuf {
         self.places.fresh()
+    }
+
+    /// The manifest and the configuration of an image, if both are what their digests say.
+    pub(crate) fn stored_documents(
+        &self,
+        manifest: &Digest,
+    ) -> io::Result<Option<(Manifest, Vec<u8>)>> {
+        let record: Option<ImageRecord> = record::read(&self.places.image(manifest))?;
+        Ok(record.and_then(|record| revive::stored_documents(&self.places, &record)))
+    }
+
+    /// A blob, by whatever it should contain.
+    pub(crate) fn blob_file(&self, digest: &Digest) -> io::Result<File> {
+        open_regular(&self.places.blob(digest))
     }
 
     /// Held while something is added, so that cleaning up does not take it away half way.

@@ -118,7 +118,8 @@ impl Places {
     }
 }
 
-fn unique() -> String {
+/// A file name that nobody else has.
+pub(crate) fn unique() -> String {
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     let time = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)

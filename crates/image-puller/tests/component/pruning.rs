@@ -1,0 +1,113 @@
+//! Cleaning up takes what nobody needs, and nothing else.
+
+use image_puller::{Image, Reference};
+
+use crate::archive::Archive;
+use crate::image::{Layer, TestImage};
+use crate::registry::Registry;
+use crate::store::{Scratch, file, reference};
+
+fn layer(name: &str) -> Layer {
+    Layer::plain(Archive::new().file(name, name.as_bytes()).finish())
+}
+
+fn pulled(scratch: &Scratch, layers: &[&str]) -> (Reference, Image) {
+    let image = TestImage::of(layers.iter().map(|name| layer(name)).collect());
+    let registry = Registry::serving(&image, |_, answer| answer);
+    let pulled = scratch.pull(&registry.host()).expect("it is good");
+    (reference(&registry.host()), pulled.image)
+}
+
+#[test]
+fn images_with_a_name_stay_whole() {
+    let scratch = Scratch::new();
+    let (name, _) = pulled(&scratch, &["a", "b"]);
+    let pruned = scratch.store().prune(&[]).expect("it can be cleaned up");
+    assert_eq!((pruned.images.len(), pruned.layers, pruned.bytes), (0, 0, 0));
+    let found = scratch.store().find(&name).expect("it can be read").expect("it is there");
+    assert_eq!(file(&found, "b"), Some(b"b".to_vec()));
+}
+
+#[test]
+fn what_two_images_share_stays_with_the_one_that_is_left() {
+    let scratch = Scratch::new();
+    let (first, gone) = pulled(&scratch, &["shared", "own"]);
+    let (second, _) = pulled(&scratch, &["shared", "other"]);
+    let store = scratch.store();
+    store.remove(&first).expect("it has a name");
+    assert!(store.find(&first).expect("it can be read").is_none());
+    let pruned = store.prune(&[]).expect("it can be cleaned up");
+    assert_eq!((pruned.images, pruned.layers), (vec![gone.manifest_digest], 1));
+    assert!(pruned.bytes >= layer("own").blob.len() as u64);
+    let found = store.find(&second).expect("it can be read").expect("it is there");
+    assert_eq!(file(&found, "shared"), Some(b"shared".to_vec()));
+    assert_eq!(scratch.names_in("layers").len(), 2);
+    assert_eq!(scratch.names_in("blobs/sha256").len(), 4, "two layers and two documents");
+}
+
+#[test]
+fn an_image_without_a_name_stays_as_long_as_it_is_used() {
+    let scratch = Scratch::new();
+    let (name, image) = pulled(&scratch, &["a"]);
+    let store = scratch.store();
+    store.remove(&name).expect("it has a name");
+    for used in [image.manifest_digest.clone(), image.id.clone()] {
+        let pruned = store.prune(&[used]).expect("it can be cleaned up");
+        assert_eq!(pruned.images, []);
+        assert!(image.layers[0].join("a").exists(), "a container runs from it");
+    }
+    assert_eq!(store.prune(&[]).expect("it can be cleaned up").images, [image.manifest_digest]);
+    scratch.assert_empty("pruned");
+}
+
+#[test]
+fn a_tag_that_moved_leaves_its_old_image_to_be_cleaned_up() {
+    let scratch = Scratch::new();
+    let images = ["old", "new"].map(|name| TestImage::of(vec![layer(name)]));
+    let served = images.clone();
+    let registry = Registry::start(move |request| {
+        let moved = request.path.ends_with("/latest") && request.count > 1;
+        let answer = crate::registry::honest(&served[usize::from(moved)], request);
+        if answer.status == 404 { crate::registry::honest(&served[1], request) } else { answer }
+    });
+    let old = scratch.pull(&registry.host()).expect("it is good").image;
+    let new = scratch.pull(&registry.host()).expect("it is good").image;
+    assert_ne!(old.id, new.id);
+    let pruned = scratch.store().prune(&[]).expect("it can be cleaned up");
+    assert_eq!(pruned.images, [old.manifest_digest]);
+    assert!(new.layers[0].join("new").exists());
+}
+
+#[test]
+fn what_a_died_process_left_is_removed() {
+    let scratch = Scratch::new();
+    pulled(&scratch, &["a"]);
+    let images = scratch.images_directory();
+    std::fs::create_dir_all(images.join("tmp/died/fs/deep")).expect("it is ours");
+    std::fs::write(images.join("tmp/part"), "half").expect("it is ours");
+    std::fs::write(images.join("blobs/sha256").join("f".repeat(64)), "orphan").expect("ours");
+    let pruned = scratch.store().prune(&[]).expect("it can be cleaned up");
+    assert_eq!(pruned.bytes, 6);
+    assert_eq!(scratch.names_in("tmp"), [] as [String; 0]);
+}
+
+#[test]
+fn cleaning_up_waits_for_pulls_and_takes_nothing_from_them() {
+    let scratch = Scratch::new();
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let scratch = &scratch;
+            scope.spawn(move || {
+                let (name, _) = pulled(scratch, &["shared", &format!("own{number}")]);
+                let found = scratch.store().find(&name).expect("it can be read");
+                assert_eq!(file(&found.expect("it is there"), "shared"), Some(b"shared".to_vec()));
+            });
+        }
+        scope.spawn(|| {
+            for _ in 0..20 {
+                scratch.store().prune(&[]).expect("it can be cleaned up");
+            }
+        });
+    });
+    assert_eq!(scratch.store().list().expect("it can be listed").len(), 4);
+}
