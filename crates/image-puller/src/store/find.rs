@@ -182,6 +182,7 @@ impl Store {
     /// Takes a name away and answers which image had it. The image's files stay until `prune`.
     pub fn remove(&self, reference: &Reference) -> Result<Digest, StoreError> {
         let name = lookup_name(reference);
+        let _lock = self.hold()?;
         let removed = index::change(&self.places, |index| index.remove(&name))?;
         let path = self.places.name(&name);
         match fs::remove_file(&path) {

@@ -108,15 +108,15 @@ impl Store {
     pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
         let places = Places::new(data_dir.join("images"));
         let complete = places.index().exists() && places.locks().exists();
+        let store = Self { places, now: Written::now() };
         if !complete {
-            places.create().map_err(|(path, source)| StoreError::System {
-                action: "create",
-                path,
-                source,
-            })?;
-            index::change(&places, |_| ())?;
+            let create = |(path, source)| StoreError::System { action: "create", path, source };
+            store.places.create().map_err(create)?;
+            let _lock = store.hold()?;
+            store.places.mark().map_err(create)?;
+            index::change(&store.places, |_| ())?;
         }
-        Ok(Self { places, now: Written::now() })
+        Ok(store)
     }
 
     /// The directory of the OCI image layout: `skopeo inspect oci:<directory>:<name>`.
@@ -145,8 +145,13 @@ impl Store {
 
     /// Held while something is added, so that cleaning up does not take it away half way.
     pub(crate) fn share(&self) -> Result<Lock, StoreError> {
+        self.sweep(&self.places.lock("store"))?;
+        self.hold()
+    }
+
+    /// Held while anything is written: it passes through `tmp`, which others may clean.
+    fn hold(&self) -> Result<Lock, StoreError> {
         let path = self.places.lock("store");
-        self.sweep(&path)?;
         Lock::shared(&path).map_err(StoreError::system("lock", &path))
     }
 

@@ -27,13 +27,18 @@ impl Places {
         &self.root
     }
 
-    /// Creates what is missing, for root only: layers hold set-user-id programs.
+    /// Creates the directories that are missing, for root only: layers hold set-user-id programs.
     pub(crate) fn create(&self) -> Result<(), (PathBuf, io::Error)> {
         for directory in ["blobs/sha256", "layers", "images", "names", "tmp", "trash", "locks"] {
             let path = self.root.join(directory);
             let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
             made.map_err(|error| (path, error))?;
         }
+        Ok(())
+    }
+
+    /// Says that this is an OCI image layout.
+    pub(crate) fn mark(&self) -> Result<(), (PathBuf, io::Error)> {
         let layout = self.root.join("oci-layout");
         if !layout.exists() {
             let text = b"{\"imageLayoutVersion\":\"1.0.0\"}";

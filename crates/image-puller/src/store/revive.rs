@@ -54,6 +54,7 @@ impl Store {
     /// Waits until everything that is in the store has reached the disk and notes that, so that
     /// a later boot need not check it again. Meant for after a pull, in the background.
     pub fn make_durable(&self) -> Result<(), StoreError> {
+        let _lock = self.hold()?;
         let root = self.places.root();
         let sync = || -> io::Result<()> {
             let directory = fs::File::open(root)?;
