@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::io::{self, Read};
+use std::path::Path;
 
 use thiserror::Error;
 
@@ -115,6 +116,12 @@ pub struct PullOptions {
 }
 
 impl PullOptions {
+    /// The options that a registries.conf(5) gives.
+    pub fn from_file(registries_conf: &Path) -> Result<Self, ConfigurationError> {
+        let configuration = Configuration::read(registries_conf)?.unwrap_or_default();
+        Ok(Self { configuration, ..Self::default() })
+    }
+
     /// The options that the configuration files of this machine give.
     pub fn from_environment() -> Result<Self, ConfigurationError> {
         Ok(Self { configuration: Configuration::load()?, ..Self::default() })
@@ -170,10 +177,12 @@ impl Puller {
             let patience = self.options.patience;
             let client = Client::new((endpoint, expected), credentials.clone(), patience, progress)
                 .map_err(|source| PullError::Registry { reference: name.clone(), source })?;
-            match self.fetch(&client, reference) {
-                Ok(fetched) => return self.ingest(&client, reference, &fetched, progress),
+            let pulled = self
+                .fetch(&client, reference)
+                .and_then(|fetched| self.ingest(&client, reference, &fetched, progress));
+            match pulled {
                 Err(error) if tries_next(&error) => last = Some(error),
-                Err(error) => return Err(error),
+                result => return result,
             }
         }
         Err(last.unwrap_or_else(|| PullError::Configuration {
@@ -246,14 +255,11 @@ impl Puller {
     }
 }
 
-/// A mirror that does not have the image or does not answer is passed over.
+/// A mirror that does not have all of the image or stops answering is passed over.
 fn tries_next(error: &PullError) -> bool {
-    match error {
-        PullError::Registry { source, .. } => {
-            source.is_passing() || matches!(source, RegistryError::NotFound { .. })
-        }
-        _ => false,
-    }
+    error
+        .registry_error()
+        .is_some_and(|error| error.is_passing() || matches!(error, RegistryError::NotFound { .. }))
 }
 
 fn require(reference: &Reference, wanted: &Digest, bytes: &[u8]) -> Result<(), PullError> {

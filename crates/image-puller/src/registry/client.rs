@@ -68,7 +68,8 @@ impl<'a> Client<'a> {
         let _ = rustls::crypto::ring::default_provider().install_default(); // or it is already
         let http = Http::builder()
             .user_agent(concat!("minipod/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(patience.silence)
+            // Shorter than the other, so that it is known which of them it was.
+            .connect_timeout(patience.silence / 2)
             // For the headers and for each read, not for a body as a whole.
             .timeout(patience.silence)
             .redirect(redirect::policy())

@@ -87,7 +87,8 @@ impl Configuration {
         Ok(Self::default())
     }
 
-    fn read(path: &Path) -> Result<Option<Self>, ConfigurationError> {
+    /// Reads one file; none if it is not there.
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>, ConfigurationError> {
         let text = match fs::read_to_string(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             text => {

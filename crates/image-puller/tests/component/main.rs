@@ -11,6 +11,7 @@ mod image;
 mod layer_bombs;
 mod layer_metadata;
 mod layer_stacks;
+mod mirrors;
 mod pruning;
 mod registry;
 mod registry_faults;

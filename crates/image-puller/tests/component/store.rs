@@ -47,7 +47,8 @@ impl Scratch {
     }
 
     pub(crate) fn pull_reference(&self, reference: &Reference) -> Result<Pulled, PullError> {
-        let mut options = PullOptions::default();
+        let conf = self.path().join("registries.conf");
+        let mut options = PullOptions::from_file(&conf).expect("it is not there, or a good one");
         options.docker_configs.extend(self.docker_config.clone());
         options.patience = self.patience;
         options.limits = self.limits;
