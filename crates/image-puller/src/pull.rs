@@ -94,7 +94,8 @@ impl PullError {
     /// The way out, where there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Registry { .. } | Self::Layer { .. } => self.registry_error()?.hint(),
+            Self::Registry { source, .. } => source.hint(),
+            Self::Layer { source, .. } => source.hint().or_else(|| self.registry_error()?.hint()),
             Self::Store { source, .. } => source.hint(),
             _ => None,
         }

@@ -89,6 +89,7 @@ impl LoadError {
                 Some("make it with `docker save`, `podman save` or `skopeo copy`".to_owned())
             }
             Self::Store { source } => source.hint(),
+            Self::Layer { source, .. } => source.hint(),
             Self::Read { source, .. } => crate::store::system_hint(source),
             _ => None,
         }

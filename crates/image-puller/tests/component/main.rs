@@ -8,6 +8,7 @@ mod hostile_archives;
 mod hostile_documents;
 mod hostile_layers;
 mod image;
+mod interruptions;
 mod layer_bombs;
 mod layer_metadata;
 mod layer_stacks;

@@ -20,7 +20,7 @@ use crate::progress::{ProgressEvent, ProgressSink};
 use super::index::{self, IndexEntry};
 use super::layer_directory::usable;
 use super::record::ImageRecord;
-use super::{Image, Store, StoreError};
+use super::{Image, Store, StoreError, system_hint};
 use layer::Prepared;
 
 /// Why a layer does not become part of an image.
@@ -84,6 +84,17 @@ pub enum LayerError {
         /// What failed.
         source: StoreError,
     },
+}
+
+impl LayerError {
+    /// What can be done about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store { source, .. } => source.hint(),
+            Self::Unpack { source: UnpackError::System { source, .. }, .. } => system_hint(source),
+            _ => None,
+        }
+    }
 }
 
 /// Where blobs come from: a registry, an archive, the store itself.

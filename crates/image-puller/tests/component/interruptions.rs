@@ -1,0 +1,110 @@
+//! Pulls that are killed, and disks that are full.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use image_puller::{PullOptions, Puller, Store};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
+use crate::archive::{Archive, gzip};
+use crate::image::{Layer, TestImage, noise};
+use crate::registry::{Delivery, Registry};
+use crate::store::{Scratch, file, reference, told};
+
+const CHILD: &str = "interruptions::a_pull_in_a_process_of_its_own";
+
+/// Not a test: what the test below starts and kills.
+#[test]
+#[ignore = "it is started by the test of killed pulls"]
+fn a_pull_in_a_process_of_its_own() {
+    let (Ok(data), Ok(host)) = (std::env::var("PULL_INTO"), std::env::var("PULL_FROM")) else {
+        return;
+    };
+    let store = Store::open(Path::new(&data)).expect("a store can be made here");
+    let pulled = Puller::new(store, PullOptions::default()).pull(&reference(&host), &());
+    panic!("it should have been killed: {pulled:?}");
+}
+
+fn start_pull(scratch: &Scratch, registry: &Registry) -> Child {
+    Command::new(std::env::current_exe().expect("this is running"))
+        .args(["--exact", CHILD, "--ignored"])
+        .env("PULL_INTO", scratch.path().join("data"))
+        .env("PULL_FROM", registry.host())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it can be started again")
+}
+
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what} within 20 s");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_pull_that_was_killed_leaves_nothing_that_the_next_one_trips_over() {
+    let archive = Archive::new().file("done", b"").file("large", &noise(2_000_000)).finish();
+    let first = Layer::compressed(gzip(&archive), &archive, "gzip");
+    let second = Layer::plain(Archive::new().file("small", b"small").finish());
+    let image = TestImage::of(vec![second, first.clone()]);
+    let scratch = Scratch::new();
+    let (layer, half) = (first.digest().to_string(), first.blob.len() / 2);
+    let registry = Registry::serving(&image, move |request, answer| {
+        let hangs = request.path.ends_with(&layer) && request.count == 1;
+        if hangs { answer.delivery(Delivery::HangAfter(half)) } else { answer }
+    });
+    let mut child = start_pull(&scratch, &registry);
+    wait_until("half of the layer is unpacked", || {
+        let staged = std::fs::read_dir(scratch.images_directory().join("tmp"));
+        let mut paths = staged.into_iter().flatten().flatten().map(|entry| entry.path());
+        paths.any(|path| path.join("fs/large").metadata().is_ok_and(|large| large.len() > 500_000))
+    });
+    child.kill().expect("it still hangs");
+    child.wait().expect("it is ours");
+    assert_ne!(scratch.names_in("tmp"), [] as [String; 0], "it could not clean up");
+    assert_eq!(scratch.store().list().expect("it can be read"), []);
+
+    let pulled = scratch.pull(&registry.host()).expect("nothing is in the way");
+    assert_eq!(file(&pulled.image, "large"), Some(noise(2_000_000)));
+    assert_eq!(file(&pulled.image, "small"), Some(b"small".to_vec()));
+    assert_eq!(scratch.names_in("tmp"), [] as [String; 0]);
+    assert_eq!(scratch.names_in("layers").len(), 2);
+}
+
+/// A file system of so many bytes; it goes with the value.
+struct Small(PathBuf);
+
+impl Small {
+    fn at(path: PathBuf, size: &str) -> Self {
+        std::fs::create_dir(&path).expect("the name is free");
+        let options = std::ffi::CString::new(format!("size={size}")).expect("it has no NUL");
+        mount("none", &path, "tmpfs", MountFlags::empty(), options.as_c_str())
+            .expect("root may mount");
+        Self(path)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = unmount(&self.0, UnmountFlags::DETACH);
+    }
+}
+
+#[test]
+fn a_full_disk_ends_the_pull_and_leaves_room_for_the_next() {
+    let scratch = Scratch::new();
+    let _disk = Small::at(scratch.path().join("data"), "3m");
+    let large = Registry::serving(&TestImage::of_size(2_000_000), |_, answer| answer);
+    let error = scratch.pull(&large.host()).expect_err("blob and file do not fit");
+    assert!(told(&error).contains("No space left on device"), "{}", told(&error));
+    let hint = error.hint().expect("there is something to do");
+    assert!(hint.contains("free some disk space"), "{hint}");
+    scratch.assert_empty(&told(&error));
+    let small = Registry::serving(&TestImage::of_size(200_000), |_, answer| answer);
+    scratch.pull(&small.host()).expect("this one fits");
+}
