@@ -11,8 +11,8 @@ mod watching;
 
 use std::process::ExitCode;
 
-use e2e_tests::needs::Need;
-use libtest_mimic::{Arguments, Failed, Trial};
+use e2e_tests::needs::{Need, trial};
+use libtest_mimic::Arguments;
 
 /// A test: its name as a sentence, and what it does.
 type Test = (&'static str, fn());
@@ -32,22 +32,4 @@ fn main() -> ExitCode {
     let with_registry = [needs.as_slice(), &[Need::Registry]].concat();
     let pulls = images::TESTS.iter().map(|(name, test)| trial(name, *test, &with_registry));
     libtest_mimic::run(&arguments, trials.chain(pulls).collect()).exit_code()
-}
-
-fn trial(name: &'static str, test: fn(), needs: &[Need]) -> Trial {
-    let missing: Vec<&str> =
-        needs.iter().filter(|need| need.is_missing()).map(|need| need.name()).collect();
-    let is_required = needs.iter().any(|need| need.is_missing() && need.is_required());
-    let kind =
-        if missing.is_empty() { String::new() } else { format!("needs {}", missing.join(" ")) };
-    let is_missing = !missing.is_empty();
-    Trial::test(name, move || {
-        if is_missing {
-            return Err(Failed::from("the machine is required to have what this test needs"));
-        }
-        test();
-        Ok(())
-    })
-    .with_kind(kind)
-    .with_ignored_flag(is_missing && !is_required)
 }

@@ -7,6 +7,8 @@ pub mod leaks;
 pub mod needs;
 pub mod node;
 pub mod registry;
+pub mod transcript;
 
 pub use lab::Lab;
 pub use node::{Node, Outcome};
+pub use transcript::Session;

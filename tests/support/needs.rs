@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use libtest_mimic::{Failed, Trial};
+
 use crate::fixtures;
 
 /// Something that not every machine has.
@@ -48,4 +50,24 @@ impl Need {
 fn has_program(name: &str) -> bool {
     let path = std::env::var("PATH").unwrap_or_default();
     path.split(':').any(|directory| Path::new(directory).join(name).exists())
+}
+
+/// A test that needs these. What a machine lacks is seen as a skip with its reason, unless
+/// `MINIPOD_REQUIRE` names it.
+pub fn trial(name: &'static str, test: fn(), needs: &[Need]) -> Trial {
+    let missing: Vec<&str> =
+        needs.iter().filter(|need| need.is_missing()).map(|need| need.name()).collect();
+    let is_required = needs.iter().any(|need| need.is_missing() && need.is_required());
+    let kind =
+        if missing.is_empty() { String::new() } else { format!("needs {}", missing.join(" ")) };
+    let is_missing = !missing.is_empty();
+    Trial::test(name, move || {
+        if is_missing {
+            return Err(Failed::from("the machine is required to have what this test needs"));
+        }
+        test();
+        Ok(())
+    })
+    .with_kind(kind)
+    .with_ignored_flag(is_missing && !is_required)
 }

@@ -77,8 +77,13 @@ impl Node {
 
     /// The program with the node's places, not started yet.
     pub fn command(&self, arguments: &[&str]) -> Command {
+        self.with_places(&fixtures::program(), arguments)
+    }
+
+    /// Some program with the node's places, not started yet.
+    pub fn with_places(&self, program: &Path, arguments: &[&str]) -> Command {
         let [state, data, logs] = self.directories();
-        let mut command = self.lab.command(&fixtures::program());
+        let mut command = self.lab.command(program);
         command
             .args(arguments)
             .env("MINIPOD_STATE_DIR", state)
