@@ -76,6 +76,8 @@ pub(crate) enum Command {
     Load(LoadArgs),
     /// Remove images from the store
     Rmi(RmiArgs),
+    /// Show which namespaces a pod's processes share
+    Ns(NsArgs),
     /// Show what this kernel and host allow
     Doctor(DoctorArgs),
     /// Show the version
@@ -307,6 +309,16 @@ pub(crate) struct RmiArgs {
     /// The images
     #[arg(required = true)]
     pub(crate) image: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  minipod ns kubia-init")]
+pub(crate) struct NsArgs {
+    /// The pod
+    pub(crate) pod: String,
+    /// table or json
+    #[arg(long, short, default_value = "table", value_name = "FORMAT")]
+    pub(crate) output: String,
 }
 
 #[derive(Debug, Args)]

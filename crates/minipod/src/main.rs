@@ -9,11 +9,16 @@ mod screen;
 mod selection;
 mod views;
 
+use std::panic::{UnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser;
 
 fn main() -> ExitCode {
+    or_bug(program)
+}
+
+fn program() -> ExitCode {
     if let Some(code) = hidden::run() {
         return code;
     }
@@ -26,5 +31,28 @@ fn main() -> ExitCode {
             }
             failure.exit_code()
         }
+    }
+}
+
+/// A panic is a bug of ours and has an exit code of its own (`EX_SOFTWARE` in sysexits.h(3head)).
+fn or_bug(program: impl FnOnce() -> ExitCode + UnwindSafe) -> ExitCode {
+    const SOFTWARE: u8 = 70;
+    catch_unwind(program).unwrap_or_else(|_| {
+        screen::narrate(
+            "error: this is a bug in minipod\n  try: report it with the lines above and the \
+             manifest; `minipod delete pod NAME --force` cleans up\n",
+        );
+        ExitCode::from(SOFTWARE)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_with_the_exit_code_of_a_bug() {
+        let code = or_bug(|| panic!("on purpose"));
+        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(70)));
     }
 }

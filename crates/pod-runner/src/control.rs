@@ -27,6 +27,8 @@ pub enum Request {
     },
     /// What each container uses now.
     Usage,
+    /// Which processes hold the pod's namespaces.
+    Processes,
 }
 
 /// A command to run in a container.
@@ -61,6 +63,13 @@ pub enum Reply {
     },
     /// What each container uses.
     Usage(BTreeMap<String, ContainerUsage>),
+    /// The pod's processes, as this machine numbers them.
+    Processes {
+        /// The pod's holder, when the sandbox exists.
+        holder: Option<i32>,
+        /// The first process of each running container.
+        containers: BTreeMap<String, i32>,
+    },
 }
 
 /// Why a request is refused; decides the exit code.

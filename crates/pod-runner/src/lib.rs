@@ -19,6 +19,7 @@ pub mod linux_host;
 pub mod lock;
 pub mod log_reader;
 pub mod logs;
+pub mod namespaces;
 mod network_files;
 pub mod objects;
 pub mod packet;

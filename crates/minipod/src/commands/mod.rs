@@ -8,6 +8,7 @@ mod exec;
 mod get;
 mod images;
 mod logs;
+mod ns;
 mod plan;
 mod pull_progress;
 mod run;
@@ -42,6 +43,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Images(args) => images::list(&places, &args),
         Command::Load(args) => images::load(&places, &args),
         Command::Rmi(args) => images::remove(&places, &args),
+        Command::Ns(args) => ns::run(&places, &args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Version => screen::answer(&format!("minipod {}\n", env!("CARGO_PKG_VERSION"))),
         Command::Completion(args) => completion(args.shell),

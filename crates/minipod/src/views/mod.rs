@@ -4,6 +4,7 @@ pub(crate) mod age;
 pub(crate) mod describe;
 pub(crate) mod events;
 pub(crate) mod log_line;
+pub(crate) mod namespaces;
 pub(crate) mod output;
 pub(crate) mod pods;
 pub(crate) mod table;

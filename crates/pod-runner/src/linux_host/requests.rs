@@ -106,7 +106,19 @@ impl LinuxHost {
                 let usage = self.usage();
                 self.requests.close(id, &Reply::Usage(usage));
             }
+            Request::Processes => {
+                let processes = self.processes();
+                self.requests.close(id, &processes);
+            }
         }
+    }
+
+    fn processes(&self) -> Reply {
+        let running = self.containers.iter().filter_map(|container| {
+            Some((container.instance.name.to_string(), container.running()?.pid()))
+        });
+        let holder = self.sandbox.as_ref().map(|sandbox| sandbox.holder_process());
+        Reply::Processes { holder, containers: running.collect() }
     }
 
     fn usage(&self) -> BTreeMap<String, ContainerUsage> {

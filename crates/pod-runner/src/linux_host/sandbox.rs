@@ -62,6 +62,11 @@ impl RunningSandbox {
         self.sandbox.holder().pidfd()
     }
 
+    /// The holder, as this machine numbers processes.
+    pub(super) fn holder_process(&self) -> i32 {
+        self.sandbox.holder().pid()
+    }
+
     /// The pod's first address.
     pub(super) fn ip(&self) -> IpAddr {
         self.addresses.first().copied().unwrap_or(IpAddr::from([127, 0, 0, 1]))

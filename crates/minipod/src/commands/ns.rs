@@ -1,0 +1,23 @@
+//! `ns`: which namespaces a pod's processes share.
+
+use pod_runner::{Pods, namespaces};
+
+use super::places;
+use crate::cli::{NsArgs, PlaceArgs};
+use crate::failure::{Failure, Kind};
+use crate::{screen, selection, views};
+
+pub(crate) fn run(args: &PlaceArgs, ns: &NsArgs) -> Result<(), Failure> {
+    let name = ns.pod.strip_prefix("pod/").unwrap_or(&ns.pod);
+    let found = selection::pod(&Pods::new(&places(args)), &args.namespace, name)?;
+    let found = namespaces::of_pod(&found.dir)?;
+    match ns.output.as_str() {
+        "table" => screen::answer(&views::namespaces::table(&found)),
+        "json" => {
+            let text = serde_json::to_string_pretty(&found).expect("names and numbers are JSON");
+            screen::answer(&(text + "\n"))
+        }
+        other => Err(Failure::new(Kind::Usage, format!("there is no output format {other:?}"))
+            .hint("table or json")),
+    }
+}
