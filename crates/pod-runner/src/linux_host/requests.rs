@@ -12,6 +12,7 @@ use sandbox::{Placement, StageError, Stdio};
 
 use super::LinuxHost;
 use super::inbox::Token;
+use super::sandbox::RunningSandbox;
 use super::tasks::{Ending, Finished, Purpose, Report};
 use crate::control::{ContainerUsage, ExecRequest, Refusal, Reply, Request};
 use crate::packet::{Incoming, PacketListener, PacketSocket};
@@ -117,7 +118,7 @@ impl LinuxHost {
         let running = self.containers.iter().filter_map(|container| {
             Some((container.instance.name.to_string(), container.running()?.pid()))
         });
-        let holder = self.sandbox.as_ref().map(|sandbox| sandbox.holder_process());
+        let holder = self.sandbox.as_ref().map(RunningSandbox::holder_process);
         Reply::Processes { holder, containers: running.collect() }
     }
 
