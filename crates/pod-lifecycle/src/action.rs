@@ -10,7 +10,7 @@ use crate::{Hook, Instance, ProbeKind};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Set up volumes, namespaces and network. Answer: `SandboxReady`, `SandboxFailed`,
-    /// `VolumeFailed`.
+    /// `VolumesFailed`.
     CreateSandbox,
     /// Find the container's image, or pull it as its policy says. Answer: `ImageReady`,
     /// `ImageFailed`, with `ImagePulling` before when a registry is asked.

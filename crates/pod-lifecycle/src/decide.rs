@@ -235,7 +235,7 @@ fn back_off_pulling(container: &mut Container, now: Uptime, narration: &mut Narr
     let Some(failure) = container.failure.take() else {
         return;
     };
-    let message = format!("Back-off pulling image \"{}\"", container.spec.image);
+    let message = format!("Back-off pulling image \"{}\"", container.missing_image);
     let told = format!("{message}: {}: {}", failure.reason, failure.message);
     container.failure = Some(Failure { reason: "ImagePullBackOff", message: told });
     narration.container(now, &container.spec, "BackOff", message);

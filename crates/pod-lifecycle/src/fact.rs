@@ -31,12 +31,10 @@ pub enum Fact {
         /// The error's text.
         message: String,
     },
-    /// A volume could not be set up; it is tried again.
-    VolumeFailed {
-        /// The volume's name.
-        volume: String,
-        /// The error's text.
-        message: String,
+    /// Volumes could not be set up; it is tried again.
+    VolumesFailed {
+        /// Each volume's name, and the error's text.
+        failures: Vec<(String, String)>,
     },
     /// The sandbox is gone: removed as asked, or its holder died.
     SandboxGone,
@@ -58,6 +56,29 @@ pub enum Fact {
     ImageFailed {
         /// For which container.
         name: ContainerName,
+        /// What kind of failure; decides the waiting reason.
+        failure: ImageFailure,
+        /// The error's text.
+        message: String,
+    },
+    /// A pull of an image that a volume shows has begun.
+    VolumeImagePulling {
+        /// The image's name.
+        image: String,
+    },
+    /// An image that a volume shows is in the store; the container that waits for it goes on.
+    VolumeImageReady {
+        /// The image's name.
+        image: String,
+        /// How it came, when it was not there already.
+        pulled: Option<PullReport>,
+    },
+    /// An image that a volume shows is not there; the container that mounts it waits.
+    VolumeImageFailed {
+        /// The container.
+        name: ContainerName,
+        /// The image's name.
+        image: String,
         /// What kind of failure; decides the waiting reason.
         failure: ImageFailure,
         /// The error's text.

@@ -77,6 +77,8 @@ pub(crate) struct Container {
     /// Why it waits, when something went wrong.
     pub(crate) failure: Option<Failure>,
     pub(crate) image_id: String,
+    /// The image that could not be pulled last: its own, or one that a volume shows.
+    pub(crate) missing_image: String,
     pub(crate) image_backoff: Backoff,
     pub(crate) crash_backoff: Backoff,
     /// An init container that ended well, a sidecar that started: the gate behind it stays open.
@@ -169,6 +171,7 @@ impl Container {
             last: None,
             failure: None,
             image_id: String::new(),
+            missing_image: String::new(),
             image_backoff: Backoff::default(),
             crash_backoff: Backoff::default(),
             is_initialized: false,

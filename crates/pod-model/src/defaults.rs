@@ -112,6 +112,10 @@ fn volume(volume: &mut Volume) {
     if let Some(source) = &mut volume.projected {
         source.default_mode.get_or_insert(MODE);
     }
+    if let Some(source) = &mut volume.image {
+        let is_latest = is_latest(source.reference.as_deref().unwrap_or_default());
+        or(&mut source.pull_policy, if is_latest { "Always" } else { "IfNotPresent" });
+    }
 }
 
 /// Whether an image name means "the newest": its tag is `latest`, or it has neither tag nor

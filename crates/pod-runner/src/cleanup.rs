@@ -9,6 +9,7 @@ use sandbox::cgroup::{CgroupError, PodCgroup};
 use sandbox::network::{self, NetworkError, ParseError};
 use thiserror::Error;
 
+use crate::ids;
 use crate::lock;
 use crate::places::PodDir;
 use crate::record::{self, RecordError};
@@ -82,6 +83,9 @@ pub(crate) fn remove_directory(path: &Path) {
 
 /// The pod's directory goes in one step, so that no view sees half a pod.
 fn remove_pod_dir(settings: &Settings, dir: &PodDir, uid: &str) -> Result<(), CleanupError> {
+    let leases = settings.places.id_ranges();
+    ids::release(&leases, uid)
+        .map_err(|source| CleanupError::Directory { path: leases, source })?;
     let aside = settings.places.state.join(format!("removed-{uid}"));
     match fs::rename(dir.path(), &aside) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -13,6 +13,7 @@ pub mod delete;
 pub mod doctor;
 pub mod follow;
 pub mod host;
+mod ids;
 pub mod journal;
 pub mod launch;
 pub mod linux_host;

@@ -44,6 +44,16 @@ impl Places {
         self.state.join("leases")
     }
 
+    /// Leases of the id ranges of pods with user namespaces of their own.
+    pub fn id_ranges(&self) -> PathBuf {
+        self.state.join("ids")
+    }
+
+    /// Where seccomp profiles of type `Localhost` are.
+    pub fn seccomp_profiles(&self) -> PathBuf {
+        self.data.join("seccomp")
+    }
+
     /// Stored objects of a kind, for example `configmaps`.
     pub fn objects(&self, plural: &str) -> PathBuf {
         self.data.join("objects").join(plural)

@@ -9,9 +9,11 @@ pub mod capabilities;
 pub mod cgroup;
 pub mod child;
 pub mod container;
+mod mount_sources;
 mod mounts;
 mod namespaces;
 pub mod network;
+mod overlay;
 pub mod paths;
 pub mod plan;
 pub mod pod_sandbox;
@@ -21,14 +23,16 @@ pub mod stage;
 mod standard_mounts;
 mod sys;
 mod terminal;
+mod user_namespace;
 
 pub use child::{Child, Exit, spawn_aside};
 pub use container::{Placement, StartOutcome, Starting, Stdio};
 pub use nix::sys::signal::Signal;
 pub use plan::{
-    CapabilitySets, ContainerPlan, DevicesPlan, MountOptions, MountPlan, MountSource, PidSharing,
-    PodSandboxPlan, ProcessPlan, Propagation, Rlimit, RootPlan, SeccompPlan, Sharing, Sysctl,
-    TerminalSize, UserPlan,
+    CapabilitySets, ContainerPlan, DevicesPlan, MountOptions, MountPlan, MountSource, PathKind,
+    PidSharing, PodSandboxPlan, ProcessPlan, Propagation, Rlimit, RootPlan, SeccompPlan, Sharing,
+    SubPath, Sysctl, TerminalSize, UserPlan,
 };
 pub use pod_sandbox::{PodSandbox, SandboxError};
 pub use stage::report::StageError;
+pub use user_namespace::{ID_COUNT, IdRange};

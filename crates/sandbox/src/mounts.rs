@@ -1,16 +1,21 @@
-//! Mounts by descriptor: sources are cloned before the root changes, targets are found inside it.
+//! Mounts by descriptor: each is made detached, its target is found inside the container's root.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, statat};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, fstatfs, mkdirat, mknodat, openat,
+    openat2, statat,
+};
+use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
-    fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, fsconfig_create,
+    fsconfig_set_string, fsmount, fsopen, move_mount,
 };
 
-use crate::plan::{MountOptions, MountPlan, MountSource, Propagation};
+use crate::plan::Propagation;
+use crate::plan::{MountOptions, MountPlan};
 use crate::stage::report::StageError;
 use crate::sys::mount_attributes::{self, Attributes};
 
@@ -19,73 +24,6 @@ use crate::sys::mount_attributes::{self, Attributes};
 pub(crate) struct Detached {
     pub(crate) mount: OwnedFd,
     pub(crate) is_directory: bool,
-}
-
-/// Opens the sources of the mounts, in their order.
-pub(crate) fn open_sources(mounts: &[MountPlan]) -> Result<Vec<Detached>, StageError> {
-    mounts
-        .iter()
-        .map(|plan| {
-            open_source(plan).map_err(|error| {
-                StageError::prepare(format!("cannot open the source of {plan}"), error)
-            })
-        })
-        .collect()
-}
-
-fn open_source(plan: &MountPlan) -> io::Result<Detached> {
-    match &plan.source {
-        MountSource::Tmpfs { size, mode } => new_tmpfs(*size, *mode),
-        MountSource::Bind { path, sub_path: None } => clone_tree(path, true),
-        MountSource::Bind { path, sub_path: Some(below) } => {
-            let volume = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-            let source = open_below(&volume, below)?;
-            clone_open(source.as_fd(), true)
-        }
-    }
-}
-
-fn new_tmpfs(size: Option<u64>, mode: u32) -> io::Result<Detached> {
-    let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    if let Some(size) = size {
-        fsconfig_set_string(&context, "size", size.to_string())?;
-    }
-    fsconfig_set_string(&context, "mode", format!("{mode:o}"))?;
-    fsconfig_create(&context)?;
-    let mount = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
-    Ok(Detached { mount, is_directory: true })
-}
-
-/// The tree at a path of the host, once more and detached (`open_tree(2)`).
-pub(crate) fn clone_tree(path: &Path, recursive: bool) -> io::Result<Detached> {
-    let source = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    clone_open(source.as_fd(), recursive)
-}
-
-fn clone_open(source: BorrowedFd<'_>, recursive: bool) -> io::Result<Detached> {
-    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE
-        | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_EMPTY_PATH;
-    if recursive {
-        flags |= OpenTreeFlags::AT_RECURSIVE;
-    }
-    let mount = open_tree(source, "", flags)?;
-    let kind = FileType::from_raw_mode(rustix::fs::fstat(&mount)?.st_mode);
-    Ok(Detached { mount, is_directory: kind == FileType::Directory })
-}
-
-/// Opens a path below a volume that cannot lead out of it; a missing one is created.
-fn open_below(volume: &OwnedFd, below: &Path) -> io::Result<OwnedFd> {
-    let confined = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    let open = || openat2(volume, below, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), confined);
-    match open() {
-        Err(rustix::io::Errno::NOENT) => {
-            let mode = Mode::from_raw_mode(rustix::fs::fstat(volume)?.st_mode);
-            make_directories(volume.as_fd(), below, mode, confined)?;
-            Ok(open()?)
-        }
-        opened => Ok(opened?),
-    }
 }
 
 /// Puts each detached mount at its place in the root.
@@ -101,14 +39,55 @@ pub(crate) fn attach_all(
             directory(root, &plan.target)
         } else {
             file(root, &plan.target)
-        };
-        attach_to(source.mount.as_fd(), target.map_err(failed)?.as_fd()).map_err(failed)?;
+        }
+        .map_err(failed)?;
+        check_target(root, &target, &plan.target).map_err(failed)?;
+        attach_to(source.mount.as_fd(), target.as_fd()).map_err(failed)?;
     }
     Ok(())
 }
 
+/// Files of `/proc` that may be replaced; they only tell numbers.
+const REPLACEABLE: [&str; 8] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/slabinfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+];
+
+/// Nothing is mounted over the root itself, and nothing in `/proc`: who sets up or joins the
+/// container has to trust what it reads and writes there.
+fn check_target(root: &OwnedFd, target: &OwnedFd, path: &str) -> io::Result<()> {
+    let (root, found) = (fstat(root)?, fstat(target)?);
+    let is_root = (root.st_dev, root.st_ino) == (found.st_dev, found.st_ino);
+    let is_proc = fstatfs(target)?.f_type == libc::PROC_SUPER_MAGIC;
+    if is_root || is_proc && !REPLACEABLE.contains(&path) {
+        return Err(io::Error::from_raw_os_error(libc::EPERM));
+    }
+    Ok(())
+}
+
+/// Opens a directory of the container that is reached without any link, created if missing: what
+/// the kernel shows there must be where everybody looks for it.
+pub(crate) fn ordinary_directory(root: &OwnedFd, path: &str) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let plain = IN_ROOT | ResolveFlags::NO_SYMLINKS;
+    match openat2(root, path, flags, Mode::empty(), plain) {
+        Err(Errno::NOENT) => {
+            make_directories(root, Path::new(path))?;
+            Ok(openat2(root, path, flags, Mode::empty(), plain)?)
+        }
+        opened => Ok(opened?),
+    }
+}
+
 fn set_options(source: &Detached, options: MountOptions) -> io::Result<()> {
-    let spread = Attributes { set: 0, propagation: Some(options.propagation), recursive: true };
+    let propagation = Some(options.propagation);
+    let spread = Attributes { propagation, recursive: true, ..Attributes::default() };
     if options.propagation != Propagation::Bidirectional {
         mount_attributes::change(source.mount.as_fd(), spread)?;
     }
@@ -127,7 +106,7 @@ fn set_options(source: &Detached, options: MountOptions) -> io::Result<()> {
         return Ok(());
     }
     let recursive = options.recursive_readonly;
-    let attributes = Attributes { set, propagation: None, recursive };
+    let attributes = Attributes { set, recursive, ..Attributes::default() };
     mount_attributes::change(source.mount.as_fd(), attributes)
 }
 
@@ -154,59 +133,53 @@ pub(crate) fn find(root: &OwnedFd, path: &str) -> rustix::io::Result<OwnedFd> {
 pub(crate) fn directory(root: &OwnedFd, path: &str) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match openat2(root, path, flags, Mode::empty(), IN_ROOT) {
-        Err(rustix::io::Errno::NOENT) => {
-            make_directories(root.as_fd(), Path::new(path), Mode::from_raw_mode(0o755), IN_ROOT)?;
+        Err(Errno::NOENT) => {
+            make_directories(root, Path::new(path))?;
             Ok(openat2(root, path, flags, Mode::empty(), IN_ROOT)?)
         }
         opened => Ok(opened?),
     }
 }
 
-/// Opens a file of the container, created empty if missing.
+/// Opens a file of the container, created empty if missing. Nothing is opened for writing: what a
+/// container could put there in the meantime might make that wait.
 fn file(root: &OwnedFd, path: &str) -> io::Result<OwnedFd> {
     match find(root, path) {
-        Err(rustix::io::Errno::NOENT) => {}
+        Err(Errno::NOENT) => {}
         opened => return Ok(opened?),
     }
     let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
     let parent = directory(root, if parent.is_empty() { "/" } else { parent })?;
-    let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    match openat(&parent, name, flags, Mode::from_raw_mode(0o644)) {
+    match mknodat(&parent, name, FileType::RegularFile, Mode::from_raw_mode(0o644), 0) {
         // A dangling link: what it points to is created, inside the root.
-        Err(rustix::io::Errno::LOOP) => {
-            let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
+        Err(Errno::EXIST) => {
+            let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
             openat2(root, path, flags, Mode::from_raw_mode(0o644), IN_ROOT)?;
         }
-        opened => drop(opened?),
+        made => made?,
     }
     Ok(find(root, path)?)
 }
 
 /// Makes each missing directory on the way, one component at a time.
-fn make_directories(
-    base: BorrowedFd<'_>,
-    path: &Path,
-    mode: Mode,
-    resolve: ResolveFlags,
-) -> io::Result<()> {
+fn make_directories(root: &OwnedFd, path: &Path) -> io::Result<()> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let mut current = openat(base, ".", flags, Mode::empty())?;
+    let mut current = openat(root, ".", flags, Mode::empty())?;
     let mut so_far = std::path::PathBuf::new();
     for component in path.components() {
         let std::path::Component::Normal(name) = component else {
             continue;
         };
         so_far.push(name);
-        let next = match openat2(base, &so_far, flags, Mode::empty(), resolve) {
-            Err(rustix::io::Errno::NOENT) => {
-                if statat(&current, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_err() {
-                    mkdirat(&current, name, mode)?;
+        current = match openat2(root, &so_far, flags, Mode::empty(), IN_ROOT) {
+            Err(Errno::NOENT) => {
+                if statat(&current, name, AtFlags::SYMLINK_NOFOLLOW).is_err() {
+                    mkdirat(&current, name, Mode::from_raw_mode(0o755))?;
                 }
-                openat2(base, &so_far, flags, Mode::empty(), resolve)?
+                openat2(root, &so_far, flags, Mode::empty(), IN_ROOT)?
             }
             opened => opened?,
         };
-        current = next;
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ use crate::stage::container_init::{self, Setting};
 use crate::stage::report::{self, Report, StageError};
 use crate::stage::{pod_holder, visitor};
 use crate::sys::clone::New;
+use crate::user_namespace::IdMap;
 
 /// Why a sandbox or a process in it cannot be started.
 #[derive(Debug, Error)]
@@ -52,6 +53,7 @@ pub struct PodSandbox {
     holder: Child,
     plan: PodSandboxPlan,
     network: Option<OwnedFd>,
+    users: Option<OwnedFd>,
     own_pid_namespace: OwnedFd,
 }
 
@@ -64,11 +66,21 @@ impl PodSandbox {
             ipc: shared.ipc,
             uts: shared.uts,
             pid: plan.pid == PidSharing::Pod,
+            user: plan.user_ids.is_some(),
             ..New::default()
         };
         let (reader, writer) = report::channel()?;
-        let holder = Child::spawn(new, || pod_holder::run(plan, writer))
+        let (gate, go) = io::pipe()?;
+        let (gate, go) = (OwnedFd::from(gate), OwnedFd::from(go));
+        let holder = Child::spawn(new, || pod_holder::run(plan, (&gate, &go), writer))
             .map_err(|source| SandboxError::Clone { what: "the pod's holder".into(), source })?;
+        if let Some(ids) = plan.user_ids {
+            ids.write_maps(holder.pid()).map_err(|source| SandboxError::Namespace {
+                verb: "map the user ids of the pod",
+                source,
+            })?;
+        }
+        drop(go); // the end of the pipe: the ids are mapped
         wait_for(&reader)?;
         if let Report::Failed(error) = reader.read() {
             return Err(SandboxError::Holder(error));
@@ -77,8 +89,12 @@ impl PodSandbox {
             Sharing::Pod => Some(open_namespace(&format!("/proc/{}/ns/net", holder.pid()))?),
             Sharing::Host => None,
         };
+        let users = match plan.user_ids {
+            Some(_) => Some(open_namespace(&format!("/proc/{}/ns/user", holder.pid()))?),
+            None => None,
+        };
         let own_pid_namespace = open_namespace("/proc/self/ns/pid")?;
-        Ok(Self { holder, plan: plan.clone(), network, own_pid_namespace })
+        Ok(Self { holder, plan: plan.clone(), network, users, own_pid_namespace })
     }
 
     /// The holder's process.
@@ -107,6 +123,7 @@ impl PodSandbox {
         let setting = Setting {
             holder: self.holder.pidfd(),
             shared: Shared::of(&self.plan),
+            ids: self.id_map(),
             shm_dir: &self.plan.shm_dir,
             stdio,
             gate: placement.into_gate(),
@@ -136,10 +153,18 @@ impl PodSandbox {
         let (reader, writer) = report::channel()?;
         let pidfd = container.pidfd();
         let child = self
-            .spawn_among(pidfd, new, || visitor::run(pidfd, plan, (stdio, gate), &writer))
+            .spawn_among(pidfd, new, || {
+                visitor::run((pidfd, self.id_map()), plan, (stdio, gate), &writer)
+            })
             .map_err(|source| SandboxError::Clone { what: "a command".into(), source })?;
         drop(writer);
         Ok(Starting::new(child, reader))
+    }
+
+    /// The pod's user namespace, where it has one of its own.
+    fn id_map(&self) -> Option<IdMap<'_>> {
+        let namespace = self.users.as_ref()?.as_fd();
+        Some(IdMap { namespace, range: self.plan.user_ids? })
     }
 
     /// Runs `job` in a child in the pod's network namespace, and nowhere else of the pod.

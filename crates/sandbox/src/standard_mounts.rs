@@ -13,6 +13,7 @@ use crate::mounts::{self, Detached};
 use crate::plan::{ContainerPlan, DevicesPlan};
 use crate::stage::report::StageError;
 use crate::sys::mount_attributes::{self, Attributes};
+use crate::user_namespace::IdRange;
 
 /// Names, major and minor numbers of the devices in a container's `/dev` (mem(4), tty(4)).
 const DEVICES: [(&str, u32, u32); 6] = [
@@ -41,17 +42,19 @@ const RDONLY: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_RDONLY;
 pub(crate) fn mount_all(
     root: &OwnedFd,
     plan: &ContainerPlan,
-    shm: Detached,
+    (shm, ids): (Detached, Option<IdRange>),
 ) -> Result<(), StageError> {
     let all = NOSUID | NODEV | NOEXEC;
     mount_kernel(root, "/proc", ("proc", &[]), all)?;
     let sys = if plan.privileged_mounts { all } else { all | RDONLY };
     mount_kernel(root, "/sys", ("sysfs", &[]), sys)?;
     mount_kernel(root, "/sys/fs/cgroup", ("tmpfs", &[("mode", "755"), ("size", "64k")]), all)?;
-    let dev = [("mode", "755"), ("size", "65536k")];
+    let owner = ids.map_or(0, |ids| ids.first).to_string();
+    let dev = [("mode", "755"), ("size", "65536k"), ("uid", &owner), ("gid", &owner)];
     mount_kernel(root, "/dev", ("tmpfs", &dev), NOSUID)?;
     fill_dev(root, plan.devices)?;
-    let pts = [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5")];
+    let tty = ids.map_or(5, |ids| ids.outside(5)).to_string();
+    let pts = [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", &tty)];
     mount_kernel(root, "/dev/pts", ("devpts", &pts), NOSUID | NOEXEC)?;
     mount_kernel(root, "/dev/mqueue", ("mqueue", &[]), all)?;
     let failed = |error: io::Error| StageError::prepare("cannot mount /dev/shm", error);
@@ -70,7 +73,7 @@ fn mount_kernel(
 ) -> Result<(), StageError> {
     let failed =
         |error: io::Error| StageError::prepare(format!("cannot mount {kind} on {target}"), error);
-    let place = mounts::directory(root, target).map_err(failed)?;
+    let place = mounts::ordinary_directory(root, target).map_err(failed)?;
     let mount = mounts::new_filesystem(kind, options, attributes).map_err(failed)?;
     mounts::attach_to(mount.as_fd(), place.as_fd()).map_err(failed)
 }
@@ -137,7 +140,7 @@ fn open_directory(root: &OwnedFd, path: &str) -> io::Result<OwnedFd> {
 
 /// Makes paths show nothing: a file becomes the null device, a directory an empty one. Paths that
 /// do not exist are passed over.
-pub(crate) fn mask(root: &OwnedFd, paths: &[String]) -> Result<(), StageError> {
+pub(crate) fn mask(root: &OwnedFd, paths: &[String], null: &OwnedFd) -> Result<(), StageError> {
     let mut covered: Option<&str> = None;
     for path in paths {
         let failed = |error: io::Error| StageError::prepare(format!("cannot mask {path}"), error);
@@ -151,7 +154,7 @@ pub(crate) fn mask(root: &OwnedFd, paths: &[String]) -> Result<(), StageError> {
             covered = covered.or(Some(path));
             cover
         } else {
-            null_device(root)
+            clone_of(null.as_fd())
         };
         let cover = cover.map_err(failed)?;
         mounts::attach_to(cover.as_fd(), place.as_fd()).map_err(failed)?;
@@ -164,14 +167,15 @@ fn clone_at(root: &OwnedFd, path: &str) -> io::Result<OwnedFd> {
 }
 
 /// What covers a secret must be what it seems: the null device, not what an image put there.
-fn null_device(root: &OwnedFd) -> io::Result<OwnedFd> {
-    let file = mounts::find(root, "/dev/null")?;
-    let status = rustix::fs::fstat(&file)?;
+pub(crate) fn null_device(root: &OwnedFd) -> Result<OwnedFd, StageError> {
+    let failed = |error| StageError::prepare("cannot find the null device", error);
+    let file = mounts::find(root, "/dev/null").map_err(failed)?;
+    let status = rustix::fs::fstat(&file).map_err(failed)?;
     let is_device = FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice;
     if is_device && status.st_rdev == rustix::fs::makedev(1, 3) {
-        return clone_of(file.as_fd());
+        return Ok(file);
     }
-    Err(io::Error::from_raw_os_error(libc::ENODEV))
+    Err(failed(rustix::io::Errno::NODEV))
 }
 
 fn empty_directory() -> io::Result<OwnedFd> {

@@ -2,7 +2,7 @@
 
 use image_puller::{Reference, Store};
 use pod_model::{Object, Pod};
-use pod_runner::plan::{self, PlanInput};
+use pod_runner::plan::{self, PlanInput, VolumeImages};
 use pod_runner::{Objects, settings as node};
 use serde_json::{Value, json};
 
@@ -45,6 +45,7 @@ fn plan_pod(args: &PlaceArgs, pod: &Pod) -> Result<(String, Value), Failure> {
         host_ip: &host_ip,
         node_name: &settings.node_name,
         objects: &objects,
+        volume_images: &VolumeImages::new(),
     };
     let sandbox = plan::pod(&input);
     let mut text = format!("pod {}\n{}", pod.name, indented(&sandbox.to_string()));

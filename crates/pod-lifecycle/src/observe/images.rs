@@ -10,6 +10,15 @@ use crate::{ImageFailure, PodMachine};
 
 use super::CONFIG_RETRY;
 
+/// Whom the events about an image are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ImageOwner {
+    /// The container that runs it.
+    Container,
+    /// The pod, a volume of which shows it.
+    Pod,
+}
+
 impl PodMachine {
     pub(super) fn image_ready(
         &mut self,
@@ -35,8 +44,8 @@ impl PodMachine {
     pub(super) fn image_failed(
         &mut self,
         at: usize,
-        failure: ImageFailure,
-        message: String,
+        (image, owner): (String, ImageOwner),
+        (failure, message): (ImageFailure, String),
         now: Uptime,
     ) {
         let timing = self.timing;
@@ -45,7 +54,6 @@ impl PodMachine {
             return;
         }
         let spec = container.spec.clone();
-        let image = &spec.image;
         let (event, text, reason) = match failure {
             ImageFailure::Pull => {
                 ("Failed", format!("Failed to pull image \"{image}\": {message}"), "ErrImagePull")
@@ -59,8 +67,15 @@ impl PodMachine {
             ImageFailure::InvalidName => ("InspectFailed", message.clone(), "InvalidImageName"),
             ImageFailure::Inspect => ("InspectFailed", message.clone(), "ImageInspectError"),
         };
-        self.narration.container_warning(now, &spec, event, text);
-        self.narration.container_warning(now, &spec, "Failed", format!("Error: {reason}"));
+        for (event, text) in [(event, text), ("Failed", format!("Error: {reason}"))] {
+            match owner {
+                ImageOwner::Container => {
+                    self.narration.container_warning(now, &spec, event, text);
+                }
+                ImageOwner::Pod => self.narration.pod_warning(now, event, text),
+            }
+        }
+        container.missing_image = image;
         container.failure = Some(Failure { reason, message });
         container.phase = if matches!(failure, ImageFailure::Pull | ImageFailure::Registry) {
             container.image_backoff.lengthen(now, now);

@@ -10,8 +10,9 @@ use std::time::Duration;
 use pod_model::Uptime;
 
 use crate::state::{Phase, Sandbox, StopReason};
-use crate::{Fact, Instance, PodMachine};
+use crate::{Fact, Instance, PodMachine, narrate};
 
+use images::ImageOwner;
 use starts::{End, record_end};
 
 /// A sandbox that could not be made is tried again after this time.
@@ -35,16 +36,21 @@ impl PodMachine {
                 self.narration.pod_warning(now, "FailedCreatePodSandBox", text);
                 self.retry_sandbox(now, SANDBOX_RETRY);
             }
-            Fact::VolumeFailed { volume, message } => {
-                let text = format!("MountVolume.SetUp failed for volume \"{volume}\" : {message}");
-                self.narration.pod_warning(now, "FailedMount", text);
+            Fact::VolumesFailed { failures } => {
+                for (volume, why) in failures {
+                    let text = format!("MountVolume.SetUp failed for volume \"{volume}\" : {why}");
+                    self.narration.pod_warning(now, "FailedMount", text);
+                }
                 let doubled = VOLUME_RETRY * 2_u32.pow(self.state.sandbox_failures.min(10));
                 self.retry_sandbox(now, doubled.min(VOLUME_RETRY_LONGEST));
             }
             Fact::SandboxGone => self.lose_sandbox(now),
-            Fact::ImagePulling { .. } | Fact::ImageReady { .. } | Fact::ImageFailed { .. } => {
-                self.record_image(fact, now);
-            }
+            Fact::ImagePulling { .. }
+            | Fact::ImageReady { .. }
+            | Fact::ImageFailed { .. }
+            | Fact::VolumeImagePulling { .. }
+            | Fact::VolumeImageReady { .. }
+            | Fact::VolumeImageFailed { .. } => self.record_image(fact, now),
             Fact::Started { .. }
             | Fact::StartFailed { .. }
             | Fact::Exited { .. }
@@ -82,7 +88,19 @@ impl PodMachine {
             }
             Fact::ImageFailed { name, failure, message } => {
                 if let Some(at) = self.position(&name) {
-                    self.image_failed(at, failure, message, now);
+                    let image = self.state.containers[at].spec.image.clone();
+                    self.image_failed(at, (image, ImageOwner::Container), (failure, message), now);
+                }
+            }
+            Fact::VolumeImagePulling { image } => {
+                self.narration.pod(now, "Pulling", format!("Pulling image \"{image}\""));
+            }
+            Fact::VolumeImageReady { image, pulled } => {
+                self.narration.pod(now, "Pulled", narrate::pulled(&image, pulled.as_ref()));
+            }
+            Fact::VolumeImageFailed { name, image, failure, message } => {
+                if let Some(at) = self.position(&name) {
+                    self.image_failed(at, (image, ImageOwner::Pod), (failure, message), now);
                 }
             }
             _ => {}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{PodSpec, Volume};
+use k8s_openapi::api::core::v1::{ImageVolumeSource, PodSpec, Volume};
 
 use super::{Findings, metadata};
 use crate::quantity::Quantity;
@@ -30,6 +30,7 @@ fn check(volume: &Volume, path: &str, findings: &mut Findings) {
         volume.downward_api.is_some(),
         volume.projected.is_some(),
         volume.persistent_volume_claim.is_some(),
+        volume.image.is_some(),
     ];
     if kinds.iter().filter(|is_set| **is_set).count() > 1 {
         findings.forbidden(path, "may not specify more than 1 volume type");
@@ -54,6 +55,9 @@ fn check(volume: &Volume, path: &str, findings: &mut Findings) {
         ];
         findings.one_of(&format!("{field}.type"), source.type_.as_deref(), &words);
     }
+    if let Some(source) = &volume.image {
+        check_image(source, &format!("{path}.image"), findings);
+    }
     if let Some(source) = &volume.empty_dir {
         let field = format!("{path}.emptyDir");
         let words = ["", "Memory"];
@@ -65,4 +69,12 @@ fn check(volume: &Volume, path: &str, findings: &mut Findings) {
             findings.invalid(&format!("{field}.sizeLimit"), &value, &error.to_string());
         }
     }
+}
+
+fn check_image(source: &ImageVolumeSource, field: &str, findings: &mut Findings) {
+    if source.reference.as_ref().is_none_or(String::is_empty) {
+        findings.required(&format!("{field}.reference"), "");
+    }
+    let words = ["Always", "IfNotPresent", "Never"];
+    findings.one_of(&format!("{field}.pullPolicy"), source.pull_policy.as_deref(), &words);
 }

@@ -298,6 +298,10 @@ fn streams(terminal: bool) -> std::io::Result<Streams> {
 }
 
 fn start_failed(instance: Instance, error: &StageError) -> Fact {
-    let stage = if error.is_exec() { StartStage::Run } else { StartStage::Create };
+    let stage = match (error.is_exec(), error.is_configuration()) {
+        (true, _) => StartStage::Run,
+        (_, true) => StartStage::Config,
+        _ => StartStage::Create,
+    };
     Fact::StartFailed { instance, stage, message: error.to_string() }
 }

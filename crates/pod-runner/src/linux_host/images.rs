@@ -13,30 +13,63 @@ use super::LinuxHost;
 use super::output;
 use super::tasks::{Ending, Finished, Purpose};
 use crate::pull_worker::{PULL_WORKER, PullOrder, PullResult};
-use crate::secrets;
 use crate::text::chain;
+use crate::volumes::{self, VolumeImage};
+use crate::{plan, secrets};
 
-/// What is to be done about a container's image.
+/// What is to be done about an image.
 enum Answer {
-    Known(Fact),
+    Found(Reference, Box<Image>),
     Pull(Reference),
+    Failed(ImageFailure, String),
 }
 
 impl LinuxHost {
+    /// Finds what the container needs: first the images that its volumes show, then its own.
     pub(super) fn ensure_image(&mut self, name: ContainerName) {
-        match self.look_up(&name) {
-            Answer::Known(fact) => self.facts.push_back(fact),
-            Answer::Pull(reference) => self.pull(name, &reference),
+        while let Some(wanted) = self.wanted_volume_image(&name) {
+            match self.look_up(&wanted.image, wanted.policy) {
+                Answer::Found(_, found) => self.take_volume_image(wanted, *found, None),
+                Answer::Pull(reference) => return self.pull(name, Some(wanted), &reference),
+                Answer::Failed(failure, message) => {
+                    let image = wanted.image;
+                    let fact = Fact::VolumeImageFailed { name, image, failure, message };
+                    return self.facts.push_back(fact);
+                }
+            }
+        }
+        let Some(spec) = self.context.pod.container(&name) else {
+            let message = format!("there is no container {name}");
+            let failure = ImageFailure::Inspect;
+            return self.facts.push_back(Fact::ImageFailed { name, failure, message });
+        };
+        let (image, policy) = (spec.image.clone(), spec.pull_policy);
+        match self.look_up(&image, policy) {
+            Answer::Found(reference, found) => {
+                let image_id = image_id(&found, &reference);
+                self.images.insert(name.clone(), *found);
+                self.facts.push_back(Fact::ImageReady { name, image_id, pulled: None });
+            }
+            Answer::Pull(reference) => self.pull(name, None, &reference),
+            Answer::Failed(failure, message) => {
+                self.facts.push_back(Fact::ImageFailed { name, failure, message });
+            }
         }
     }
 
+    fn wanted_volume_image(&self, name: &ContainerName) -> Option<VolumeImage> {
+        let container = plan::container_named(&self.context.pod, name.as_str())?;
+        volumes::wanted_image(&self.context.input(&[]), container)
+    }
+
+    fn take_volume_image(&mut self, wanted: VolumeImage, found: Image, pulled: Option<PullReport>) {
+        self.context.volume_images.insert(wanted.volume, found.layers);
+        self.facts.push_back(Fact::VolumeImageReady { image: wanted.image, pulled });
+    }
+
     /// Looks into the store, as far as the pull policy allows to be content with it.
-    fn look_up(&mut self, name: &ContainerName) -> Answer {
-        let Some(spec) = self.context.pod.container(name) else {
-            return failed(name, ImageFailure::Inspect, format!("there is no container {name}"));
-        };
-        let (image, policy) = (spec.image.clone(), spec.pull_policy);
-        let reference = match Reference::parse(&image) {
+    fn look_up(&self, image: &str, policy: PullPolicy) -> Answer {
+        let reference = match Reference::parse(image) {
             Ok(reference) => reference,
             Err(error) => {
                 let message = format!(
@@ -44,32 +77,28 @@ impl LinuxHost {
                      \"{image}\": {}",
                     chain(&error)
                 );
-                return failed(name, ImageFailure::InvalidName, message);
+                return Answer::Failed(ImageFailure::InvalidName, message);
             }
         };
         if policy == PullPolicy::Always {
             return Answer::Pull(reference);
         }
         match self.store.find(&reference) {
-            Ok(Some(found)) => {
-                let image_id = image_id(&found, &reference);
-                self.images.insert(name.clone(), found);
-                Answer::Known(Fact::ImageReady { name: name.clone(), image_id, pulled: None })
-            }
+            Ok(Some(found)) => Answer::Found(reference, Box::new(found)),
             Ok(None) if policy == PullPolicy::Never => {
                 let message =
                     format!("Container image \"{image}\" is not present with pull policy of Never");
-                failed(name, ImageFailure::NeverPull, message)
+                Answer::Failed(ImageFailure::NeverPull, message)
             }
             Ok(None) => Answer::Pull(reference),
             Err(error) => {
                 let message = format!("Failed to inspect image \"{image}\": {}", chain(&error));
-                failed(name, ImageFailure::Inspect, message)
+                Answer::Failed(ImageFailure::Inspect, message)
             }
         }
     }
 
-    fn pull(&mut self, name: ContainerName, reference: &Reference) {
+    fn pull(&mut self, name: ContainerName, volume: Option<VolumeImage>, reference: &Reference) {
         let order = PullOrder {
             reference: reference.to_string(),
             store: self.context.settings.places.images(),
@@ -77,51 +106,76 @@ impl LinuxHost {
         };
         match start_worker(&order) {
             Ok((child, output)) => {
-                self.facts.push_back(Fact::ImagePulling { name: name.clone() });
-                self.tasks.add(Purpose::Pull(name), child, Some(output));
+                self.facts.push_back(match &volume {
+                    Some(wanted) => Fact::VolumeImagePulling { image: wanted.image.clone() },
+                    None => Fact::ImagePulling { name: name.clone() },
+                });
+                self.tasks.add(Purpose::Pull(name, volume), child, Some(output));
             }
             Err(error) => {
                 let message = format!("cannot start the pull: {error}");
-                let failure = ImageFailure::Pull;
-                self.facts.push_back(Fact::ImageFailed { name, failure, message });
+                self.pull_failed(name, volume, (ImageFailure::Pull, message));
             }
         }
     }
 
     /// A pull ended; its last words are the result.
-    pub(super) fn pull_finished(&mut self, name: ContainerName, finished: &Finished) {
-        let fact = match pull_result(finished) {
+    pub(super) fn pull_finished(
+        &mut self,
+        name: ContainerName,
+        volume: Option<VolumeImage>,
+        finished: &Finished,
+    ) {
+        match pull_result(finished) {
             PullResult::Pulled { image_id, took, took_with_waiting, bytes } => {
-                let pulled = Some(PullReport { took, took_with_waiting, bytes });
-                self.take_pulled(name, image_id, pulled)
+                let report = PullReport { took, took_with_waiting, bytes };
+                self.take_pulled(name, volume, (image_id, report));
             }
             PullResult::Failed { unreachable, message } => {
                 let failure = if unreachable { ImageFailure::Registry } else { ImageFailure::Pull };
-                Fact::ImageFailed { name, failure, message }
+                self.pull_failed(name, volume, (failure, message));
             }
-        };
-        self.facts.push_back(fact);
+        }
+    }
+
+    fn pull_failed(
+        &mut self,
+        name: ContainerName,
+        volume: Option<VolumeImage>,
+        (failure, message): (ImageFailure, String),
+    ) {
+        self.facts.push_back(match volume {
+            Some(VolumeImage { image, .. }) => {
+                Fact::VolumeImageFailed { name, image, failure, message }
+            }
+            None => Fact::ImageFailed { name, failure, message },
+        });
     }
 
     fn take_pulled(
         &mut self,
         name: ContainerName,
-        image_id: String,
-        pulled: Option<PullReport>,
-    ) -> Fact {
-        let spec = self.context.pod.container(&name);
-        let reference = spec.and_then(|spec| Reference::parse(&spec.image).ok());
+        volume: Option<VolumeImage>,
+        (image_id, report): (String, PullReport),
+    ) {
+        let own = self.context.pod.container(&name).map(|spec| spec.image.as_str());
+        let image = volume.as_ref().map(|wanted| wanted.image.as_str()).or(own);
+        let reference = image.and_then(|image| Reference::parse(image).ok());
         let found = reference.map(|reference| self.store.find(&reference));
-        match found {
-            Some(Ok(Some(image))) => {
-                self.images.insert(name.clone(), image);
-                Fact::ImageReady { name, image_id, pulled }
+        match (found, volume) {
+            (Some(Ok(Some(image))), Some(wanted)) => {
+                self.take_volume_image(wanted, image, Some(report));
+                self.ensure_image(name); // there may be more to find
             }
-            _ => Fact::ImageFailed {
-                name,
-                failure: ImageFailure::Inspect,
-                message: "the image was pulled and is gone from the store again".into(),
-            },
+            (Some(Ok(Some(image))), None) => {
+                self.images.insert(name.clone(), image);
+                let pulled = Some(report);
+                self.facts.push_back(Fact::ImageReady { name, image_id, pulled });
+            }
+            (_, volume) => {
+                let message = "the image was pulled and is gone from the store again".to_owned();
+                self.pull_failed(name, volume, (ImageFailure::Inspect, message));
+            }
         }
     }
 }
@@ -130,10 +184,6 @@ impl LinuxHost {
 pub(crate) fn image_id(image: &Image, reference: &Reference) -> String {
     let digest = image.index_digest.as_ref().unwrap_or(&image.manifest_digest);
     format!("{}/{}@{digest}", reference.registry(), reference.repository())
-}
-
-fn failed(name: &ContainerName, failure: ImageFailure, message: String) -> Answer {
-    Answer::Known(Fact::ImageFailed { name: name.clone(), failure, message })
 }
 
 fn pull_result(finished: &Finished) -> PullResult {

@@ -35,6 +35,8 @@ pub(super) enum Token {
     TaskOutput(u64),
     /// The pod's holder ended.
     Holder,
+    /// A stored object that volumes may be made of changed.
+    Objects,
 }
 
 impl LinuxHost {
@@ -79,6 +81,7 @@ impl LinuxHost {
             watched.extend(container.watched());
         }
         watched.extend(self.sandbox.iter().map(|sandbox| (Token::Holder, sandbox.holder())));
+        watched.extend(self.object_watch.iter().map(|watch| (Token::Objects, watch.as_fd())));
         watched
     }
 
@@ -94,6 +97,7 @@ impl LinuxHost {
             Token::TaskExit(id) => self.task_exits(id),
             Token::TaskOutput(id) => self.tasks.read_output(id),
             Token::Holder => self.holder_exits(),
+            Token::Objects => self.objects_change(),
         }
     }
 

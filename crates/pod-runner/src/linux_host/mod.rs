@@ -28,11 +28,11 @@ use crate::clock::Clock;
 use crate::host::PodHost;
 use crate::objects::Objects;
 use crate::places::{PodData, PodDir, PodLogs};
-use crate::plan::PlanInput;
+use crate::plan::{PlanInput, VolumeImages};
 use crate::record::{PodRecord, RecordError};
 use crate::settings::{Settings, host_address};
 use crate::supervisor::SupervisorError;
-use crate::volumes;
+use crate::volumes::{self, ObjectWatch};
 
 use containers::RunningContainer;
 pub(crate) use images::image_id;
@@ -50,6 +50,7 @@ pub(crate) struct Context {
     pub(crate) logs: PodLogs,
     pub(crate) host_ip: String,
     pub(crate) objects: Objects,
+    pub(crate) volume_images: VolumeImages,
 }
 
 impl Context {
@@ -63,6 +64,7 @@ impl Context {
             host_ip: &self.host_ip,
             node_name: &self.settings.node_name,
             objects: &self.objects,
+            volume_images: &self.volume_images,
         }
     }
 }
@@ -78,6 +80,7 @@ pub struct LinuxHost {
     store: Store,
     signals: SignalFd,
     sandbox: Option<RunningSandbox>,
+    object_watch: Option<ObjectWatch>,
     images: BTreeMap<ContainerName, Image>,
     containers: Vec<RunningContainer>,
     last_number: u64,
@@ -102,6 +105,7 @@ impl LinuxHost {
             logs: places.pod_logs(&pod.namespace, pod.name.as_str(), &pod.uid.0),
             host_ip: host_address().to_string(),
             objects: Objects::new(places),
+            volume_images: VolumeImages::new(),
             dir,
             pod,
             settings,
@@ -117,6 +121,7 @@ impl LinuxHost {
             status: None,
             signals,
             sandbox: None,
+            object_watch: None,
             images: BTreeMap::new(),
             containers: Vec::new(),
             last_number: 0,

@@ -11,10 +11,11 @@ use sandbox::network::{self, PodAddress, PodNetworkRequest};
 use sandbox::{Child, PodSandbox, PodSandboxPlan, SandboxError, Sharing};
 
 use super::{Context, LinuxHost};
+use crate::ids;
 use crate::network_files;
 use crate::plan;
 use crate::text::chain;
-use crate::volumes::{self, VolumeError};
+use crate::volumes::{self, ObjectWatch, VolumeError};
 
 /// A sandbox that exists. Dropping it ends the holder and with it the pod's namespaces.
 #[derive(Debug)]
@@ -34,14 +35,8 @@ impl Deref for RunningSandbox {
 
 /// Why there is no sandbox.
 enum Failure {
-    Volume(VolumeError),
+    Volumes(Vec<VolumeError>),
     Other(String),
-}
-
-impl From<VolumeError> for Failure {
-    fn from(error: VolumeError) -> Self {
-        Self::Volume(error)
-    }
 }
 
 impl From<io::Error> for Failure {
@@ -91,8 +86,9 @@ impl LinuxHost {
                 self.sandbox = Some(sandbox);
                 Fact::SandboxReady { ips }
             }
-            Err(Failure::Volume(error)) => {
-                Fact::VolumeFailed { volume: error.volume().to_owned(), message: chain(&error) }
+            Err(Failure::Volumes(errors)) => {
+                let told = errors.iter().map(|error| (error.volume().to_owned(), chain(error)));
+                Fact::VolumesFailed { failures: told.collect() }
             }
             Err(Failure::Other(message)) => Fact::SandboxFailed { message },
         };
@@ -101,9 +97,20 @@ impl LinuxHost {
 
     fn try_create_sandbox(&mut self) -> Result<RunningSandbox, Failure> {
         let input = self.context.input(&[]);
-        let plan = plan::pod(&input);
+        let mut plan = plan::pod(&input);
+        if plan.user_ids.is_some() {
+            let leases = self.context.settings.places.id_ranges();
+            plan.user_ids = Some(ids::take(&leases, &self.context.pod.uid.0)?);
+        }
         volumes::set_up_shared_memory(&input, &plan)?;
-        volumes::set_up(&input)?;
+        if self.object_watch.is_none() {
+            // Before the volumes are made, so that no change is missed.
+            self.object_watch = ObjectWatch::for_pod(&input, &self.context.settings.places)?;
+        }
+        let failures = volumes::set_up(&input);
+        if !failures.is_empty() {
+            return Err(Failure::Volumes(failures));
+        }
         let sandbox = PodSandbox::create(&plan)?;
         let cgroup = self.create_cgroup();
         let addresses = match join_network(&self.context, &plan, &sandbox) {
@@ -118,6 +125,21 @@ impl LinuxHost {
             self.facts.push_back(Fact::Warned { reason: "DNSConfigForming", message });
         }
         Ok(RunningSandbox { sandbox, cgroup, addresses })
+    }
+
+    /// Volumes follow the objects that they are made of.
+    pub(super) fn objects_change(&mut self) {
+        if let Some(watch) = &self.object_watch {
+            watch.drain();
+        }
+        let Some(sandbox) = &self.sandbox else {
+            return; // the volumes are still to be made
+        };
+        for error in volumes::refresh(&self.context.input(&sandbox.addresses)) {
+            let (volume, why) = (error.volume(), chain(&error));
+            let message = format!("MountVolume.SetUp failed for volume \"{volume}\" : {why}");
+            self.facts.push_back(Fact::Warned { reason: "FailedMount", message });
+        }
     }
 
     /// The pod's cgroup. Where the host allows none, the pod runs and one event says so.

@@ -11,12 +11,13 @@ use sandbox::{Child, Exit, StageError, StartOutcome, Starting};
 
 use super::inbox::Token;
 use super::output::{self, Drained};
+use crate::volumes::VolumeImage;
 
 /// What a task is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Pulls a container's image.
-    Pull(ContainerName),
+    /// Pulls a container's image, or one that a volume of it shows.
+    Pull(ContainerName, Option<VolumeImage>),
     /// Runs a hook.
     Hook(Instance, Hook),
     /// Runs a probe.

@@ -11,7 +11,9 @@ mod mounts;
 mod pod;
 mod security;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use image_puller::Image;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, Secret};
@@ -100,7 +102,12 @@ pub struct PlanInput<'a> {
     pub node_name: &'a str,
     /// The stored objects.
     pub objects: &'a Objects,
+    /// The layers of image volumes by the volume's name, as far as they are in the store.
+    pub volume_images: &'a VolumeImages,
 }
+
+/// Layers, the lowest first, by the name of the volume that shows them.
+pub type VolumeImages = BTreeMap<String, Vec<PathBuf>>;
 
 impl PlanInput<'_> {
     /// The ConfigMap of that name in the pod's namespace; `None` only when it is optional.

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use k8s_openapi::api::core::v1::{Container, Volume, VolumeMount};
 use pod_lifecycle::Instance;
 use sandbox::cgroup::ContainerCgroup;
-use sandbox::{MountOptions, MountPlan, MountSource, Propagation};
+use sandbox::{MountOptions, MountPlan, MountSource, PathKind, Propagation, SubPath};
 
 use super::environment::Environment;
 use super::pod::spec;
 use super::{PlanError, PlanInput};
+use crate::text::chain;
 use crate::volumes;
 
 /// The mounts of a container in the order in which they are made: the pod's network files, the
@@ -58,7 +59,7 @@ pub(crate) fn cgroup_mounts(cgroup: Option<&ContainerCgroup>, writable: bool) ->
 }
 
 fn bind(path: PathBuf, target: String) -> MountPlan {
-    let source = MountSource::Bind { path, sub_path: None };
+    let source = MountSource::Bind { path, kind: PathKind::Any, sub_path: None };
     MountPlan { source, target, options: MountOptions::default() }
 }
 
@@ -80,27 +81,43 @@ fn volume_mount(
         Some(_) => mount.mount_path.clone(),
         None => format!("/{}", mount.mount_path),
     };
+    let sub_path = sub_path(mount, environment)?.map(|path| SubPath {
+        path,
+        owner: format!("volumeMount \"{}\" of container \"{}\"", mount.name, container.name),
+    });
+    let is_image = volume.image.is_some();
     Ok(MountPlan {
-        source: MountSource::Bind {
-            path: source_path(input, volume)?,
-            sub_path: sub_path(mount, environment)?,
-        },
+        source: source(input, volume, sub_path)?,
         target,
         options: MountOptions {
             readonly: read_only,
             recursive_readonly: is_recursive(mount),
+            noexec: is_image,
+            nosuid: is_image,
+            nodev: is_image,
             propagation: match mount.mount_propagation.as_deref() {
                 Some("HostToContainer") => Propagation::HostToContainer,
                 Some("Bidirectional") => Propagation::Bidirectional,
                 _ => Propagation::Private,
             },
-            ..MountOptions::default()
         },
     })
 }
 
-fn source_path(input: &PlanInput<'_>, volume: &Volume) -> Result<PathBuf, PlanError> {
-    volumes::path(input, volume).map_err(|error| PlanError::Mount(error.to_string()))
+/// What a volume shows; of an image the layers as far as they are known.
+fn source(
+    input: &PlanInput<'_>,
+    volume: &Volume,
+    sub_path: Option<SubPath>,
+) -> Result<MountSource, PlanError> {
+    if volume.image.is_some() {
+        let layers = input.volume_images.get(&volume.name).cloned().unwrap_or_default();
+        let scratch = input.data.volume(&volume.name);
+        return Ok(MountSource::Image { layers, scratch, sub_path });
+    }
+    let path = volumes::path(input, volume).map_err(|error| PlanError::Mount(chain(&error)))?;
+    let kind = volume.host_path.as_ref().map_or(PathKind::Any, volumes::host_path_kind);
+    Ok(MountSource::Bind { path, kind, sub_path })
 }
 
 fn is_recursive(mount: &VolumeMount) -> bool {

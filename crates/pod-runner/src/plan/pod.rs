@@ -7,6 +7,7 @@ use sandbox::network::{HostPort, Protocol};
 use sandbox::{PidSharing, PodSandboxPlan, Sharing, Signal, Sysctl};
 
 use super::{PlanInput, container_object, signal_of};
+use crate::ids;
 
 /// The size of a pod's `/dev/shm` in bytes.
 const SHARED_MEMORY: u64 = 64 << 20;
@@ -34,6 +35,7 @@ pub fn pod(input: &PlanInput<'_>) -> PodSandboxPlan {
             (_, Some(true)) => PidSharing::Pod,
             _ => PidSharing::Container,
         },
+        user_ids: (spec.host_users == Some(false)).then(ids::first_range),
         sysctls: sysctls(spec, network),
         shm_dir,
         shm_size: SHARED_MEMORY,
@@ -81,10 +83,12 @@ fn sysctls(spec: &PodSpec, network: Sharing) -> Vec<Sysctl> {
         .map(|sysctl| Sysctl { name: sysctl.name.replace('/', "."), value: sysctl.value })
         .collect();
     let mut sysctls = Vec::new();
+    // A user namespace takes only groups that it has.
+    let all_groups = if spec.host_users == Some(false) { "0 65535" } else { "0 2147483647" };
     if network == Sharing::Pod {
         for (name, value) in [
             ("net.ipv4.ip_unprivileged_port_start", "0"),
-            ("net.ipv4.ping_group_range", "0 2147483647"),
+            ("net.ipv4.ping_group_range", all_groups),
         ] {
             if !stated.iter().any(|sysctl| sysctl.name == name) {
                 sysctls.push(Sysctl { name: name.into(), value: value.into() });

@@ -1,26 +1,35 @@
 //! The pod's volumes: made before the first container, gone with the pod.
 //!
-//! All of a volume's content is made below one directory by the supervisor, before any container
-//! runs, so nothing here has to fear a container that changes paths under its hands; what a
-//! container mounts of a volume is resolved later, by descriptor, in the sandbox.
+//! A volume's content is made below one directory of minipod's own, by descriptor, because a
+//! container may have changed what is in it; what a container mounts of a volume is resolved
+//! later, by descriptor again, in the sandbox.
 
 mod host_path;
+mod memory;
 mod payload;
 mod projection;
+mod refresh;
+mod tree;
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, PersistentVolumeClaim, Volume};
-use pod_model::Quantity;
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
-use sandbox::{PodSandboxPlan, Sharing};
+use k8s_openapi::api::core::v1::{
+    Container, EmptyDirVolumeSource, PersistentVolumeClaim, PodSecurityContext, PodSpec, Volume,
+};
+use pod_model::{PullPolicy, Quantity};
+use rustix::mount::MountAttrFlags;
 use thiserror::Error;
 
 use crate::objects::ObjectError;
-use crate::plan::{PlanError, PlanInput};
+use crate::plan::PlanInput;
+
+pub(crate) use host_path::kind as host_path_kind;
+use memory::Memory;
+pub(crate) use memory::{set_up_shared_memory, take_down_shared_memory};
+pub(crate) use refresh::{ObjectWatch, refresh};
+use tree::{GroupAccess, Tree};
 
 /// Why a volume cannot be set up.
 #[derive(Debug, Error)]
@@ -45,14 +54,6 @@ pub(crate) enum VolumeError {
         /// Kubernetes' sentence.
         message: String,
     },
-    /// A ConfigMap or Secret.
-    #[error("{source}")]
-    Plan {
-        /// The volume.
-        volume: String,
-        /// Why not.
-        source: Box<PlanError>,
-    },
     /// A stored object.
     #[error("cannot read a stored object")]
     Object {
@@ -69,7 +70,6 @@ impl VolumeError {
         match self {
             Self::File { volume, .. }
             | Self::Source { volume, .. }
-            | Self::Plan { volume, .. }
             | Self::Object { volume, .. } => volume,
         }
     }
@@ -78,40 +78,71 @@ impl VolumeError {
         Self::Source { volume: volume.name.clone(), message }
     }
 
-    fn file(volume: &Volume, verb: &'static str, path: &Path, source: io::Error) -> Self {
+    fn file(
+        volume: &Volume,
+        verb: &'static str,
+        path: &Path,
+        source: impl Into<io::Error>,
+    ) -> Self {
+        let source = source.into();
         Self::File { volume: volume.name.clone(), verb, path: path.to_owned(), source }
     }
 }
 
-/// Makes every volume of the pod. Doing it again is harmless.
-pub(crate) fn set_up(input: &PlanInput<'_>) -> Result<(), VolumeError> {
+/// The volumes of the manifest.
+pub(crate) fn of_pod<'a>(input: &PlanInput<'a>) -> impl Iterator<Item = &'a Volume> {
     let spec = input.pod.object.spec.as_ref();
-    for volume in spec.iter().flat_map(|spec| spec.volumes.iter().flatten()) {
-        set_up_one(input, volume)?;
+    spec.into_iter().flat_map(|spec| spec.volumes.iter().flatten())
+}
+
+/// Makes every volume of the pod and returns what failed. Doing it again is harmless.
+pub(crate) fn set_up(input: &PlanInput<'_>) -> Vec<VolumeError> {
+    of_pod(input).filter_map(|volume| set_up_one(input, volume).err()).collect()
+}
+
+fn set_up_one(input: &PlanInput<'_>, volume: &Volume) -> Result<(), VolumeError> {
+    if volume.image.is_some() {
+        return Ok(()); // its image is pulled before the first container that mounts it
+    }
+    if let Some(source) = &volume.host_path {
+        return host_path::check(volume, source);
+    }
+    let path = path(input, volume)?;
+    let is_new = make(volume, &path)?;
+    let tree =
+        Tree::open(&path).map_err(|source| VolumeError::file(volume, "open", &path, source))?;
+    if let Some(payload) = projection::of_volume(input, volume)? {
+        return payload::write(&tree, &payload, group_access(input, volume))
+            .map_err(|source| VolumeError::file(volume, "write", &path, source));
+    }
+    if is_new || volume.persistent_volume_claim.is_some() {
+        give_to_group(input, volume, &tree)
+            .map_err(|source| VolumeError::file(volume, "change the group of", &path, source))?;
     }
     Ok(())
 }
 
-fn set_up_one(input: &PlanInput<'_>, volume: &Volume) -> Result<(), VolumeError> {
-    if let Some(source) = &volume.host_path {
-        return host_path::check(volume, source);
-    }
-    if volume.persistent_volume_claim.is_some() {
-        let path = path(input, volume)?;
-        return make_directory(volume, &path, 0o777);
-    }
-    let path = path(input, volume)?;
+/// Makes the volume's directory; whether it was not there before. What a container did to a
+/// directory that is there already stays.
+fn make(volume: &Volume, path: &Path) -> Result<bool, VolumeError> {
+    let failed = |source: io::Error| VolumeError::file(volume, "create", path, source);
     if is_in_memory(volume) {
-        make_directory(volume, &path, 0o777)?;
-        mount_memory(volume, &path)?;
+        let limit = memory_source(volume).and_then(|source| source.size_limit.as_ref());
+        let limit = limit.and_then(|text| Quantity::parse(&text.0).ok()).map(Quantity::value);
+        let size = limit.and_then(|limit| u64::try_from(limit).ok()).filter(|size| *size > 0);
+        let attributes = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
+        return memory::mount(path, Memory { mode: 0o777, size, attributes })
+            .map_err(|source| VolumeError::file(volume, "mount memory at", path, source));
     }
-    make_directory(volume, &path, 0o777)?;
-    if let Some(payload) = projection::of_volume(input, volume)? {
-        payload::write(&path, &payload)
-            .map_err(|source| VolumeError::file(volume, "write", &path, source))?;
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(failed)?;
     }
-    give_to_group(input, volume, &path)
-        .map_err(|source| VolumeError::file(volume, "change the group of", &path, source))
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+        made => made.map_err(failed)?,
+    }
+    Tree::open(path).and_then(|tree| tree.set_mode(0o777)).map_err(failed)?;
+    Ok(true)
 }
 
 /// The directory (or host path) that a volume is.
@@ -145,6 +176,7 @@ pub(crate) fn is_read_only(volume: &Volume) -> bool {
         || volume.secret.is_some()
         || volume.downward_api.is_some()
         || volume.projected.is_some()
+        || volume.image.is_some()
         || claim.is_some_and(|claim| claim.read_only == Some(true))
 }
 
@@ -160,79 +192,63 @@ fn memory_source(volume: &Volume) -> Option<&EmptyDirVolumeSource> {
     volume.empty_dir.as_ref().filter(|source| source.medium.as_deref() == Some("Memory"))
 }
 
-fn make_directory(volume: &Volume, path: &Path, mode: u32) -> Result<(), VolumeError> {
-    fs::create_dir_all(path)
-        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
-        .map_err(|source| VolumeError::file(volume, "create", path, source))
-}
-
-/// Mounts memory at the path, in the supervisor's own mount namespace.
-fn mount_memory(volume: &Volume, path: &Path) -> Result<(), VolumeError> {
-    let limit = memory_source(volume).and_then(|source| source.size_limit.as_ref());
-    let limit = limit.and_then(|text| Quantity::parse(&text.0).ok()).map(Quantity::value);
-    let size = limit.filter(|size| *size > 0).map_or(String::new(), |size| format!(",size={size}"));
-    let _ = unmount(path, UnmountFlags::DETACH); // left by an attempt before
-    let options = format!("mode=0777{size}");
-    let options = std::ffi::CString::new(options).unwrap_or_default();
-    mount("tmpfs", path, "tmpfs", MountFlags::NODEV | MountFlags::NOSUID, options.as_c_str())
-        .map_err(|error| VolumeError::file(volume, "mount memory at", path, error.into()))
-}
-
-/// Mounts the pod's `/dev/shm`, which all its containers share.
-pub(crate) fn set_up_shared_memory(input: &PlanInput<'_>, plan: &PodSandboxPlan) -> io::Result<()> {
-    if plan.ipc == Sharing::Host {
-        return Ok(());
-    }
-    fs::create_dir_all(&plan.shm_dir)?;
-    take_down_shared_memory(input);
-    let flags = MountFlags::NODEV | MountFlags::NOSUID | MountFlags::NOEXEC;
-    let options = std::ffi::CString::new(format!("mode=1777,size={}", plan.shm_size));
-    let options = options.unwrap_or_default();
-    Ok(mount("shm", &plan.shm_dir, "tmpfs", flags, options.as_c_str())?)
-}
-
 /// Unmounts everything that the pod keeps in memory, so that its directories can be removed.
 pub(crate) fn take_down(input: &PlanInput<'_>) {
     take_down_shared_memory(input);
-    let spec = input.pod.object.spec.as_ref();
-    let volumes = spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-    for volume in volumes.filter(|volume| is_in_memory(volume)) {
-        // It may never have been mounted.
-        let _ = unmount(input.dir.memory_volume(&volume.name), UnmountFlags::DETACH);
+    for volume in of_pod(input).filter(|volume| is_in_memory(volume)) {
+        memory::unmount_at(&input.dir.memory_volume(&volume.name));
     }
 }
 
-/// Unmounts the pod's `/dev/shm`; containers that still use theirs keep it.
-pub(crate) fn take_down_shared_memory(input: &PlanInput<'_>) {
-    let _ = unmount(input.dir.shared_memory(), UnmountFlags::DETACH); // it may never have been
+fn security<'a>(input: &PlanInput<'a>) -> Option<&'a PodSecurityContext> {
+    input.pod.object.spec.as_ref().and_then(|spec: &PodSpec| spec.security_context.as_ref())
 }
 
-/// `fsGroup`: the volume's files belong to the group, which may read them, and write them where
-/// the volume can be written.
-fn give_to_group(input: &PlanInput<'_>, volume: &Volume, path: &Path) -> io::Result<()> {
-    let spec = input.pod.object.spec.as_ref();
-    let context = spec.and_then(|spec| spec.security_context.as_ref());
-    let group = context.and_then(|context| context.fs_group);
-    let Some(group) = group.and_then(|group| u32::try_from(group).ok()) else {
+/// What `fsGroup` gives: the volume's files belong to the group, which may read them, and write
+/// them where the volume can be written.
+fn group_access(input: &PlanInput<'_>, volume: &Volume) -> Option<GroupAccess> {
+    let group = u32::try_from(security(input)?.fs_group?).ok()?;
+    Some(if is_read_only(volume) {
+        GroupAccess { group, file_bits: 0o440, directory_bits: 0o2550 }
+    } else {
+        GroupAccess { group, file_bits: 0o660, directory_bits: 0o2770 }
+    })
+}
+
+/// `fsGroupChangePolicy` counts for claims only: everything else is new with the pod.
+fn give_to_group(input: &PlanInput<'_>, volume: &Volume, tree: &Tree) -> io::Result<()> {
+    let Some(access) = group_access(input, volume) else {
         return Ok(());
     };
-    let masks = if is_read_only(volume) { (0o440, 0o2550) } else { (0o660, 0o2770) };
-    give(path, group, masks)
+    let policy = security(input).and_then(|context| context.fs_group_change_policy.as_deref());
+    let may_skip = volume.persistent_volume_claim.is_some() && policy == Some("OnRootMismatch");
+    if may_skip && tree.is_given(access)? { Ok(()) } else { tree.give(access) }
 }
 
-fn give(path: &Path, group: u32, (file, directory): (u32, u32)) -> io::Result<()> {
-    let metadata = fs::symlink_metadata(path)?;
-    if metadata.is_symlink() {
-        return std::os::unix::fs::lchown(path, None, Some(group));
-    }
-    chown(path, None, Some(group))?;
-    let mask = if metadata.is_dir() { directory } else { file };
-    let mode = metadata.permissions().mode() | mask;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
-    if metadata.is_dir() {
-        for entry in fs::read_dir(path)? {
-            give(&entry?.path(), group, (file, directory))?;
-        }
-    }
-    Ok(())
+/// An image that a volume shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct VolumeImage {
+    /// The volume's name.
+    pub(crate) volume: String,
+    pub(crate) image: String,
+    pub(crate) policy: PullPolicy,
+}
+
+/// The first image volume of the container whose image is not known yet.
+pub(crate) fn wanted_image(input: &PlanInput<'_>, container: &Container) -> Option<VolumeImage> {
+    let is_mounted = |volume: &&Volume| {
+        container.volume_mounts.iter().flatten().any(|mount| mount.name == volume.name)
+    };
+    let is_known = |volume: &&Volume| input.volume_images.contains_key(&volume.name);
+    let wanted = of_pod(input).filter(is_mounted).filter(|volume| !is_known(volume));
+    let mut wanted = wanted.filter_map(|volume| Some((volume, volume.image.as_ref()?)));
+    wanted.next().map(|(volume, source)| VolumeImage {
+        volume: volume.name.clone(),
+        image: source.reference.clone().unwrap_or_default(),
+        policy: match source.pull_policy.as_deref() {
+            Some("Always") => PullPolicy::Always,
+            Some("Never") => PullPolicy::Never,
+            _ => PullPolicy::IfNotPresent,
+        },
+    })
 }

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{
 use super::VolumeError;
 use super::payload::{Payload, PayloadFile};
 use crate::plan::{self, PlanInput};
+use crate::text::chain;
 
 /// The mode of a file when the manifest does not give one.
 const DEFAULT_MODE: i32 = 0o644;
@@ -46,13 +47,33 @@ pub(super) fn of_volume(
         add_downward(input, source.items.as_deref(), mode, &mut payload);
     } else if let Some(source) = &volume.projected {
         let mode = source.default_mode.unwrap_or(DEFAULT_MODE);
+        let mut errors = Vec::new();
         for projection in source.sources.iter().flatten() {
-            add_projection(input, volume, projection, mode, &mut payload)?;
+            errors.extend(add_projection(input, volume, projection, mode, &mut payload).err());
+        }
+        if errors.len() > 1 {
+            return Err(aggregated(volume, &errors));
+        }
+        if let Some(error) = errors.pop() {
+            return Err(error);
         }
     } else {
         return Ok(None);
     }
     Ok(Some(payload))
+}
+
+/// Several errors as Kubernetes writes them together; equal ones count once.
+fn aggregated(volume: &Volume, errors: &[VolumeError]) -> VolumeError {
+    let mut texts: Vec<String> = Vec::new();
+    for error in errors {
+        let text = error.to_string();
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    let message = if texts.len() > 1 { format!("[{}]", texts.join(", ")) } else { texts.concat() };
+    VolumeError::source_of(volume, message)
 }
 
 fn add_projection(
@@ -85,10 +106,9 @@ fn add_config_map(
     selection: &Selection<'_>,
     payload: &mut Payload,
 ) -> Result<(), VolumeError> {
-    let found = input.config_map(name, selection.optional).map_err(|source| VolumeError::Plan {
-        volume: volume.name.clone(),
-        source: Box::new(source),
-    })?;
+    let found = input
+        .config_map(name, selection.optional)
+        .map_err(|error| VolumeError::source_of(volume, chain(&error)))?;
     let ConfigMap { data, binary_data, .. } = found.unwrap_or_default();
     let texts = data.unwrap_or_default().into_iter().map(|(key, text)| (key, text.into_bytes()));
     let bytes = binary_data.unwrap_or_default().into_iter().map(|(key, bytes)| (key, bytes.0));
@@ -103,10 +123,9 @@ fn add_secret(
     selection: &Selection<'_>,
     payload: &mut Payload,
 ) -> Result<(), VolumeError> {
-    let found = input.secret(name, selection.optional).map_err(|source| VolumeError::Plan {
-        volume: volume.name.clone(),
-        source: Box::new(source),
-    })?;
+    let found = input
+        .secret(name, selection.optional)
+        .map_err(|error| VolumeError::source_of(volume, chain(&error)))?;
     let Secret { data, .. } = found.unwrap_or_default();
     let bytes = data.unwrap_or_default().into_iter().map(|(key, bytes)| (key, bytes.0)).collect();
     add_keys(volume, bytes, selection, "references non-existent secret key", payload)

@@ -4,15 +4,19 @@
 //! root; the stages only carry it out.
 
 mod process;
+mod source;
 mod text;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::user_namespace::IdRange;
+
 pub use process::{
     CapabilitySets, LimitedResource, ProcessPlan, Rlimit, SeccompPlan, TerminalSize, UserPlan,
 };
+pub use source::{MountSource, PathKind, SubPath};
 
 /// The namespaces that the containers of a pod share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +33,9 @@ pub struct PodSandboxPlan {
     pub uts: Sharing,
     /// `pid_namespaces(7)`.
     pub pid: PidSharing,
+    /// The ids of the pod's own user namespace (`user_namespaces(7)`); `None` when the pod has
+    /// the host's ids.
+    pub user_ids: Option<IdRange>,
     /// Kernel parameters of the pod's namespaces, in order.
     pub sysctls: Vec<Sysctl>,
     /// Where the pod's `/dev/shm` is mounted for the process that starts containers.
@@ -109,25 +116,6 @@ pub struct MountPlan {
     pub target: String,
     /// How.
     pub options: MountOptions,
-}
-
-/// What a mount shows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum MountSource {
-    /// A file or directory that exists.
-    Bind {
-        /// Its path outside.
-        path: PathBuf,
-        /// A path below it, which cannot lead out of it. A missing one becomes a directory.
-        sub_path: Option<PathBuf>,
-    },
-    /// Memory of its own.
-    Tmpfs {
-        /// The most it holds, in bytes.
-        size: Option<u64>,
-        /// The mode of its root.
-        mode: u32,
-    },
 }
 
 /// How something is mounted (mount(2)).

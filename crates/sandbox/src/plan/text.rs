@@ -3,9 +3,11 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{
-    ContainerPlan, MountOptions, MountPlan, MountSource, PidSharing, PodSandboxPlan, ProcessPlan,
-    Propagation, SeccompPlan, Sharing,
+    ContainerPlan, MountOptions, MountPlan, PidSharing, PodSandboxPlan, ProcessPlan, Propagation,
+    SeccompPlan, Sharing,
 };
+
+use crate::user_namespace::ID_COUNT;
 
 impl Display for Sharing {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -33,6 +35,10 @@ impl Display for PodSandboxPlan {
         writeln!(f, "ipc         {}", self.ipc)?;
         writeln!(f, "uts         {}", self.uts)?;
         writeln!(f, "pid         {}", self.pid)?;
+        if let Some(ids) = self.user_ids {
+            let last = ids.outside(ID_COUNT - 1);
+            writeln!(f, "users       0-{} are {}-{last} outside", ID_COUNT - 1, ids.first)?;
+        }
         for sysctl in &self.sysctls {
             writeln!(f, "sysctl      {}={}", sysctl.name, sysctl.value)?;
         }
@@ -76,14 +82,7 @@ impl Display for ProcessPlan {
 
 impl Display for MountPlan {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match &self.source {
-            MountSource::Bind { path, sub_path: None } => write!(f, "{}", path.display())?,
-            MountSource::Bind { path, sub_path: Some(below) } => {
-                write!(f, "{}", path.join(below).display())?;
-            }
-            MountSource::Tmpfs { .. } => f.write_str("tmpfs")?,
-        }
-        write!(f, " on {}{}", self.target, self.options)
+        write!(f, "{} on {}{}", self.source, self.target, self.options)
     }
 }
 

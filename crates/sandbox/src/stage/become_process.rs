@@ -10,14 +10,18 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use rustix::fs::{FileType, fchown, fstat};
 use rustix::process::{Resource, chdir, getrlimit, setrlimit, umask};
 
+use super::pod_holder::become_root_of_pod;
 use super::report::StageError;
 use crate::container::Stdio;
 use crate::plan::{LimitedResource, ProcessPlan, Rlimit, SeccompPlan, UserPlan};
 use crate::sys::{descriptors, seccomp as filter, signals};
+use crate::user_namespace::IdMap;
 use crate::{capabilities, seccomp};
 
 /// Something to wait for before the program runs: one byte, or the end of the pipe.
@@ -33,15 +37,39 @@ impl Gate {
     }
 }
 
+/// The pod's user namespace, which a process joins once nothing is left to do with the host's
+/// privileges.
+#[derive(Debug)]
+pub(crate) struct Users<'a> {
+    pub(crate) ids: IdMap<'a>,
+    pub(crate) mounts: OwnMounts,
+}
+
+/// Whose the mount namespace is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OwnMounts {
+    /// It was made with the host's privileges: a copy of it becomes the pod's.
+    New,
+    /// It is the pod's already.
+    Joined,
+}
+
 /// Becomes the planned process.
-pub(crate) fn become_process(plan: &ProcessPlan, stdio: Stdio) -> Result<Infallible, StageError> {
-    set_streams(stdio).map_err(|error| StageError::prepare("cannot set the streams", error))?;
+pub(crate) fn become_process(
+    plan: &ProcessPlan,
+    stdio: Stdio,
+    users: Option<Users<'_>>,
+) -> Result<Infallible, StageError> {
+    let owner = users.as_ref().map_or(plan.user.uid, |one| one.ids.range.outside(plan.user.uid));
+    set_streams(stdio, (owner, plan.terminal.is_some()))
+        .map_err(|error| StageError::prepare("cannot set the streams", error))?;
     descriptors::close_on_exec_from(3)
         .map_err(|error| StageError::prepare("cannot close what is open", error))?;
     signals::reset().map_err(|error| StageError::prepare("cannot reset the signals", error))?;
     umask(rustix::fs::Mode::from_raw_mode(plan.umask));
     plan.rlimits.iter().try_for_each(set_limit)?;
     set_oom_score(plan.oom_score_adj)?;
+    users.map_or(Ok(()), join_users)?;
     enter_directory(&plan.cwd)?;
     let program = seccomp_program(plan);
     // With no_new_privs the filter may come last; without, it needs CAP_SYS_ADMIN, so it comes
@@ -61,8 +89,24 @@ pub(crate) fn become_process(plan: &ProcessPlan, stdio: Stdio) -> Result<Infalli
     exec(plan)
 }
 
+/// Joins the pod's user namespace. In it root has every capability, over what is the pod's.
+fn join_users(users: Users<'_>) -> Result<(), StageError> {
+    let failed = |error: nix::errno::Errno| {
+        StageError::prepare("cannot join the pod's user namespace", error)
+    };
+    setns(users.ids.namespace, CloneFlags::CLONE_NEWUSER).map_err(failed)?;
+    become_root_of_pod()?;
+    if users.mounts == OwnMounts::New {
+        // What is mounted cannot be taken off in the copy, so what is masked stays masked.
+        unshare(CloneFlags::CLONE_NEWNS).map_err(failed)?;
+    }
+    Ok(())
+}
+
 /// The streams become descriptors 0, 1 and 2; what is missing is the container's `/dev/null`.
-fn set_streams(stdio: Stdio) -> io::Result<()> {
+/// Pipes, and a terminal of the container's own, belong to the user, who could not open
+/// `/dev/stdout` otherwise; any other device is the caller's.
+fn set_streams(stdio: Stdio, (owner, own_terminal): (u32, bool)) -> io::Result<()> {
     let null = || -> io::Result<OwnedFd> {
         let file = fs::OpenOptions::new()
             .read(true)
@@ -71,7 +115,14 @@ fn set_streams(stdio: Stdio) -> io::Result<()> {
             .open("/dev/null")?;
         Ok(file.into())
     };
-    let or_null = |file: Option<OwnedFd>| file.map_or_else(null, Ok);
+    let given = |file: OwnedFd| {
+        let kind = FileType::from_raw_mode(fstat(&file)?.st_mode);
+        if kind == FileType::Fifo || kind == FileType::CharacterDevice && own_terminal {
+            fchown(&file, Some(rustix::fs::Uid::from_raw(owner)), None)?;
+        }
+        Ok(file)
+    };
+    let or_null = |file: Option<OwnedFd>| file.map_or_else(null, given);
     rustix::stdio::dup2_stdin(or_null(stdio.stdin)?)?;
     rustix::stdio::dup2_stdout(or_null(stdio.stdout)?)?;
     rustix::stdio::dup2_stderr(or_null(stdio.stderr)?)?;

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::sched::{CloneFlags, setns, unshare};
 
-use super::become_process::{self, Gate};
+use super::become_process::{self, Gate, OwnMounts, Users};
 use super::pod_holder::die_with_supervisor;
 use super::report::{ReportWriter, StageError};
 use crate::container::Stdio;
@@ -21,12 +21,14 @@ use crate::plan::{ContainerPlan, TerminalSize};
 use crate::root;
 use crate::sys::keyring;
 use crate::terminal;
+use crate::user_namespace::IdMap;
 
 /// Everything the stage needs that is not in the plan.
 #[derive(Debug)]
 pub(crate) struct Setting<'a> {
     pub(crate) holder: BorrowedFd<'a>,
     pub(crate) shared: Shared,
+    pub(crate) ids: Option<IdMap<'a>>,
     pub(crate) shm_dir: &'a std::path::Path,
     pub(crate) stdio: Stdio,
     pub(crate) gate: Gate,
@@ -55,14 +57,15 @@ fn container_init(
     join_pod(setting.holder, setting.shared)?;
     leave_keyring(&plan.name)?;
     // From here on paths are the container's; the host's are out of reach after `enter`.
-    root::build(plan, setting.shm_dir)?.enter()?;
+    root::build(plan, setting.shm_dir, setting.ids)?.enter()?;
     let stdio = match plan.process.terminal {
         Some(size) => own_terminal(size, report)?,
         None => setting.stdio,
     };
     setting.gate.pass();
     own_cgroup_namespace()?;
-    become_process::become_process(&plan.process, stdio)
+    let users = setting.ids.map(|ids| Users { ids, mounts: OwnMounts::New });
+    become_process::become_process(&plan.process, stdio, users)
 }
 
 /// Joins the namespaces that the holder holds for the pod.

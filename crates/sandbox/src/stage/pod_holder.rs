@@ -8,13 +8,15 @@
 //! See for yourself: `lsns -p $(pgrep minipod:pod)`.
 
 use std::convert::Infallible;
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
+use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
 use super::report::{ReportWriter, StageError};
 use crate::plan::{PodSandboxPlan, Sharing, Sysctl};
@@ -22,8 +24,12 @@ use crate::sys::{descriptors, loopback, signals};
 
 /// Sets up the shared namespaces, closes the report as a sign that they are ready, and waits to
 /// be killed.
-pub(crate) fn run(plan: &PodSandboxPlan, report: ReportWriter) -> i32 {
-    match hold(plan, &report) {
+pub(crate) fn run(
+    plan: &PodSandboxPlan,
+    (gate, go): (&OwnedFd, &OwnedFd),
+    report: ReportWriter,
+) -> i32 {
+    match hold(plan, (gate, go), &report) {
         Ok(()) => {
             drop(report);
             match pause() {
@@ -37,9 +43,18 @@ pub(crate) fn run(plan: &PodSandboxPlan, report: ReportWriter) -> i32 {
     }
 }
 
-fn hold(plan: &PodSandboxPlan, report: &ReportWriter) -> Result<(), StageError> {
+fn hold(
+    plan: &PodSandboxPlan,
+    (gate, go): (&OwnedFd, &OwnedFd),
+    report: &ReportWriter,
+) -> Result<(), StageError> {
     let _ = nix::sys::prctl::set_name(c"minipod:pod"); // only what ps shows
     die_with_supervisor()?;
+    if plan.user_ids.is_some() {
+        wait_for_maps(gate, go)?;
+        become_root_of_pod()?;
+        die_with_supervisor()?; // a change of user clears it
+    }
     drop_descriptors(report)
         .map_err(|error| StageError::prepare("cannot let go of files", error))?;
     if plan.network == Sharing::Pod {
@@ -55,6 +70,24 @@ fn hold(plan: &PodSandboxPlan, report: &ReportWriter) -> Result<(), StageError> 
         }
     }
     plan.sysctls.iter().try_for_each(write_sysctl)
+}
+
+/// Waits until the supervisor has mapped the ids of the new user namespace. The writing end is
+/// closed here first, or the pipe would have no end.
+fn wait_for_maps(gate: &OwnedFd, go: &OwnedFd) -> Result<(), StageError> {
+    let failed = |error: io::Error| StageError::prepare("cannot wait for the user ids", error);
+    let null = fs::File::open("/dev/null").map_err(failed)?;
+    descriptors::replace(go.as_fd(), null.as_fd()).map_err(failed)?;
+    rustix::io::read(gate, &mut [0_u8; 1]).map_err(|error| failed(error.into())).map(drop)
+}
+
+/// What this process sets up belongs to the pod's root.
+pub(super) fn become_root_of_pod() -> Result<(), StageError> {
+    let failed = |error: Errno| StageError::prepare("cannot become the pod's root", error);
+    setgroups(&[]).map_err(failed)?;
+    let (gid, uid) = (Gid::from_raw(0), Uid::from_raw(0));
+    setresgid(gid, gid, gid).map_err(failed)?;
+    setresuid(uid, uid, uid).map_err(failed)
 }
 
 /// The kernel kills this process when its parent dies; if that has happened already, it ends here.

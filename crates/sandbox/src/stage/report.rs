@@ -24,6 +24,8 @@ pub struct StageError {
 /// How far a stage had come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
+    /// A part of a volume that the manifest asks for cannot be used.
+    Configure,
     /// Everything before the program is looked for.
     Prepare,
     /// Looking for the program and running it.
@@ -31,6 +33,11 @@ pub(crate) enum Step {
 }
 
 impl StageError {
+    /// That what the manifest asks for cannot be had, in Kubernetes' words.
+    pub(crate) fn configure(sentence: impl Into<String>, error: impl Into<io::Error>) -> Self {
+        Self::new(Step::Configure, sentence, &error.into())
+    }
+
     /// That a step of the preparation failed.
     pub(crate) fn prepare(doing: impl Into<String>, error: impl Into<io::Error>) -> Self {
         Self::new(Step::Prepare, doing, &error.into())
@@ -43,6 +50,11 @@ impl StageError {
 
     fn new(step: Step, doing: impl Into<String>, error: &io::Error) -> Self {
         Self { step, doing: doing.into(), errno: error.raw_os_error().unwrap_or(libc::EIO) }
+    }
+
+    /// Whether the manifest asks for something that cannot be had.
+    pub fn is_configuration(&self) -> bool {
+        self.step == Step::Configure
     }
 
     /// Whether everything was ready and only the program could not be run.
@@ -66,7 +78,11 @@ impl StageError {
     }
 
     fn encode(&self) -> Vec<u8> {
-        let step = if self.is_exec() { b'x' } else { b'p' };
+        let step = match self.step {
+            Step::Configure => b'c',
+            Step::Prepare => b'p',
+            Step::Exec => b'x',
+        };
         let mut bytes = vec![step];
         bytes.extend(self.errno.to_le_bytes());
         bytes.extend(self.doing.as_bytes());
@@ -74,7 +90,11 @@ impl StageError {
     }
 
     fn decode(bytes: &[u8]) -> Self {
-        let step = if bytes.first() == Some(&b'x') { Step::Exec } else { Step::Prepare };
+        let step = match bytes.first() {
+            Some(b'c') => Step::Configure,
+            Some(b'x') => Step::Exec,
+            _ => Step::Prepare,
+        };
         let number = bytes.get(1..5).and_then(|bytes| bytes.try_into().ok());
         let doing = String::from_utf8_lossy(bytes.get(5..).unwrap_or_default()).into_owned();
         Self { step, doing, errno: number.map_or(libc::EIO, i32::from_le_bytes) }
@@ -85,6 +105,9 @@ impl fmt::Display for StageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_not_found() {
             return write!(f, "{}: executable file not found in $PATH", self.doing);
+        }
+        if self.is_configuration() {
+            return f.write_str(&self.doing);
         }
         let text = nix::errno::Errno::from_raw(self.errno).desc().to_lowercase();
         write!(f, "{}: {text}", self.doing)

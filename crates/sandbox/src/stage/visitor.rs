@@ -9,16 +9,17 @@ use std::os::fd::BorrowedFd;
 
 use nix::sched::{CloneFlags, setns};
 
-use super::become_process::{self, Gate};
+use super::become_process::{self, Gate, OwnMounts, Users};
 use super::container_init::own_terminal;
 use super::pod_holder::die_with_supervisor;
 use super::report::{ReportWriter, StageError};
 use crate::container::Stdio;
 use crate::plan::ProcessPlan;
+use crate::user_namespace::IdMap;
 
 /// Joins the container and becomes the command; returns an exit code only if that failed.
 pub(crate) fn run(
-    container: BorrowedFd<'_>,
+    container: (BorrowedFd<'_>, Option<IdMap<'_>>),
     plan: &ProcessPlan,
     (stdio, gate): (Stdio, Gate),
     report: &ReportWriter,
@@ -33,7 +34,7 @@ pub(crate) fn run(
 }
 
 fn visit(
-    container: BorrowedFd<'_>,
+    (container, ids): (BorrowedFd<'_>, Option<IdMap<'_>>),
     plan: &ProcessPlan,
     (stdio, gate): (Stdio, Gate),
     report: &ReportWriter,
@@ -55,5 +56,6 @@ fn visit(
         None => stdio,
     };
     gate.pass();
-    become_process::become_process(plan, stdio)
+    let users = ids.map(|ids| Users { ids, mounts: OwnMounts::Joined });
+    become_process::become_process(plan, stdio, users)
 }

@@ -20,6 +20,7 @@ pub(crate) struct New<'a> {
     pub(crate) network: bool,
     pub(crate) ipc: bool,
     pub(crate) uts: bool,
+    pub(crate) user: bool,
     /// A cgroup v2 directory that the child is born in.
     pub(crate) cgroup: Option<BorrowedFd<'a>>,
 }
@@ -45,6 +46,9 @@ pub(crate) fn clone(new: New<'_>, job: impl FnOnce() -> i32) -> io::Result<Clone
     }
     if new.uts {
         call.flag_newuts();
+    }
+    if new.user {
+        call.flag_newuser();
     }
     let cgroup = new.cgroup;
     if let Some(directory) = &cgroup {

@@ -18,6 +18,13 @@ pub(crate) fn close_all_but(kept: BorrowedFd<'_>) -> io::Result<()> {
     close_range(kept.max(2) + 1, u32::MAX, 0)
 }
 
+/// Makes a descriptor mean what another one means (dup2(2)). Whoever owns it goes on owning it.
+pub(crate) fn replace(old: BorrowedFd<'_>, by: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: both are open, being borrowed; the number stays in use and is closed by its owner.
+    let result = unsafe { libc::dup3(by.as_raw_fd(), old.as_raw_fd(), libc::O_CLOEXEC) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 fn close_range(first: u32, last: u32, flags: libc::c_uint) -> io::Result<()> {
     // SAFETY: the call takes three numbers and touches no memory. Closing is done only in
     // children that end by execve or _exit, so nobody uses a descriptor that was closed here.

@@ -7,9 +7,11 @@ use crate::plan::Propagation;
 
 /// What to change about a mount.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Attributes {
+pub(crate) struct Attributes<'a> {
     /// `MOUNT_ATTR_…` flags to set.
     pub(crate) set: u64,
+    /// A user namespace: owners are mapped as ids in it are.
+    pub(crate) ids: Option<BorrowedFd<'a>>,
     /// How mounts below it are to spread.
     pub(crate) propagation: Option<Propagation>,
     /// Whether everything mounted below changes too.
@@ -17,9 +19,9 @@ pub(crate) struct Attributes {
 }
 
 /// Changes the mount that the descriptor refers to.
-pub(crate) fn change(mount: BorrowedFd<'_>, attributes: Attributes) -> io::Result<()> {
+pub(crate) fn change(mount: BorrowedFd<'_>, attributes: Attributes<'_>) -> io::Result<()> {
     let argument = libc::mount_attr {
-        attr_set: attributes.set,
+        attr_set: attributes.set | attributes.ids.map_or(0, |_| libc::MOUNT_ATTR_IDMAP),
         attr_clr: 0,
         propagation: match attributes.propagation {
             None => 0,
@@ -27,7 +29,7 @@ pub(crate) fn change(mount: BorrowedFd<'_>, attributes: Attributes) -> io::Resul
             Some(Propagation::HostToContainer) => libc::MS_SLAVE,
             Some(Propagation::Bidirectional) => libc::MS_SHARED,
         },
-        userns_fd: 0,
+        userns_fd: attributes.ids.map_or(0, |file| u64::from(file.as_raw_fd().unsigned_abs())),
     };
     let recursive = if attributes.recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: the path is a C string, the structure is of the size that is passed with it, both

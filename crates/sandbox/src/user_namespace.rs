@@ -1,0 +1,51 @@
+//! The user namespace of a pod (`user_namespaces(7)`): which ids it has, and how files outside get
+//! owners inside.
+
+use std::fs;
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use serde::{Deserialize, Serialize};
+
+use crate::sys::mount_attributes::{self, Attributes};
+
+/// How many ids each pod with its own user namespace has: 0 to 65535.
+pub const ID_COUNT: u32 = 65536;
+
+/// The ids of a pod outside: its root is the first, and so on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdRange {
+    /// What id 0 of the pod is outside.
+    pub first: u32,
+}
+
+impl IdRange {
+    /// What an id of the pod is outside; ids that the pod does not have stay what they are.
+    pub fn outside(self, id: u32) -> u32 {
+        if id < ID_COUNT { self.first + id } else { id }
+    }
+
+    /// Writes the maps of a process that has just been born into a new user namespace.
+    pub(crate) fn write_maps(self, pid: i32) -> io::Result<()> {
+        let line = format!("0 {} {ID_COUNT}\n", self.first);
+        ["uid_map", "gid_map"]
+            .iter()
+            .try_for_each(|name| fs::write(format!("/proc/{pid}/{name}"), &line))
+    }
+}
+
+/// A user namespace that exists, with its range.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IdMap<'a> {
+    pub(crate) namespace: BorrowedFd<'a>,
+    pub(crate) range: IdRange,
+}
+
+impl IdMap<'_> {
+    /// Files in a detached mount belong to the same ids inside the namespace as they do outside
+    /// of it (`MOUNT_ATTR_IDMAP`, `mount_setattr(2)`).
+    pub(crate) fn apply_to(self, mount: BorrowedFd<'_>) -> io::Result<()> {
+        let attributes = Attributes { ids: Some(self.namespace), ..Attributes::default() };
+        mount_attributes::change(mount, attributes)
+    }
+}
