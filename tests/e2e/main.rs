@@ -7,7 +7,6 @@ mod images;
 mod isolation;
 mod kubia_init;
 mod lifecycle;
-mod volumes;
 mod watching;
 
 use std::process::ExitCode;
@@ -21,14 +20,13 @@ type Test = (&'static str, fn());
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let needs = [Need::Root, Need::Fixtures, Need::Lab];
-    let groups: [&[Test]; 7] = [
+    let groups: [&[Test]; 6] = [
         kubia_init::TESTS,
         watching::TESTS,
         lifecycle::TESTS,
         isolation::TESTS,
         deletion::TESTS,
         errors::TESTS,
-        volumes::TESTS,
     ];
     let trials = groups.into_iter().flatten().map(|(name, test)| trial(name, *test, &needs));
     let with_registry = [needs.as_slice(), &[Need::Registry]].concat();

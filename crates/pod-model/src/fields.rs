@@ -25,6 +25,8 @@ pub struct Field {
     pub kind: &'static str,
     /// What it means here.
     pub level: Level,
+    /// The value that Kubernetes gives it anyway, of which nobody has to be warned.
+    pub default: Option<&'static str>,
 }
 
 /// The fields of each type.
@@ -57,14 +59,13 @@ fn row(line: &'static str) -> Option<Field> {
     let rest = rest.trim_start();
     let (kind, rest) = rest.split_once(' ').unwrap_or((rest, ""));
     let rest = rest.trim();
-    let level = if let Some(why) = rest.strip_prefix("~ ") {
-        Level::Harmless(why)
-    } else if let Some(why) = rest.strip_prefix("! ") {
-        Level::Unsupported(why)
-    } else {
-        Level::Works
+    let (mark, why) = rest.split_once(' ').unwrap_or((rest, ""));
+    let level = match mark {
+        "!" => Level::Unsupported(why),
+        _ if mark.starts_with('~') => Level::Harmless(why),
+        _ => Level::Works,
     };
-    Some(Field { name, kind, level })
+    Some(Field { name, kind, level, default: mark.strip_prefix("~=") })
 }
 
 /// The fields that do not work as in a cluster, as a table in Markdown.
@@ -90,40 +91,105 @@ mod tests {
 
     use k8s_openapi::api::core::v1;
     use schemars::generate::SchemaGenerator;
+    use serde_json::Value;
 
     use super::*;
 
-    /// The types and their fields, as Kubernetes publishes them.
-    fn schema() -> BTreeMap<String, BTreeSet<String>> {
+    /// The types as Kubernetes publishes them: the fields of each with their types, written as the
+    /// table writes them.
+    fn schema() -> BTreeMap<String, BTreeMap<String, String>> {
         let mut generator = SchemaGenerator::default();
         generator.subschema_for::<v1::Pod>();
         generator.subschema_for::<v1::ConfigMap>();
         generator.subschema_for::<v1::Secret>();
         generator.subschema_for::<v1::PersistentVolumeClaim>();
         let definitions = generator.take_definitions(true);
-        let fields = |definition: &serde_json::Value| {
+        let fields = |definition: &Value| {
             let properties = definition["properties"].as_object();
-            properties.into_iter().flatten().map(|(name, _)| name.clone()).collect()
+            let field = |(name, one): (&String, &Value)| (name.clone(), kind_of(one));
+            properties.into_iter().flatten().map(field).collect()
         };
-        let short = |name: &str| name.rsplit('.').next().unwrap().to_owned();
         definitions.iter().map(|(name, one)| (short(name), fields(one))).collect()
     }
 
-    #[test]
-    fn every_field_of_every_type_has_a_row_and_every_row_a_field() {
-        let schema = schema();
-        for (kind, rows) in table() {
-            let rows: BTreeSet<String> = rows.iter().map(|row| row.name.to_owned()).collect();
-            assert_eq!(rows, schema[*kind], "{kind}");
+    fn short(name: &str) -> String {
+        let last = name.rsplit(['.', '/']).next().unwrap();
+        match last {
+            "Quantity" => "quantity",
+            "IntOrString" => "intOrString",
+            "Time" | "MicroTime" => "time",
+            "FieldsV1" => "any",
+            other => other,
+        }
+        .to_owned()
+    }
+
+    fn kind_of(schema: &Value) -> String {
+        if let Some(reference) = schema["$ref"].as_str() {
+            return short(reference);
+        }
+        if let Some(all) = schema["allOf"].as_array() {
+            return kind_of(&all[0]);
+        }
+        match (schema["type"].as_str(), schema["format"].as_str()) {
+            (Some("array"), _) => format!("[]{}", kind_of(&schema["items"])),
+            (Some("object"), _) => format!("{{}}{}", kind_of(&schema["additionalProperties"])),
+            (Some("integer"), Some("int64")) => "long".to_owned(),
+            (Some("integer"), _) => "int".to_owned(),
+            (Some("boolean"), _) => "bool".to_owned(),
+            (Some("string"), Some("byte")) => "bytes".to_owned(),
+            (Some("string"), Some("date-time")) => "time".to_owned(),
+            (kind, _) => kind.unwrap_or("any").to_owned(),
         }
     }
 
+    /// Types of what minipod writes itself, and of what is not looked into.
+    const WRITTEN: [&str; 3] = ["PodStatus", "PersistentVolumeClaimStatus", "any"];
+    const PLAIN: [&str; 9] =
+        ["string", "int", "long", "bool", "time", "bytes", "quantity", "intOrString", "any"];
+
     #[test]
-    fn every_type_that_a_row_names_is_in_the_table_or_known() {
-        let known = ["string", "int", "bool", "time", "bytes", "quantity", "intOrString", "any"];
-        for field in table().values().flatten() {
-            let kind = field.kind.trim_start_matches("[]").trim_start_matches("{}");
-            assert!(known.contains(&kind) || table().contains_key(kind), "{kind}");
+    fn every_field_that_kubernetes_has_stands_in_the_table_with_its_type() {
+        let schema = schema();
+        let roots = ["Pod", "ConfigMap", "Secret", "PersistentVolumeClaim"];
+        let mut todo: Vec<String> = roots.map(str::to_owned).to_vec();
+        let mut seen = BTreeSet::new();
+        while let Some(kind) = todo.pop() {
+            if !seen.insert(kind.clone()) {
+                continue;
+            }
+            let rows = table().get(kind.as_str());
+            let rows: BTreeMap<&str, &str> =
+                rows.into_iter().flatten().map(|row| (row.name, row.kind)).collect();
+            for (name, wanted) in &schema[&kind] {
+                let written = rows.get(name.as_str()).unwrap_or_else(|| {
+                    panic!("{kind}.{name} ({wanted}) has no row in fields.table")
+                });
+                let is_written = WRITTEN.contains(&wanted.as_str());
+                assert!(written == wanted || is_written, "{kind}.{name}: {written}, not {wanted}");
+                let below = wanted.trim_start_matches("[]").trim_start_matches("{}");
+                if !PLAIN.contains(&below) && !is_written && !seen.contains(below) {
+                    todo.push(below.to_owned());
+                }
+            }
+            let surplus = rows.keys().find(|name| !schema[&kind].contains_key(**name));
+            assert_eq!(surplus, None, "Kubernetes has no such field in {kind}");
+        }
+        let unused: Vec<_> = table().keys().filter(|kind| !seen.contains(**kind)).collect();
+        assert!(unused.is_empty(), "no field has these types: {unused:?}");
+        assert!(seen.len() > 100, "{} types are all there are", seen.len());
+    }
+
+    #[test]
+    fn a_field_that_does_not_work_says_why() {
+        for (kind, rows) in table() {
+            for row in rows {
+                let why = match row.level {
+                    Level::Works => continue,
+                    Level::Harmless(why) | Level::Unsupported(why) => why,
+                };
+                assert!(why.len() > 8, "{kind}.{}", row.name);
+            }
         }
     }
 

@@ -9,6 +9,7 @@ mod distill;
 pub mod event;
 pub mod event_log;
 pub mod fields;
+mod kinds;
 pub mod kubernetes_status;
 pub mod names;
 pub mod parse;

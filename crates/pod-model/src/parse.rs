@@ -1,15 +1,13 @@
 //! A text becomes objects, or every problem at once.
 
-use std::collections::BTreeMap;
-
-use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 
 use crate::decode::{Decoder, place_of};
+use crate::kinds::{self, KINDS};
 use crate::problem::{Problem, Problems, Severity, Source};
-use crate::validate::{self, Finding, Findings};
+use crate::validate::{self, Findings, Path};
 use crate::yaml::{self, Node, Place, Value};
 use crate::{Pod, defaults, distill};
 
@@ -30,7 +28,8 @@ pub enum Object {
 /// How to read a manifest.
 #[derive(Clone, Debug, Default)]
 pub struct ParseOptions {
-    /// The namespace of objects that name none.
+    /// The namespace of objects that name none. One that is not `default` was asked for, and an
+    /// object that names another one is refused.
     pub namespace: Option<String>,
     /// Whether fields that are not supported are only warned about.
     pub ignore_unsupported: bool,
@@ -45,30 +44,31 @@ pub struct Manifest {
     pub warnings: Vec<Problem>,
 }
 
-/// Kinds that people try, with what to do instead.
-const OTHER_KINDS: &str = "minipod runs Pods, with ConfigMaps, Secrets and PersistentVolumeClaims";
+const DEFAULT_NAMESPACE: &str = "default";
 
 /// Reads a manifest.
 pub fn parse(source: &Source<'_>, options: &ParseOptions) -> Result<Manifest, Problems> {
-    let ignore_unsupported = options.ignore_unsupported;
     let mut reader = Reader {
-        decoder: Decoder { problems: Vec::new(), ignore_unsupported },
-        namespace: options.namespace.clone().unwrap_or_else(|| "default".into()),
+        decoder: Decoder::new(options.ignore_unsupported),
+        namespace: options.namespace.clone().unwrap_or_else(|| DEFAULT_NAMESPACE.into()),
         objects: Vec::new(),
     };
     let documents = yaml::documents(source.text);
     if documents.is_empty() {
         let message = "there is no object in this manifest".to_owned();
-        reader.error(Place { line: 1, column: 1 }, message, None);
+        let hint = "it begins with apiVersion: v1 and kind: Pod".to_owned();
+        reader.decoder.error(Place { line: 1, column: 1 }, message, Some(hint));
     }
     for document in documents {
+        reader.decoder.object = None;
         match document {
-            Ok(node) => reader.document(&node),
-            Err(broken) => reader.error(broken.place, broken.message, None),
+            Ok(node) => reader.document(&node, ""),
+            Err(broken) => reader.decoder.error(broken.place, broken.message, None),
         }
     }
     let mut problems = reader.decoder.problems;
     problems.sort_by_key(|problem| problem.place);
+    problems.dedup();
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(Problems(problems));
     }
@@ -78,9 +78,9 @@ pub fn parse(source: &Source<'_>, options: &ParseOptions) -> Result<Manifest, Pr
 /// A stored pod, which was checked when it was created, as a [`Pod`] again.
 pub fn from_object(object: v1::Pod) -> Result<Pod, Problems> {
     distill::pod(object).map_err(|error| {
-        let message = error.to_string();
-        let place = Place::default();
-        Problems(vec![Problem { severity: Severity::Error, place, message, hint: None }])
+        let mut decoder = Decoder::new(false);
+        decoder.error(Place::default(), error.to_string(), None);
+        Problems(decoder.problems)
     })
 }
 
@@ -90,140 +90,206 @@ struct Reader {
     objects: Vec<Object>,
 }
 
+/// What the kinds have in common.
+struct Kind<T> {
+    name: &'static str,
+    metadata: fn(&mut T) -> &mut ObjectMeta,
+    defaults: fn(&mut T),
+    check: fn(&T, &mut Findings),
+}
+
 impl Reader {
-    fn error(&mut self, place: Place, message: String, hint: Option<String>) {
-        self.decoder.problems.push(Problem { severity: Severity::Error, place, message, hint });
+    /// Reads an object; in a list of one kind, items need not name it.
+    fn document(&mut self, node: &Node, default_kind: &str) {
+        if !matches!(node.value, Value::Map(_)) {
+            let message = "an object must be a map of fields".to_owned();
+            return self.decoder.error(node.place, message, None);
+        }
+        let text = |field| node.get(field).and_then(Node::text).unwrap_or_default();
+        let kind = if text("kind").is_empty() { default_kind } else { text("kind") };
+        self.decoder.object = match node.get("metadata").and_then(|metadata| metadata.get("name")) {
+            Some(name) if KINDS.contains(&kind) => {
+                Some(format!("{kind} {:?}", name.text().unwrap_or_default()))
+            }
+            _ => None,
+        };
+        self.duplicates(node, &Path::object());
+        if !self.check_type(node, kind, default_kind) {
+            return;
+        }
+        match kind {
+            "Pod" => self.pod(node),
+            "ConfigMap" => self.config_map(node),
+            "Secret" => self.secret(node),
+            "PersistentVolumeClaim" => self.claim(node),
+            list => self.list(node, kinds::list_of(list).unwrap_or_default()),
+        }
     }
 
-    fn document(&mut self, node: &Node) {
-        if !matches!(node.value, Value::Map(_)) {
-            self.error(node.place, "an object must be a map of fields".into(), None);
-            return;
+    /// Whether the document says which kind of object it is, and it is one that minipod reads.
+    fn check_type(&mut self, node: &Node, kind: &str, default_kind: &str) -> bool {
+        let version = node.get("apiVersion").and_then(Node::text);
+        let (is_item, before) = (!default_kind.is_empty(), self.decoder.errors());
+        if version.is_none() && !is_item {
+            let hint = Some("apiVersion: v1".to_owned());
+            self.decoder.error(node.place, "apiVersion not set".to_owned(), hint);
         }
-        let kind = node.get("kind").and_then(Node::text).unwrap_or_default().to_owned();
-        let version = node.get("apiVersion").and_then(Node::text).unwrap_or_default().to_owned();
         if kind.is_empty() {
-            self.error(node.place, "kind: Required value".into(), Some("kind: Pod".into()));
+            let hint = Some("kind: Pod".to_owned());
+            self.decoder.error(node.place, "kind not set".to_owned(), hint);
+        } else if !KINDS.contains(&kind) && kinds::list_of(kind).is_none() {
+            let place = place_of(node, &Path::root("kind"));
+            let what = "minipod runs Pods, with ConfigMaps, Secrets and PersistentVolumeClaims";
+            let message = format!("kind {kind} is not supported: {what}");
+            self.decoder.error(place, message, Some(kinds::advice(kind)));
+        } else if let Some(version) = version.filter(|version| *version != "v1") {
+            let place = place_of(node, &Path::root("apiVersion"));
+            let message = format!("no matches for kind {kind:?} in version {version:?}");
+            self.decoder.error(place, message, Some("apiVersion: v1".to_owned()));
+        }
+        self.decoder.errors() == before
+    }
+
+    fn list(&mut self, node: &Node, kind: &str) {
+        let Value::Map(entries) = &node.value else {
             return;
-        }
-        if version != "v1" && matches!(kind.as_str(), "Pod" | "ConfigMap" | "Secret" | "List") {
-            let place = place_of(node, "apiVersion");
-            let message = format!("apiVersion: Invalid value: \"{version}\": must be v1");
-            self.error(place, message, Some("apiVersion: v1".into()));
-        }
-        match kind.as_str() {
-            "Pod" => self.pod(node),
-            "ConfigMap" => self.stored(
-                node,
-                "ConfigMap",
-                |one: &mut v1::ConfigMap| &mut one.metadata,
-                Object::ConfigMap,
-            ),
-            "Secret" => self.stored(
-                node,
-                "Secret",
-                |one: &mut v1::Secret| &mut one.metadata,
-                |secret| Object::Secret(encode_texts(secret)),
-            ),
-            "PersistentVolumeClaim" => self.stored(
-                node,
-                "PersistentVolumeClaim",
-                |one: &mut v1::PersistentVolumeClaim| &mut one.metadata,
-                Object::PersistentVolumeClaim,
-            ),
-            "List" => self.list(node),
-            other => {
-                let message = format!("kind {other} is not supported: {OTHER_KINDS}");
-                let pod = "what stands below spec.template is a Pod's metadata and spec";
-                let has_template =
-                    node.get("spec").is_some_and(|spec| spec.get("template").is_some());
-                self.error(place_of(node, "kind"), message, has_template.then(|| pod.to_owned()));
+        };
+        for (key, _) in entries {
+            if !["apiVersion", "kind", "metadata", "items"].contains(&key.name.as_str()) {
+                let message = format!("unknown field \"{}\"", key.name);
+                self.decoder.error(key.place, message, None);
             }
         }
+        match node.get("items").map(|items| &items.value) {
+            Some(Value::List(items)) => items.iter().for_each(|item| self.document(item, kind)),
+            _ => self.decoder.error(node.place, "items: Required value".to_owned(), None),
+        }
     }
 
-    fn list(&mut self, node: &Node) {
-        match node.get("items").map(|items| &items.value) {
-            Some(Value::List(items)) => items.iter().for_each(|item| self.document(item)),
-            _ => self.error(node.place, "items: Required value".into(), None),
+    /// Keys that are given twice, wherever they are.
+    fn duplicates(&mut self, node: &Node, path: &Path) {
+        match &node.value {
+            Value::List(items) => {
+                for (at, item) in items.iter().enumerate() {
+                    self.duplicates(item, &path.index(at));
+                }
+            }
+            Value::Map(entries) => {
+                let mut lines = std::collections::HashMap::new();
+                for (key, value) in entries {
+                    let below = path.child(&key.name);
+                    if let Some(line) = lines.insert(key.name.as_str(), key.place.line) {
+                        let hint = format!("it was given in line {line} already");
+                        let message = format!("duplicate field \"{below}\"");
+                        self.decoder.error(key.place, message, Some(hint));
+                    }
+                    self.duplicates(value, &below);
+                }
+            }
+            _ => {}
         }
     }
 
     fn pod(&mut self, node: &Node) {
-        let before = self.decoder.problems.len();
-        let Some(mut object) = self.decode::<v1::Pod>(node, "Pod") else {
+        let kind = Kind {
+            name: "Pod",
+            metadata: |pod: &mut v1::Pod| &mut pod.metadata,
+            defaults: |pod| {
+                pod.spec.iter_mut().for_each(defaults::pod);
+                pod.status = None;
+            },
+            check: validate::check,
+        };
+        let Some(object) = self.read(node, &kind) else {
             return;
         };
-        defaults::metadata(&mut object.metadata, &self.namespace);
-        if let Some(spec) = &mut object.spec {
-            defaults::pod(spec);
-        }
-        object.status = None;
-        let findings = validate::check(&object);
-        self.place(node, findings);
-        let is_fine = self.decoder.problems[before..]
-            .iter()
-            .all(|problem| problem.severity == Severity::Warning);
-        if !is_fine {
-            return;
-        }
         match distill::pod(object) {
             Ok(pod) => self.objects.push(Object::Pod(Box::new(pod))),
-            Err(error) => self.error(node.place, error.to_string(), None),
+            Err(error) => self.decoder.error(node.place, error.to_string(), None),
         }
     }
 
-    fn stored<T: DeserializeOwned>(
-        &mut self,
-        node: &Node,
-        kind: &str,
-        metadata: fn(&mut T) -> &mut ObjectMeta,
-        wrap: fn(T) -> Object,
-    ) {
-        let Some(mut object) = self.decode::<T>(node, kind) else {
-            return;
+    fn config_map(&mut self, node: &Node) {
+        let kind = Kind {
+            name: "ConfigMap",
+            metadata: |map: &mut v1::ConfigMap| &mut map.metadata,
+            defaults: |_| {},
+            check: validate::config_map,
         };
-        let metadata = metadata(&mut object);
-        defaults::metadata(metadata, &self.namespace);
-        let mut findings = Findings::default();
-        validate::object_name(metadata, &mut findings);
-        let is_fine = findings.0.is_empty();
-        self.place(node, findings.0);
-        if is_fine {
-            self.objects.push(wrap(object));
-        }
+        let object = self.read(node, &kind).map(Object::ConfigMap);
+        self.objects.extend(object);
     }
 
-    fn decode<T: DeserializeOwned>(&mut self, node: &Node, kind: &str) -> Option<T> {
-        let before = self.decoder.problems.len();
-        let json = self.decoder.object(node, kind, "")?;
-        let has_errors = self.decoder.problems[before..]
-            .iter()
-            .any(|problem| problem.severity == Severity::Error);
-        match serde_json::from_value(json) {
-            Ok(object) => Some(object),
-            // What is wrong has been said, with its place.
-            Err(_) if has_errors => None,
+    fn secret(&mut self, node: &Node) {
+        let kind = Kind {
+            name: "Secret",
+            metadata: |secret: &mut v1::Secret| &mut secret.metadata,
+            defaults: defaults::secret,
+            check: validate::secret,
+        };
+        let object = self.read(node, &kind).map(Object::Secret);
+        self.objects.extend(object);
+    }
+
+    fn claim(&mut self, node: &Node) {
+        let kind = Kind {
+            name: "PersistentVolumeClaim",
+            metadata: |claim: &mut v1::PersistentVolumeClaim| &mut claim.metadata,
+            defaults: defaults::claim,
+            check: validate::claim,
+        };
+        let object = self.read(node, &kind).map(Object::PersistentVolumeClaim);
+        self.objects.extend(object);
+    }
+
+    /// Decodes, completes and checks an object; nothing is returned when anything is wrong.
+    fn read<T: DeserializeOwned>(&mut self, node: &Node, kind: &Kind<T>) -> Option<T> {
+        let before = self.decoder.errors();
+        let json = self.decoder.object(node, kind.name, &Path::object())?;
+        let mut object: T = match serde_json::from_value(json) {
+            Ok(object) => object,
             Err(error) => {
-                self.error(node.place, format!("{kind} is not valid: {error}"), None);
-                None
+                // What is wrong has been said, with its place, but for mistakes of this crate.
+                if self.decoder.errors() == before {
+                    let message = format!("{} is not valid: {error}", kind.name);
+                    self.decoder.error(node.place, message, None);
+                }
+                return None;
+            }
+        };
+        let metadata = (kind.metadata)(&mut object);
+        defaults::metadata(metadata, &self.namespace);
+        let namespace = metadata.namespace.clone().unwrap_or_default();
+        self.check_namespace(node, &namespace);
+        (kind.defaults)(&mut object);
+        let mut findings = Findings::default();
+        (kind.check)(&object, &mut findings);
+        self.place(node, findings);
+        (self.decoder.errors() == before).then_some(object)
+    }
+
+    fn check_namespace(&mut self, node: &Node, stated: &str) {
+        let asked = self.namespace.clone();
+        if asked == DEFAULT_NAMESPACE || asked == stated {
+            return;
+        }
+        let place = place_of(node, &Path::root("metadata").child("namespace"));
+        let message = format!(
+            "the namespace from the provided object {stated:?} does not match the namespace \
+             {asked:?}"
+        );
+        self.decoder.error(place, message, Some(format!("-n {stated}")));
+    }
+
+    /// Gives findings their places. Where the decoder found something wrong, what follows from it
+    /// is not said.
+    fn place(&mut self, node: &Node, findings: Findings) {
+        let said: Vec<Place> = self.decoder.problems.iter().map(|problem| problem.place).collect();
+        for finding in findings.0 {
+            let place = place_of(node, &finding.at);
+            if finding.severity == Severity::Warning || !said.contains(&place) {
+                self.decoder.add(finding.severity, place, finding.message, finding.hint);
             }
         }
     }
-
-    fn place(&mut self, node: &Node, findings: Vec<Finding>) {
-        for Finding { field, message, hint } in findings {
-            self.error(place_of(node, &field), format!("{field}: {message}"), hint);
-        }
-    }
-}
-
-/// `stringData` is `data` that nobody had to encode.
-fn encode_texts(mut secret: v1::Secret) -> v1::Secret {
-    let texts: BTreeMap<String, String> = secret.string_data.take().unwrap_or_default();
-    if !texts.is_empty() {
-        let data = secret.data.get_or_insert_default();
-        data.extend(texts.into_iter().map(|(key, text)| (key, ByteString(text.into_bytes()))));
-    }
-    secret
 }

@@ -29,6 +29,8 @@ pub struct Problem {
     pub severity: Severity,
     /// Where it is.
     pub place: Place,
+    /// The object it is in, as in `Pod "kubia"`, where that is known.
+    pub object: Option<String>,
     /// What is wrong, in Kubernetes' words where it has some.
     pub message: String,
     /// The way out.
@@ -49,7 +51,7 @@ impl Problem {
         let Place { line, column } = self.place;
         let mut text = format!("{}:{line}:{column}: {word}: {}\n", source.name, self.message);
         if let Some(content) = source.text.lines().nth(line.saturating_sub(1)) {
-            let shown = content.replace('\t', " ");
+            let (shown, column) = excerpt(content, column);
             let blank = " ".repeat(column.saturating_sub(1));
             // A String takes whatever is written to it.
             let _ = write!(text, "  {line:>4} | {shown}\n       | {blank}^\n");
@@ -61,10 +63,30 @@ impl Problem {
     }
 }
 
+/// The part of a long line that is around a column, and where the column is in it. What a terminal
+/// would not show as one character is shown as a blank.
+fn excerpt(line: &str, column: usize) -> (String, usize) {
+    const WIDEST: usize = 110;
+    let first = if column > WIDEST { column - WIDEST / 2 } else { 0 };
+    let shown = line.chars().skip(first).take(WIDEST);
+    let shown = shown.map(|c| if c.is_control() { ' ' } else { c }).collect();
+    (shown, column - first)
+}
+
 impl Problems {
-    /// All problems as text.
+    /// All problems as text, those of an object below its name as kubectl writes it.
     pub fn render(&self, source: &Source<'_>) -> String {
-        self.0.iter().map(|problem| problem.render(source)).collect()
+        let mut text = String::new();
+        let mut current = None;
+        for problem in &self.0 {
+            if problem.object.is_some() && problem.object != current {
+                let object = problem.object.as_deref().unwrap_or_default();
+                let _ = writeln!(text, "The {object} is invalid:"); // a String takes it all
+                current.clone_from(&problem.object);
+            }
+            text.push_str(&problem.render(source));
+        }
+        text
     }
 
     /// How many of them are errors.

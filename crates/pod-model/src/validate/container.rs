@@ -1,57 +1,62 @@
-//! Rules about one container.
+//! Rules about containers: the common ones, then those of their role.
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{Container, EnvVar};
+use k8s_openapi::api::core::v1::{Container, PodSpec};
 
-use super::{Findings, metadata, probe};
-use crate::quantity::Quantity;
+use super::findings::Findings;
+use super::path::Path;
+use super::volume::Volumes;
+use super::{env, formats, mounts, ports, probe, resources, restart, security};
 
-pub(super) fn check(
-    container: &Container,
-    path: &str,
-    volumes: &BTreeSet<String>,
-    findings: &mut Findings,
-) {
-    metadata::label(findings, &format!("{path}.name"), &container.name);
-    check_image(container, path, findings);
-    check_ports(container, path, findings);
-    for (at, variable) in container.env.iter().flatten().enumerate() {
-        check_variable(variable, &format!("{path}.env[{at}]"), findings);
+/// `spec.containers`.
+pub(super) fn check_mains(spec: &PodSpec, volumes: &Volumes<'_>, findings: &mut Findings) {
+    let list = Path::root("spec").child("containers");
+    if spec.containers.is_empty() {
+        return findings.required(&list, "");
     }
-    check_mounts(container, path, volumes, findings);
-    check_resources(container, path, findings);
-    check_security(container, path, findings);
-    for (name, one) in [
-        ("startupProbe", &container.startup_probe),
-        ("livenessProbe", &container.liveness_probe),
-        ("readinessProbe", &container.readiness_probe),
-    ] {
-        if let Some(one) = one {
-            probe::check(one, (container, name), &format!("{path}.{name}"), findings);
+    let mut names = BTreeSet::new();
+    for (at, one) in spec.containers.iter().enumerate() {
+        let path = list.index(at);
+        check(one, spec, &path, volumes, findings);
+        if !names.insert(one.name.as_str()) {
+            findings.duplicate(&path.child("name"), &one.name);
         }
+        probe::check(one, spec, &path, findings);
+        restart::check(one, &path, findings);
     }
-    if let Some(hooks) = &container.lifecycle {
-        let hooks = [("postStart", &hooks.post_start), ("preStop", &hooks.pre_stop)];
-        for (name, hook) in hooks {
-            if let Some(hook) = hook {
-                let path = format!("{path}.lifecycle.{name}");
-                probe::check_hook(hook, container, &path, findings);
-            }
-        }
-    }
-    let policy = container.termination_message_policy.as_deref();
-    let words = ["File", "FallbackToLogsOnError"];
-    findings.one_of(&format!("{path}.terminationMessagePolicy"), policy, &words);
+    ports::check_host_ports(&spec.containers, &list, findings);
 }
 
-/// What init containers may not have.
-pub(super) fn check_init(container: &Container, path: &str, findings: &mut Findings) {
-    let is_sidecar = container.restart_policy.as_deref() == Some("Always");
-    if is_sidecar {
-        return;
+/// `spec.initContainers`.
+pub(super) fn check_inits(spec: &PodSpec, volumes: &Volumes<'_>, findings: &mut Findings) {
+    let list = Path::root("spec").child("initContainers");
+    let mut names: BTreeSet<&str> = spec.containers.iter().map(|one| one.name.as_str()).collect();
+    for (at, one) in spec.init_containers.iter().flatten().enumerate() {
+        let path = list.index(at);
+        check(one, spec, &path, volumes, findings);
+        restart::check(one, &path, findings);
+        if !one.name.is_empty() && !names.insert(one.name.as_str()) {
+            findings.duplicate(&path.child("name"), &one.name);
+        }
+        // They run one after the other, so that each has the ports to itself.
+        findings.placed(&path.child("ports"), |findings| {
+            ports::check_host_ports(std::slice::from_ref(one), &list, findings);
+        });
+        if one.restart_policy.as_deref() == Some("Always") {
+            probe::check(one, spec, &path, findings);
+        } else {
+            check_ordinary(one, &path, findings);
+        }
+        if let Some(policy) = one.resize_policy.as_ref().filter(|policy| !policy.is_empty()) {
+            let why = "must not be set for init containers";
+            findings.invalid(&path.child("resizePolicy"), policy, why);
+        }
     }
-    let why = "may not be set for init containers without restartPolicy=Always";
+}
+
+/// What init containers that run to their end may not have.
+fn check_ordinary(container: &Container, path: &Path, findings: &mut Findings) {
     for (name, is_set) in [
         ("lifecycle", container.lifecycle.is_some()),
         ("livenessProbe", container.liveness_probe.is_some()),
@@ -59,156 +64,93 @@ pub(super) fn check_init(container: &Container, path: &str, findings: &mut Findi
         ("startupProbe", container.startup_probe.is_some()),
     ] {
         if is_set {
-            findings.forbidden(&format!("{path}.{name}"), why);
+            let why = "may not be set for init containers without restartPolicy=Always";
+            findings.forbidden(&path.child(name), why);
         }
     }
 }
 
-fn check_image(container: &Container, path: &str, findings: &mut Findings) {
-    let field = format!("{path}.image");
-    match container.image.as_deref() {
-        None | Some("") => findings.required(&field, ""),
-        Some(image) if image.trim() != image => {
-            let why = "must not have leading or trailing whitespace";
-            findings.invalid(&field, &format!("\"{image}\""), why);
-        }
-        Some(_) => {}
-    }
-    let policy = container.image_pull_policy.as_deref();
-    let words = ["Always", "IfNotPresent", "Never"];
-    findings.one_of(&format!("{path}.imagePullPolicy"), policy, &words);
-    let policy = container.restart_policy.as_deref();
-    findings.one_of(&format!("{path}.restartPolicy"), policy, &["Always", "OnFailure", "Never"]);
-}
-
-fn check_ports(container: &Container, path: &str, findings: &mut Findings) {
-    let mut names = BTreeSet::new();
-    for (at, port) in container.ports.iter().flatten().enumerate() {
-        let path = format!("{path}.ports[{at}]");
-        for (name, number) in
-            [("containerPort", Some(port.container_port)), ("hostPort", port.host_port)]
-        {
-            let is_wrong = |number: &i32| !(1..=65535).contains(number);
-            let unset = name == "hostPort" && number == Some(0);
-            if let Some(number) = number.filter(is_wrong).filter(|_| !unset) {
-                let field = format!("{path}.{name}");
-                let why = "must be between 1 and 65535, inclusive";
-                findings.invalid(&field, &number.to_string(), why);
-            }
-        }
-        let protocol = port.protocol.as_deref();
-        findings.one_of(&format!("{path}.protocol"), protocol, &["TCP", "UDP", "SCTP"]);
-        if let Some(name) = &port.name
-            && !names.insert(name)
-        {
-            findings.duplicate(&format!("{path}.name"), name);
-        }
-    }
-}
-
-fn check_variable(variable: &EnvVar, path: &str, findings: &mut Findings) {
-    let field = format!("{path}.name");
-    if variable.name.is_empty() {
-        findings.required(&field, "");
-    } else if variable.name.contains('=') || !variable.name.is_ascii() {
-        let why = "a valid environment variable name must consist only of printable ASCII \
-            characters other than '='";
-        findings.invalid(&field, &format!("\"{}\"", variable.name), why);
-    }
-    let has_value = variable.value.as_ref().is_some_and(|value| !value.is_empty());
-    if has_value && variable.value_from.is_some() {
-        let why = "may not be specified when `value` is not empty";
-        findings.invalid(&format!("{path}.valueFrom"), "\"\"", why);
-    }
-}
-
-fn check_mounts(
+/// What is true of every container.
+fn check(
     container: &Container,
-    path: &str,
-    volumes: &BTreeSet<String>,
+    spec: &PodSpec,
+    path: &Path,
+    volumes: &Volumes<'_>,
     findings: &mut Findings,
 ) {
-    let known: Vec<&str> = volumes.iter().map(String::as_str).collect();
-    let mut targets = BTreeSet::new();
-    for (at, mount) in container.volume_mounts.iter().flatten().enumerate() {
-        let path = format!("{path}.volumeMounts[{at}]");
-        if mount.name.is_empty() {
-            findings.required(&format!("{path}.name"), "");
-        } else if !volumes.contains(&mount.name) {
-            findings.not_found(&format!("{path}.name"), &mount.name, &known);
+    let name = path.child("name");
+    if container.name.is_empty() {
+        findings.required(&name, "");
+    } else {
+        findings.invalid_each(&name, &container.name, &formats::label(&container.name));
+    }
+    if container.image.as_ref().is_none_or(String::is_empty) {
+        findings.required(&path.child("image"), "");
+    }
+    let policy = container.termination_message_policy.as_ref();
+    let words = ["File", "FallbackToLogsOnError"];
+    findings.maybe_one_of(&path.child("terminationMessagePolicy"), policy, &words);
+    ports::check(container, &path.child("ports"), findings);
+    env::check(container, path, volumes, findings);
+    mounts::check(container, path, volumes, findings);
+    let policy = container.image_pull_policy.as_ref();
+    let words = ["Always", "IfNotPresent", "Never"];
+    findings.maybe_one_of(&path.child("imagePullPolicy"), policy, &words);
+    if let Some(resources) = &container.resources {
+        resources::check(resources, &path.child("resources"), findings);
+    }
+    check_resize(container, spec, &path.child("resizePolicy"), findings);
+    let has_host_users = spec.host_users != Some(false);
+    let context = path.child("securityContext");
+    security::check_container(container, &context, has_host_users, findings);
+}
+
+fn check_resize(container: &Container, spec: &PodSpec, path: &Path, findings: &mut Findings) {
+    let mut names = BTreeSet::new();
+    for (at, policy) in container.resize_policy.iter().flatten().enumerate() {
+        let (name, restart) = (policy.resource_name.as_str(), policy.restart_policy.as_str());
+        if !names.insert(name) {
+            findings.duplicate(&path.index(at), name);
         }
-        let target = &mount.mount_path;
-        if target.is_empty() {
-            findings.required(&format!("{path}.mountPath"), "");
-        } else if !targets.insert(target) {
-            let field = format!("{path}.mountPath");
-            findings.invalid(&field, &format!("\"{target}\""), "must be unique");
-        }
-        let propagation = mount.mount_propagation.as_deref();
-        let words = ["None", "HostToContainer", "Bidirectional"];
-        findings.one_of(&format!("{path}.mountPropagation"), propagation, &words);
-        if let Some(below) = &mount.sub_path {
-            if below.starts_with('/') {
-                let field = format!("{path}.subPath");
-                findings.invalid(&field, &format!("\"{below}\""), "must be a relative path");
-            } else if below.split('/').any(|part| part == "..") {
-                let field = format!("{path}.subPath");
-                findings.invalid(&field, &format!("\"{below}\""), "must not contain '..'");
+        findings.placed(&path.index(at), |findings| {
+            match name {
+                "" => findings.required(path, ""),
+                _ => findings.one_of(path, name, &["cpu", "memory"]),
             }
+            match restart {
+                "" => findings.required(path, ""),
+                _ => findings.one_of(path, restart, &["NotRequired", "RestartContainer"]),
+            }
+            let never = spec.restart_policy.as_deref() == Some("Never");
+            if never && restart == "RestartContainer" {
+                let why = "must be 'NotRequired' when `restartPolicy` is 'Never'";
+                findings.invalid(path, restart, why);
+            }
+        });
+    }
+}
+
+/// `image` without blanks around it; Kubernetes looks at this last of all.
+pub(super) fn check_image_blanks(spec: &PodSpec, findings: &mut Findings) {
+    for (container, path) in all(spec) {
+        let image = container.image.as_deref().unwrap_or_default();
+        if image.trim() != image {
+            let why = "must not have leading or trailing whitespace";
+            findings.invalid(&path.child("image"), image, why);
         }
     }
 }
 
-fn check_resources(container: &Container, path: &str, findings: &mut Findings) {
-    let Some(resources) = &container.resources else {
-        return;
-    };
-    let lists = [("limits", &resources.limits), ("requests", &resources.requests)];
-    for (list, quantities) in lists {
-        for (name, text) in quantities.iter().flatten() {
-            let field = format!("{path}.resources.{list}.{name}");
-            match Quantity::parse(&text.0) {
-                Err(error) => {
-                    findings.invalid(&field, &format!("\"{}\"", text.0), &error.to_string());
-                }
-                Ok(quantity) if quantity.is_negative() => {
-                    let why = "must be greater than or equal to 0";
-                    findings.invalid(&field, &format!("\"{}\"", text.0), why);
-                }
-                Ok(_) => {}
-            }
-        }
-    }
-    for (name, request) in resources.requests.iter().flatten() {
-        let limit = resources.limits.as_ref().and_then(|limits| limits.get(name));
-        let (Some(Ok(limit)), Ok(amount)) =
-            (limit.map(|limit| Quantity::parse(&limit.0)), Quantity::parse(&request.0))
-        else {
-            continue;
-        };
-        if amount > limit {
-            let field = format!("{path}.resources.requests");
-            let why = format!("must be less than or equal to {name} limit");
-            findings.invalid(&field, &format!("\"{}\"", request.0), &why);
-        }
-    }
-}
-
-fn check_security(container: &Container, path: &str, findings: &mut Findings) {
-    let Some(context) = &container.security_context else {
-        return;
-    };
-    let path = format!("{path}.securityContext");
-    let is_privileged = context.privileged == Some(true);
-    if is_privileged && context.allow_privilege_escalation == Some(false) {
-        let why = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
-        findings.invalid(&path, "{}", why);
-    }
-    findings.not_negative(&format!("{path}.runAsUser"), context.run_as_user);
-    findings.not_negative(&format!("{path}.runAsGroup"), context.run_as_group);
-    if let Some(profile) = &context.seccomp_profile {
-        let words = ["Localhost", "RuntimeDefault", "Unconfined"];
-        let field = format!("{path}.seccompProfile.type");
-        findings.one_of(&field, Some(&profile.type_), &words);
-    }
+/// Every container with its path, init containers first.
+pub(super) fn all(spec: &PodSpec) -> impl Iterator<Item = (&Container, Path)> {
+    let path = Path::root("spec");
+    let (inits, mains) = (path.child("initContainers"), path.child("containers"));
+    let paths = move |list: &Path, at| list.index(at);
+    let inits = spec
+        .init_containers
+        .iter()
+        .flatten()
+        .enumerate()
+        .map(move |(at, one)| (one, paths(&inits, at)));
+    inits.chain(spec.containers.iter().enumerate().map(move |(at, one)| (one, paths(&mains, at))))
 }

@@ -1,60 +1,56 @@
 //! Names, labels, annotations.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::Findings;
-use crate::{ContainerName, PodName};
+use super::findings::Findings;
+use super::formats;
+use super::path::Path;
 
-const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric \
-    characters, '-' or '.', and must start and end with an alphanumeric character (e.g. \
-    'example.com', regex used for validation is \
-    '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
-const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters \
-    or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', \
-    regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+/// The most bytes that the annotations of an object may have.
+const MOST_ANNOTATIONS: usize = 256 << 10;
 
+/// The metadata of any object.
 pub(super) fn check(metadata: &ObjectMeta, findings: &mut Findings) {
-    object_name(metadata, findings);
-    for (key, value) in metadata.labels.iter().flatten() {
-        if value.len() > 63 || !is_label_value(value) {
-            let why = "a valid label must be an empty string or consist of alphanumeric \
-                characters, '-', '_' or '.', and must start and end with an alphanumeric character \
-                (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is \
-                '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
-            findings.invalid(&format!("metadata.labels.{key}"), &format!("\"{value}\""), why);
-        }
-    }
-}
-
-/// The name and the namespace of any object.
-pub(crate) fn object_name(metadata: &ObjectMeta, findings: &mut Findings) {
+    let path = Path::root("metadata");
+    let name = path.child("name");
     match metadata.name.as_deref() {
-        None | Some("") => findings.required("metadata.name", "name or generateName is required"),
-        Some(name) if PodName::parse(name).is_err() => {
-            findings.invalid("metadata.name", &format!("\"{name}\""), SUBDOMAIN);
-        }
-        Some(_) => {}
+        None | Some("") => findings.required(&name, "name or generateName is required"),
+        Some(text) => findings.invalid_each(&name, text, &formats::subdomain(text)),
     }
-    if let Some(namespace) = metadata.namespace.as_deref()
-        && ContainerName::parse(namespace).is_err()
-    {
-        findings.invalid("metadata.namespace", &format!("\"{namespace}\""), LABEL);
+    let namespace = metadata.namespace.as_deref().unwrap_or_default();
+    findings.invalid_each(&path.child("namespace"), namespace, &formats::label(namespace));
+    labels(metadata.labels.as_ref(), &path.child("labels"), findings);
+    annotations(metadata.annotations.as_ref(), &path.child("annotations"), findings);
+}
+
+/// Labels, and selectors that look like them.
+pub(super) fn labels(
+    labels: Option<&BTreeMap<String, String>>,
+    path: &Path,
+    findings: &mut Findings,
+) {
+    for (key, value) in labels.into_iter().flatten() {
+        findings.placed(&path.key(key), |findings| {
+            findings.invalid_each(path, key, &formats::label_key(key));
+            findings.invalid_each(path, value, &formats::label_value(value));
+        });
     }
 }
 
-/// A DNS label: container names, volume names, host names.
-pub(super) fn label(findings: &mut Findings, field: &str, name: &str) {
-    if name.is_empty() {
-        findings.required(field, "");
-    } else if name.len() > 63 {
-        findings.invalid(field, &format!("\"{name}\""), "must be no more than 63 characters");
-    } else if ContainerName::parse(name).is_err() {
-        findings.invalid(field, &format!("\"{name}\""), LABEL);
+fn annotations(
+    annotations: Option<&BTreeMap<String, String>>,
+    path: &Path,
+    findings: &mut Findings,
+) {
+    let mut size = 0;
+    for (key, value) in annotations.into_iter().flatten() {
+        size += key.len() + value.len();
+        let wrong = formats::label_key(&key.to_lowercase());
+        findings.placed(&path.key(key), |findings| findings.invalid_each(path, key, &wrong));
     }
-}
-
-fn is_label_value(value: &str) -> bool {
-    let is_inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let is_edge = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
-    value.chars().all(is_inner) && is_edge(value.chars().next()) && is_edge(value.chars().last())
+    if size > MOST_ANNOTATIONS {
+        findings.too_long(path, MOST_ANNOTATIONS);
+    }
 }

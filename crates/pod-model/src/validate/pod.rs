@@ -1,99 +1,184 @@
-//! Rules about the pod as a whole.
+//! Rules about the pod as a whole, in the order in which Kubernetes looks at them.
 
-use std::collections::BTreeSet;
+use k8s_openapi::api::core::v1::{PodDNSConfig, PodSpec};
 
-use k8s_openapi::api::core::v1::PodSpec;
+use super::findings::Findings;
+use super::path::Path;
+use super::{container, formats, metadata, ports, resources, scheduling, security, volume};
 
-use super::{Findings, container, metadata, volume};
-
-/// The sysctls that Kubernetes calls safe: they are the pod's own.
-const SAFE_SYSCTLS: [&str; 12] = [
-    "kernel.shm_rmid_forced",
-    "net.ipv4.ip_local_port_range",
-    "net.ipv4.tcp_syncookies",
-    "net.ipv4.ping_group_range",
-    "net.ipv4.ip_unprivileged_port_start",
-    "net.ipv4.ip_local_reserved_ports",
-    "net.ipv4.tcp_keepalive_time",
-    "net.ipv4.tcp_fin_timeout",
-    "net.ipv4.tcp_keepalive_intvl",
-    "net.ipv4.tcp_keepalive_probes",
-    "net.ipv4.tcp_rmem",
-    "net.ipv4.tcp_wmem",
-];
+const MOST_SERVERS: usize = 3;
+const MOST_SEARCHES: usize = 32;
+const MOST_SEARCH_CHARACTERS: usize = 2048;
 
 pub(super) fn check(spec: &PodSpec, findings: &mut Findings) {
+    let path = Path::root("spec");
     let volumes = volume::check_all(spec, findings);
-    if spec.containers.is_empty() {
-        findings.required("spec.containers", "");
+    container::check_mains(spec, &volumes, findings);
+    container::check_inits(spec, &volumes, findings);
+    if let Some(resources) = &spec.resources {
+        resources::check(resources, &path.child("resources"), findings);
     }
-    let mut names = BTreeSet::new();
-    for (at, one) in spec.containers.iter().enumerate() {
-        let path = format!("spec.containers[{at}]");
-        container::check(one, &path, &volumes, findings);
-        unique(findings, &mut names, &path, &one.name);
+    if spec.host_network == Some(true) {
+        ports::check_host_network(&spec.containers, &path.child("containers"), findings);
     }
-    for (at, one) in spec.init_containers.iter().flatten().enumerate() {
-        let path = format!("spec.initContainers[{at}]");
-        container::check(one, &path, &volumes, findings);
-        container::check_init(one, &path, findings);
-        unique(findings, &mut names, &path, &one.name);
-    }
-    let text = |field: &Option<String>| field.clone();
-    findings.one_of(
-        "spec.restartPolicy",
-        text(&spec.restart_policy).as_deref(),
-        &["Always", "OnFailure", "Never"],
-    );
-    findings.one_of(
-        "spec.dnsPolicy",
-        text(&spec.dns_policy).as_deref(),
-        &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"],
-    );
-    let grace = spec.termination_grace_period_seconds;
-    findings.not_negative("spec.terminationGracePeriodSeconds", grace);
-    findings.positive("spec.activeDeadlineSeconds", spec.active_deadline_seconds);
-    for (field, name) in [("spec.hostname", &spec.hostname), ("spec.subdomain", &spec.subdomain)] {
-        if let Some(name) = name {
-            metadata::label(findings, field, name);
+    let words = ["Always", "OnFailure", "Never"];
+    findings.maybe_one_of(&path.child("restartPolicy"), spec.restart_policy.as_ref(), &words);
+    let words = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
+    findings.maybe_one_of(&path.child("dnsPolicy"), spec.dns_policy.as_ref(), &words);
+    metadata::labels(spec.node_selector.as_ref(), &path.child("nodeSelector"), findings);
+    security::check_pod(spec, &path.child("securityContext"), findings);
+    check_dns(spec, &path.child("dnsConfig"), findings);
+    scheduling::check_gates(spec, &path, findings);
+    check_host_users(spec, &path, findings);
+    check_hostname_override(spec, &path.child("hostnameOverride"), findings);
+    check_names(spec, &path, findings);
+    let deadline = path.child("activeDeadlineSeconds");
+    findings.within(&deadline, spec.active_deadline_seconds, (1, 2_147_483_647));
+    for (name, text) in [("hostname", &spec.hostname), ("subdomain", &spec.subdomain)] {
+        if let Some(text) = text.as_deref().filter(|text| !text.is_empty()) {
+            findings.invalid_each(&path.child(name), text, &formats::label(text));
         }
     }
-    if spec.host_pid == Some(true) && spec.share_process_namespace == Some(true) {
-        let field = "spec.shareProcessNamespace";
-        findings.invalid(field, "true", "ShareProcessNamespace and HostPID cannot both be enabled");
-    }
-    if spec.host_users == Some(false) {
-        findings.forbidden("spec.hostUsers", "minipod has no user namespaces yet");
-    }
-    check_sysctls(spec, findings);
-    check_aliases(spec, findings);
+    scheduling::check_tolerations(spec, &path.child("tolerations"), findings);
+    check_aliases(spec, &path.child("hostAliases"), findings);
+    scheduling::check_priority(spec, &path, findings);
+    check_os(spec, &path, findings);
+    container::check_image_blanks(spec, findings);
+    ports::warn_duplicates(container::all(spec), findings);
+    warn_duplicates(spec, &path, findings);
 }
 
-fn unique(findings: &mut Findings, names: &mut BTreeSet<String>, path: &str, name: &str) {
-    if !name.is_empty() && !names.insert(name.to_owned()) {
-        findings.duplicate(&format!("{path}.name"), name);
+fn check_dns(spec: &PodSpec, path: &Path, findings: &mut Findings) {
+    let is_none = spec.dns_policy.as_deref() == Some("None");
+    let Some(config) = &spec.dns_config else {
+        if is_none {
+            findings.required(path, "must provide `dnsConfig` when `dnsPolicy` is None");
+        }
+        return;
+    };
+    let servers = config.nameservers.as_deref().unwrap_or_default();
+    let field = path.child("nameservers");
+    if is_none && servers.is_empty() {
+        let why = "must provide at least one DNS nameserver when `dnsPolicy` is None";
+        return findings.required(&field, why);
     }
-}
-
-fn check_sysctls(spec: &PodSpec, findings: &mut Findings) {
-    let context = spec.security_context.as_ref();
-    let sysctls = context.iter().flat_map(|context| context.sysctls.iter().flatten());
-    for (at, sysctl) in sysctls.enumerate() {
-        let name = sysctl.name.replace('/', ".");
-        if !SAFE_SYSCTLS.contains(&name.as_str()) {
-            let field = format!("spec.securityContext.sysctls[{at}].name");
-            let why = format!("forbidden sysctl: \"{name}\" not allowlisted");
-            findings.forbidden(&field, &why);
+    if servers.len() > MOST_SERVERS {
+        findings.invalid(&field, servers, "must not have more than 3 nameservers");
+    }
+    for (at, server) in servers.iter().enumerate() {
+        findings.invalid_each(&field.index(at), server, &formats::ip(server));
+    }
+    check_searches(config, &path.child("searches"), findings);
+    for (at, option) in config.options.iter().flatten().enumerate() {
+        if option.name.as_ref().is_none_or(String::is_empty) {
+            findings.required(&path.child("options").index(at), "must not be empty");
         }
     }
 }
 
-fn check_aliases(spec: &PodSpec, findings: &mut Findings) {
+fn check_searches(config: &PodDNSConfig, path: &Path, findings: &mut Findings) {
+    let searches = config.searches.as_deref().unwrap_or_default();
+    if searches.len() > MOST_SEARCHES {
+        findings.invalid(path, searches, "must not have more than 32 search paths");
+    }
+    if searches.join(" ").len() > MOST_SEARCH_CHARACTERS {
+        let why = "must not have more than 2048 characters (including spaces) in the search list";
+        findings.invalid(path, searches, why);
+    }
+    for (at, search) in searches.iter().enumerate() {
+        let name = search.strip_suffix('.').unwrap_or(search);
+        if search != "." {
+            findings.invalid_each(&path.index(at), name, &formats::subdomain(name));
+        }
+    }
+}
+
+fn check_host_users(spec: &PodSpec, path: &Path, findings: &mut Findings) {
+    if spec.host_users != Some(false) {
+        return;
+    }
+    for (field, name, value) in [
+        ("hostNetwork", "hostNetwork", spec.host_network),
+        ("hostPID", "HostPID", spec.host_pid),
+        ("hostIPC", "HostIPC", spec.host_ipc),
+    ] {
+        if value == Some(true) {
+            findings.placed(&path.child(field), |findings| {
+                findings.forbidden(&path.child(name), "when `pod.Spec.HostUsers` is false");
+            });
+        }
+    }
+}
+
+fn check_hostname_override(spec: &PodSpec, path: &Path, findings: &mut Findings) {
+    let Some(name) = &spec.hostname_override else {
+        return;
+    };
+    if spec.host_network == Some(true) {
+        findings.forbidden(path, "may not be specified when `hostNetwork` is true");
+    }
+    if spec.set_hostname_as_fqdn == Some(true) {
+        findings.forbidden(path, "may not be specified when `setHostnameAsFQDN` is true");
+    }
+    findings.invalid_each(path, name, &formats::subdomain(name));
+    if name.len() > 64 {
+        findings.too_long(path, 64);
+    }
+}
+
+fn check_names(spec: &PodSpec, path: &Path, findings: &mut Findings) {
+    for (field, name) in
+        [("serviceAccountName", &spec.service_account_name), ("nodeName", &spec.node_name)]
+    {
+        if let Some(name) = name.as_deref().filter(|name| !name.is_empty()) {
+            findings.invalid_each(&path.child(field), name, &formats::subdomain(name));
+        }
+    }
+}
+
+fn check_aliases(spec: &PodSpec, path: &Path, findings: &mut Findings) {
     for (at, alias) in spec.host_aliases.iter().flatten().enumerate() {
-        if alias.ip.parse::<std::net::IpAddr>().is_err() {
-            let field = format!("spec.hostAliases[{at}].ip");
-            let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
-            findings.invalid(&field, &format!("\"{}\"", alias.ip), why);
+        let path = path.index(at);
+        findings.invalid_each(&path.child("ip"), &alias.ip, &formats::ip(&alias.ip));
+        for (at, name) in alias.hostnames.iter().flatten().enumerate() {
+            let shown = path.child("hostnames");
+            findings.placed(&shown.index(at), |findings| {
+                findings.invalid_each(&shown, name, &formats::subdomain(name));
+            });
         }
+    }
+}
+
+fn check_os(spec: &PodSpec, path: &Path, findings: &mut Findings) {
+    let Some(os) = &spec.os else {
+        return;
+    };
+    let name = path.child("os").child("name");
+    match os.name.as_str() {
+        "" => findings.required(&name, ""),
+        "windows" => findings.forbidden(&name, "this is Linux"),
+        other => findings.one_of(&name, other, &["linux", "windows"]),
+    }
+}
+
+/// What Kubernetes warns of.
+fn warn_duplicates(spec: &PodSpec, path: &Path, findings: &mut Findings) {
+    let mut known = Vec::new();
+    for (at, alias) in spec.host_aliases.iter().flatten().enumerate() {
+        if known.contains(&alias.ip.as_str()) {
+            let field = path.child("hostAliases").index(at).child("ip");
+            findings.warn(&field, &format!("duplicate ip {:?}", alias.ip));
+        }
+        known.push(&alias.ip);
+    }
+    known.clear();
+    for (at, secret) in spec.image_pull_secrets.iter().flatten().enumerate() {
+        let field = path.child("imagePullSecrets").index(at).child("name");
+        if secret.name.is_empty() {
+            findings.warn(&field, "invalid empty name \"\"");
+        } else if known.contains(&secret.name.as_str()) {
+            findings.warn(&field, &format!("duplicate name {:?}", secret.name));
+        }
+        known.push(&secret.name);
     }
 }

@@ -1,80 +1,207 @@
 //! Rules about volumes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::{ImageVolumeSource, PodSpec, Volume};
+use k8s_openapi::api::core::v1::{HostPathVolumeSource, KeyToPath, PodSpec, Volume};
 
-use super::{Findings, metadata};
+use super::findings::Findings;
+use super::formats;
+use super::path::Path;
+use super::projected;
 use crate::quantity::Quantity;
 
-/// Checks all volumes and returns their names.
-pub(super) fn check_all(spec: &PodSpec, findings: &mut Findings) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
+/// The volumes without errors by their names; only these can be mounted.
+pub(super) type Volumes<'a> = BTreeMap<&'a str, &'a Volume>;
+
+/// Checks all volumes and returns those that are fine.
+pub(super) fn check_all<'a>(spec: &'a PodSpec, findings: &mut Findings) -> Volumes<'a> {
+    let list = Path::root("spec").child("volumes");
+    let mut volumes = Volumes::new();
     for (at, volume) in spec.volumes.iter().flatten().enumerate() {
-        let path = format!("spec.volumes[{at}]");
-        metadata::label(findings, &format!("{path}.name"), &volume.name);
-        if !names.insert(volume.name.clone()) {
-            findings.duplicate(&format!("{path}.name"), &volume.name);
+        let path = list.index(at);
+        let before = findings.errors();
+        check_source(volume, &path, findings);
+        let name = path.child("name");
+        if volume.name.is_empty() {
+            findings.required(&name, "");
+        } else {
+            findings.invalid_each(&name, &volume.name, &formats::label(&volume.name));
         }
-        check(volume, &path, findings);
+        if volumes.contains_key(volume.name.as_str()) {
+            findings.duplicate(&name, &volume.name);
+        }
+        if findings.errors() == before {
+            volumes.insert(&volume.name, volume);
+        }
     }
-    names
+    volumes
 }
 
-fn check(volume: &Volume, path: &str, findings: &mut Findings) {
-    let kinds = [
-        volume.empty_dir.is_some(),
-        volume.host_path.is_some(),
-        volume.config_map.is_some(),
-        volume.secret.is_some(),
-        volume.downward_api.is_some(),
-        volume.projected.is_some(),
-        volume.persistent_volume_claim.is_some(),
-        volume.image.is_some(),
-    ];
-    if kinds.iter().filter(|is_set| **is_set).count() > 1 {
-        findings.forbidden(path, "may not specify more than 1 volume type");
+fn check_source(volume: &Volume, path: &Path, findings: &mut Findings) {
+    let kinds = kinds(volume);
+    for kind in kinds.iter().skip(1) {
+        findings.forbidden(&path.child(kind), "may not specify more than 1 volume type");
     }
-    if let Some(source) = &volume.host_path {
-        let field = format!("{path}.hostPath");
-        if source.path.is_empty() {
-            findings.required(&format!("{field}.path"), "");
-        } else if source.path.split('/').any(|part| part == "..") {
-            let value = format!("\"{}\"", source.path);
-            findings.invalid(&format!("{field}.path"), &value, "must not contain '..'");
-        }
-        let words = [
-            "",
-            "BlockDevice",
-            "CharDevice",
-            "Directory",
-            "DirectoryOrCreate",
-            "File",
-            "FileOrCreate",
-            "Socket",
-        ];
-        findings.one_of(&format!("{field}.type"), source.type_.as_deref(), &words);
-    }
-    if let Some(source) = &volume.image {
-        check_image(source, &format!("{path}.image"), findings);
+    if kinds.is_empty() {
+        findings.required(path, "must specify a volume type");
     }
     if let Some(source) = &volume.empty_dir {
-        let field = format!("{path}.emptyDir");
-        let words = ["", "Memory"];
-        findings.one_of(&format!("{field}.medium"), source.medium.as_deref(), &words);
-        if let Some(limit) = &source.size_limit
-            && let Err(error) = Quantity::parse(&limit.0)
-        {
-            let value = format!("\"{}\"", limit.0);
-            findings.invalid(&format!("{field}.sizeLimit"), &value, &error.to_string());
+        let path = path.child("emptyDir");
+        let limit = source.size_limit.as_ref().and_then(|text| Quantity::parse(&text.0).ok());
+        if limit.is_some_and(Quantity::is_negative) {
+            let why = "SizeLimit field must be a valid resource quantity";
+            findings.forbidden(&path.child("sizeLimit"), why);
+        }
+        check_medium(source.medium.as_deref().unwrap_or_default(), &path.child("medium"), findings);
+    }
+    if let Some(source) = &volume.host_path {
+        check_host_path(source, &path.child("hostPath"), findings);
+    }
+    if let Some(source) = &volume.secret {
+        let path = path.child("secret");
+        let name = source.secret_name.as_deref().unwrap_or_default();
+        required(name, &path.child("secretName"), findings);
+        check_files(source.default_mode, source.items.as_deref(), &path, findings);
+    }
+    if let Some(source) = &volume.config_map {
+        let path = path.child("configMap");
+        required(&source.name, &path.child("name"), findings);
+        check_files(source.default_mode, source.items.as_deref(), &path, findings);
+    }
+    if let Some(source) = &volume.downward_api {
+        let path = path.child("downwardAPI");
+        check_mode(source.default_mode, &path.child("defaultMode"), findings);
+        projected::check_downward(source.items.as_deref(), &path, findings);
+    }
+    if let Some(source) = &volume.persistent_volume_claim {
+        let path = path.child("persistentVolumeClaim");
+        required(&source.claim_name, &path.child("claimName"), findings);
+    }
+    if let Some(source) = &volume.projected {
+        projected::check(source, &path.child("projected"), findings);
+    }
+    if let Some(source) = &volume.image {
+        let path = path.child("image");
+        let reference = source.reference.as_deref().unwrap_or_default();
+        required(reference, &path.child("reference"), findings);
+        let policy = source.pull_policy.as_ref();
+        let words = ["Always", "IfNotPresent", "Never"];
+        findings.maybe_one_of(&path.child("pullPolicy"), policy, &words);
+    }
+}
+
+/// The kinds of source that the volume has, in the order in which Kubernetes looks at them.
+fn kinds(volume: &Volume) -> Vec<&'static str> {
+    let order = [
+        "emptyDir",
+        "hostPath",
+        "gitRepo",
+        "gcePersistentDisk",
+        "awsElasticBlockStore",
+        "secret",
+        "nfs",
+        "iscsi",
+        "glusterfs",
+        "flocker",
+        "persistentVolumeClaim",
+        "rbd",
+        "cinder",
+        "cephfs",
+        "quobyte",
+        "downwardAPI",
+        "fc",
+        "flexVolume",
+        "configMap",
+        "azureFile",
+        "vsphereVolume",
+        "photonPersistentDisk",
+        "portworxVolume",
+        "azureDisk",
+        "storageos",
+        "projected",
+        "scaleIO",
+        "csi",
+        "ephemeral",
+        "image",
+    ];
+    let json = serde_json::to_value(volume).unwrap_or_default();
+    order.into_iter().filter(|kind| json.get(kind).is_some()).collect()
+}
+
+fn check_medium(medium: &str, path: &Path, findings: &mut Findings) {
+    if medium.starts_with("HugePages") {
+        findings.forbidden(path, "minipod has no emptyDir of huge pages");
+    } else {
+        // A kubelet refuses it when it sets up the volume.
+        findings.one_of(path, medium, &["", "Memory"]);
+    }
+}
+
+fn check_host_path(source: &HostPathVolumeSource, path: &Path, findings: &mut Findings) {
+    let field = path.child("path");
+    if source.path.is_empty() {
+        return findings.required(&field, "");
+    }
+    findings.invalid_each(&field, &source.path, &formats::no_backsteps(&source.path));
+    if !source.path.starts_with('/') {
+        findings.invalid(&field, &source.path, "must be an absolute path");
+    }
+    let words = [
+        "",
+        "BlockDevice",
+        "CharDevice",
+        "Directory",
+        "DirectoryOrCreate",
+        "File",
+        "FileOrCreate",
+        "Socket",
+    ];
+    findings.maybe_one_of(&path.child("type"), source.type_.as_ref(), &words);
+}
+
+fn check_files(
+    mode: Option<i32>,
+    items: Option<&[KeyToPath]>,
+    path: &Path,
+    findings: &mut Findings,
+) {
+    check_mode(mode, &path.child("defaultMode"), findings);
+    let mut targets = BTreeSet::new();
+    for (at, item) in items.into_iter().flatten().enumerate() {
+        check_item(item, &path.child("items").index(at), findings);
+        if !item.path.is_empty() && !targets.insert(item.path.as_str()) {
+            findings.warn(
+                &path.child("items").index(at).child("path"),
+                &format!("{:?} is the path of an earlier item, which it replaces", item.path),
+            );
         }
     }
 }
 
-fn check_image(source: &ImageVolumeSource, field: &str, findings: &mut Findings) {
-    if source.reference.as_ref().is_none_or(String::is_empty) {
-        findings.required(&format!("{field}.reference"), "");
+/// One key that becomes a file.
+pub(super) fn check_item(item: &KeyToPath, path: &Path, findings: &mut Findings) {
+    required(&item.key, &path.child("key"), findings);
+    let file = path.child("path");
+    required(&item.path, &file, findings);
+    findings.invalid_each(&file, &item.path, &formats::volume_path(&item.path));
+    check_mode(item.mode, &path.child("mode"), findings);
+}
+
+/// The mode of a file.
+pub(super) fn check_mode(mode: Option<i32>, path: &Path, findings: &mut Findings) {
+    if let Some(mode) = mode.filter(|mode| !(0..=0o777).contains(mode)) {
+        let why = "must be a number between 0 and 0777 (octal), both inclusive";
+        findings.invalid(path, &mode, why);
+        let octal = i32::from_str_radix(&mode.to_string(), 8);
+        if octal.is_ok_and(|octal| octal <= 0o777) {
+            findings.hint(&format!("an octal number begins with 0: 0{mode}"));
+        }
     }
-    let words = ["Always", "IfNotPresent", "Never"];
-    findings.one_of(&format!("{field}.pullPolicy"), source.pull_policy.as_deref(), &words);
+}
+
+/// A text that may not be empty.
+pub(super) fn required(text: &str, path: &Path, findings: &mut Findings) {
+    if text.is_empty() {
+        findings.required(path, "");
+    }
 }

@@ -1,0 +1,185 @@
+//! Rules about identity and confinement.
+
+use crate::{beside, check, container};
+
+#[test]
+fn ids_are_within_the_bounds_of_kubernetes() {
+    for id in ["-1", "2147483648", "4294967296"] {
+        let why = format!("Invalid value: {id}: must be between 0 and 2147483647, inclusive");
+        for (fields, path) in [
+            (format!("runAsUser: {id}"), "runAsUser"),
+            (format!("runAsGroup: {id}"), "runAsGroup"),
+            (format!("fsGroup: {id}"), "fsGroup"),
+            (format!("supplementalGroups: [{id}]"), "supplementalGroups[0]"),
+        ] {
+            let found = crate::messages(&beside(&format!("securityContext: {{{fields}}}")));
+            assert_eq!(found, [format!("spec.securityContext.{path}: {why}")]);
+        }
+        let found = crate::messages(&container(&format!("securityContext: {{runAsUser: {id}}}")));
+        assert_eq!(found, [format!("spec.containers[0].securityContext.runAsUser: {why}")]);
+    }
+}
+
+#[test]
+fn ids_are_whole_numbers() {
+    for id in ["'1000'", "0x10.5", "root", "[1]", "true", "1.5"] {
+        let found = crate::messages(&beside(&format!("securityContext: {{runAsUser: {id}}}")));
+        assert!(
+            found[0].starts_with("spec.securityContext.runAsUser must be a whole number"),
+            "{id}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn namespaces_of_the_host_exclude_others() {
+    check(
+        &[
+            (
+                "hostPID: true, shareProcessNamespace: true",
+                &[
+                    "spec.securityContext.shareProcessNamespace: Invalid value: true: ShareProcessNamespace and HostPID cannot both be enabled",
+                ],
+            ),
+            (
+                "hostUsers: false, hostNetwork: true",
+                &["spec.hostNetwork: Forbidden: when `pod.Spec.HostUsers` is false"],
+            ),
+            (
+                "hostUsers: false, hostPID: true",
+                &["spec.HostPID: Forbidden: when `pod.Spec.HostUsers` is false"],
+            ),
+            (
+                "hostUsers: false, hostIPC: true",
+                &["spec.HostIPC: Forbidden: when `pod.Spec.HostUsers` is false"],
+            ),
+        ],
+        beside,
+    );
+}
+
+#[test]
+fn sysctls_are_known_and_the_pods_own() {
+    let sysctl = |fields: &str| beside(&format!("securityContext: {{sysctls: [{fields}]}}"));
+    check(
+        &[
+            ("{name: net.ipv4.tcp_syncookies, value: '1'}", &[]),
+            ("{name: net/ipv4/tcp_syncookies, value: '1'}", &[]),
+            ("{value: '1'}", &["spec.securityContext.sysctls[0].name: Required value"]),
+            (
+                "{name: net..x, value: '1'}",
+                &[
+                    "spec.securityContext.sysctls[0].name: Invalid value: \"net..x\": must have at most 253 characters and match regex ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$",
+                ],
+            ),
+            (
+                "{name: ../core, value: '1'}",
+                &[
+                    "spec.securityContext.sysctls[0].name: Invalid value: \"../core\": must have at most 253 characters and match regex ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$",
+                ],
+            ),
+            (
+                "{name: net.ipv4.tcp_syncookies, value: '1'}, {name: net.ipv4.tcp_syncookies, value: '0'}",
+                &[
+                    "spec.securityContext.sysctls[1].name: Duplicate value: \"net.ipv4.tcp_syncookies\"",
+                ],
+            ),
+            (
+                "{name: kernel.core_pattern, value: x}",
+                &[
+                    "spec.securityContext.sysctls[0].name: Forbidden: forbidden sysctl: \"kernel.core_pattern\" not allowlisted",
+                ],
+            ),
+            (
+                "{name: net.ipv4.tcp_syncookies, value: '1+kernel.core_pattern=|/x'}",
+                &[
+                    "spec.securityContext.sysctls[0].value: Invalid value: \"1+kernel.core_pattern=|/x\": must not contain '+' or line breaks",
+                ],
+            ),
+        ],
+        sysctl,
+    );
+    let on_host = "hostNetwork: true, securityContext: {sysctls: [{name: net.ipv4.tcp_syncookies, value: '1'}]}";
+    assert_eq!(
+        crate::messages(&beside(on_host)),
+        [
+            "spec.securityContext.sysctls[0].name: Invalid value: \"net.ipv4.tcp_syncookies\": may not be specified when 'hostNetwork' is true"
+        ]
+    );
+}
+
+#[test]
+fn confinement_is_consistent() {
+    let path = "spec.containers[0].securityContext";
+    let context =
+        |fields: &str| crate::messages(&container(&format!("securityContext: {{{fields}}}")));
+    assert_eq!(
+        context("allowPrivilegeEscalation: false, privileged: true"),
+        [format!(
+            "{path}: Invalid value: {{\"allowPrivilegeEscalation\":false,\"privileged\":true}}: cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
+        )]
+    );
+    assert_eq!(
+        context("allowPrivilegeEscalation: false, capabilities: {add: [CAP_SYS_ADMIN]}"),
+        [format!(
+            "{path}: Invalid value: {{\"allowPrivilegeEscalation\":false,\"capabilities\":{{\"add\":[\"CAP_SYS_ADMIN\"]}}}}: cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
+        )]
+    );
+    assert_eq!(
+        context("procMount: Unmasked"),
+        [format!(
+            "{path}.procMount: Invalid value: \"Unmasked\": `hostUsers` must be false to use `Unmasked`"
+        )]
+    );
+    assert_eq!(
+        context("procMount: Some"),
+        [format!(
+            "{path}.procMount: Unsupported value: \"Some\": supported values: \"Default\", \"Unmasked\""
+        )]
+    );
+    assert_eq!(
+        context("seccompProfile: {}"),
+        [format!(
+            "{path}.seccompProfile.type: Required value: type is required when seccompProfile is set"
+        )]
+    );
+    assert_eq!(
+        context("seccompProfile: {type: Docker}"),
+        [format!(
+            "{path}.seccompProfile.type: Unsupported value: \"Docker\": supported values: \"Localhost\", \"RuntimeDefault\", \"Unconfined\""
+        )]
+    );
+    assert_eq!(
+        context("seccompProfile: {type: Localhost}"),
+        [format!(
+            "{path}.seccompProfile.localhostProfile: Required value: must be set when seccomp type is Localhost"
+        )]
+    );
+    assert_eq!(
+        context("seccompProfile: {type: Localhost, localhostProfile: ../x}"),
+        [format!(
+            "{path}.seccompProfile.localhostProfile: Invalid value: \"../x\": must not contain '..'"
+        )]
+    );
+    assert_eq!(
+        context("seccompProfile: {type: Unconfined, localhostProfile: x}"),
+        [format!(
+            "{path}.seccompProfile.localhostProfile: Invalid value: {{\"localhostProfile\":\"x\",\"type\":\"Unconfined\"}}: can only be set when seccomp type is Localhost"
+        )]
+    );
+}
+
+#[test]
+fn policies_about_groups_are_from_a_list() {
+    check(
+        &[(
+            "securityContext: {supplementalGroupsPolicy: Some}",
+            &[
+                "spec.securityContext.supplementalGroupsPolicy: Unsupported value: \"Some\": supported values: \"Merge\", \"Strict\"",
+            ],
+        )],
+        beside,
+    );
+    let found = crate::messages(&beside("securityContext: {fsGroupChangePolicy: Never}"));
+    assert!(found.contains(&"spec.securityContext.fsGroupChangePolicy: Unsupported value: \"Never\": supported values: \"Always\", \"OnRootMismatch\"".to_owned()), "{found:?}");
+}
