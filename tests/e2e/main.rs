@@ -5,8 +5,10 @@ mod deletion;
 mod errors;
 mod images;
 mod isolation;
+mod isolation_defaults;
 mod kubia_init;
 mod lifecycle;
+mod volumes;
 mod watching;
 
 use std::process::ExitCode;
@@ -20,13 +22,15 @@ type Test = (&'static str, fn());
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let needs = [Need::Root, Need::Fixtures, Need::Lab];
-    let groups: [&[Test]; 6] = [
+    let groups: [&[Test]; 8] = [
         kubia_init::TESTS,
         watching::TESTS,
         lifecycle::TESTS,
         isolation::TESTS,
         deletion::TESTS,
         errors::TESTS,
+        volumes::TESTS,
+        isolation_defaults::TESTS,
     ];
     let trials = groups.into_iter().flatten().map(|(name, test)| trial(name, *test, &needs));
     let with_registry = [needs.as_slice(), &[Need::Registry]].concat();

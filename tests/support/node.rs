@@ -70,6 +70,17 @@ impl Node {
         path
     }
 
+    /// A new directory in the test's directory.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be made.
+    pub fn directory(&self, name: &str) -> PathBuf {
+        let path = self.directory.path().join(name);
+        std::fs::create_dir(&path).expect("a directory of the test");
+        path
+    }
+
     /// The directories of the node.
     pub fn directories(&self) -> [PathBuf; 3] {
         ["state", "data", "logs"].map(|name| self.directory.path().join(name))

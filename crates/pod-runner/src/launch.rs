@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use thiserror::Error;
 
 use crate::lock;
+use crate::own_program::OwnProgram;
 use crate::places::PodDir;
 use crate::record::{PodRecord, RecordError};
 use crate::settings::Settings;
@@ -120,7 +121,9 @@ fn record_and_start(
 fn start_supervisor(dir: &PodDir, lock: File) -> Result<Child, LaunchError> {
     let path = dir.supervisor_log();
     let log = File::create(&path).map_err(|source| LaunchError::File { path, source })?;
-    Command::new("/proc/self/exe")
+    let supervisor = |source| LaunchError::Supervisor { source };
+    let program = OwnProgram::open().map_err(supervisor)?;
+    Command::new(program.path())
         .arg0("minipod")
         .arg(SUPERVISE)
         .arg(dir.path())
@@ -129,5 +132,5 @@ fn start_supervisor(dir: &PodDir, lock: File) -> Result<Child, LaunchError> {
         .stderr(Stdio::from(log))
         .current_dir("/")
         .spawn()
-        .map_err(|source| LaunchError::Supervisor { source })
+        .map_err(supervisor)
 }

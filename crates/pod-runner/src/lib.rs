@@ -23,6 +23,7 @@ pub mod logs;
 pub mod namespaces;
 mod network_files;
 pub mod objects;
+mod own_program;
 pub mod packet;
 pub mod places;
 pub mod plan;

@@ -2,10 +2,11 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use pod_lifecycle::Instance;
+use rustix::fs::OFlags;
 
 use crate::linux_host::Context;
 use crate::plan;
@@ -45,7 +46,11 @@ pub(crate) fn read(context: &Context, instance: &Instance, exit_code: i32) -> Op
 /// The last bytes of a file. Only a regular file is read: the container could have put anything
 /// into its place, were it not a mount.
 fn end_of(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let mut file = File::options().read(true).custom_flags(flags).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
     let mut bytes = Vec::new();

@@ -35,4 +35,5 @@ pub use plan::{
 };
 pub use pod_sandbox::{PodSandbox, SandboxError};
 pub use stage::report::StageError;
+pub use sys::mount_attributes::read_only;
 pub use user_namespace::{ID_COUNT, IdRange};

@@ -56,12 +56,110 @@ fn everything() -> Value {
         "limits": lines("/proc/self/limits"),
         "pids": pids(),
         "dev": devices(),
+        "masked": masked(),
+        "writable": writable(),
+        "sysctls": sysctls(),
+        "uid_map": read("/proc/self/uid_map").split_whitespace().collect::<Vec<_>>(),
+        "cwd_owner": owner("."),
+        "stdin": stdin(),
+        "first_process": read("/proc/1/comm").trim(),
         "interfaces": lines("/proc/net/dev"),
         "routes": lines("/proc/net/route"),
         "hosts": read("/etc/hosts"),
         "resolv_conf": read("/etc/resolv.conf"),
         "etc_hostname": read("/etc/hostname"),
     })
+}
+
+/// Paths that a container must not see, with what is there instead: nothing, the null device, or
+/// an empty directory.
+fn masked() -> BTreeMap<&'static str, String> {
+    let paths = [
+        "/proc/acpi",
+        "/proc/asound",
+        "/proc/interrupts",
+        "/proc/kcore",
+        "/proc/keys",
+        "/proc/latency_stats",
+        "/proc/sched_debug",
+        "/proc/scsi",
+        "/proc/timer_list",
+        "/proc/timer_stats",
+        "/sys/devices/virtual/powercap",
+        "/sys/firmware",
+    ];
+    paths.into_iter().map(|path| (path, kind_of(path))).collect()
+}
+
+fn kind_of(path: &str) -> String {
+    let Ok(metadata) = fs::symlink_metadata(path) else {
+        return "absent".into();
+    };
+    if metadata.file_type().is_char_device() {
+        return format!("char {}:{}", metadata.rdev() >> 8 & 0xfff, metadata.rdev() & 0xff);
+    }
+    match fs::read_dir(path).map(Iterator::count) {
+        Ok(0) => "empty".into(),
+        Ok(count) => format!("{count} entries"),
+        Err(_) => "file".into(),
+    }
+}
+
+/// What becomes of opening kernel files for writing; nothing is written.
+fn writable() -> BTreeMap<&'static str, String> {
+    let paths = [
+        "/proc/sys/kernel/hostname",
+        "/proc/sys/kernel/core_pattern",
+        "/proc/sys/vm/overcommit_memory",
+        "/proc/sysrq-trigger",
+        "/proc/irq/default_smp_affinity",
+        "/sys/kernel/mm/transparent_hugepage/enabled",
+        "/sys/fs/cgroup/cgroup.procs",
+        "/sys/fs/cgroup/memory/cgroup.procs",
+        "/sys/fs/cgroup/memory/release_agent",
+        "/etc/hosts",
+        "/etc/hostname",
+        "/etc/resolv.conf",
+        "/dev/termination-log",
+    ];
+    let opened = |path| match fs::OpenOptions::new().write(true).open(path) {
+        Ok(_) => "yes".to_owned(),
+        Err(error) => error.raw_os_error().map_or_else(String::new, |number| number.to_string()),
+    };
+    let made = |path: &str| match fs::File::create(path) {
+        Ok(_) => fs::remove_file(path).map_or_else(|error| error.to_string(), |()| "yes".into()),
+        Err(error) => error.raw_os_error().map_or_else(String::new, |number| number.to_string()),
+    };
+    let files = paths.into_iter().map(|path| (path, opened(path)));
+    let directories = ["/new", "/tmp/new", "/dev/new", "/dev/shm/new", "/sys/fs/cgroup/new"];
+    files.chain(directories.into_iter().map(|path| (path, made(path)))).collect()
+}
+
+fn sysctls() -> BTreeMap<&'static str, String> {
+    let names = [
+        "net/ipv4/ip_unprivileged_port_start",
+        "net/ipv4/ping_group_range",
+        "net/ipv4/tcp_syncookies",
+        "kernel/shm_rmid_forced",
+    ];
+    names.into_iter().map(|name| (name, read(&format!("/proc/sys/{name}")).trim().into())).collect()
+}
+
+fn owner(path: &str) -> String {
+    fs::metadata(path).map_or_else(
+        |error| error.to_string(),
+        |it| format!("{}:{} {:o}", it.uid(), it.gid(), it.mode() & 0o7777),
+    )
+}
+
+/// Whether standard input is the null device of this very `/dev`.
+fn stdin() -> &'static str {
+    let input = fs::metadata("/proc/self/fd/0");
+    let null = fs::metadata("/dev/null");
+    match (input, null) {
+        (Ok(input), Ok(null)) if (input.dev(), input.ino()) == (null.dev(), null.ino()) => "null",
+        _ => "other",
+    }
 }
 
 fn lines(path: &str) -> Vec<String> {

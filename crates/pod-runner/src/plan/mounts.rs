@@ -23,11 +23,18 @@ pub(super) fn of_container(
 ) -> Result<Vec<MountPlan>, PlanError> {
     let stated: Vec<&VolumeMount> = container.volume_mounts.iter().flatten().collect();
     let is_taken = |path: &str| stated.iter().any(|mount| mount.mount_path == path);
+    // A kubelet's own file stays writable; those of a runtime are part of the root.
+    let own = container.security_context.as_ref();
+    let read_only = own.is_some_and(|context| context.read_only_root_filesystem == Some(true));
     let mut mounts: Vec<MountPlan> = ["hosts", "resolv.conf", "hostname"]
         .into_iter()
-        .map(|name| (input.dir.network_file(name), format!("/etc/{name}")))
+        .map(|name| (name, format!("/etc/{name}")))
         .filter(|(_, target)| !is_taken(target))
-        .map(|(path, target)| bind(path, target))
+        .map(|(name, target)| {
+            let readonly = read_only && name != "hosts";
+            let options = MountOptions { readonly, ..MountOptions::default() };
+            MountPlan { options, ..bind(input.dir.network_file(name), target) }
+        })
         .collect();
     if let Some(target) = &container.termination_message_path {
         let name = instance.name.as_str();

@@ -8,13 +8,13 @@ use std::ffi::CString;
 use std::fs;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
-use rustix::fs::{FileType, fchown, fstat};
-use rustix::process::{Resource, chdir, getrlimit, setrlimit, umask};
+use rustix::fs::{FileType, OFlags, fchown, fstat};
+use rustix::process::{Resource, fchdir, getrlimit, setrlimit, umask};
 
 use super::pod_holder::become_root_of_pod;
 use super::report::StageError;
@@ -22,7 +22,7 @@ use crate::container::Stdio;
 use crate::plan::{LimitedResource, ProcessPlan, Rlimit, SeccompPlan, UserPlan};
 use crate::sys::{descriptors, seccomp as filter, signals};
 use crate::user_namespace::IdMap;
-use crate::{capabilities, seccomp};
+use crate::{capabilities, mounts, seccomp};
 
 /// Something to wait for before the program runs: one byte, or the end of the pipe.
 #[derive(Debug, Default)]
@@ -163,21 +163,18 @@ fn set_oom_score(score: Option<i32>) -> Result<(), StageError> {
     }
 }
 
-/// Enters the working directory, which is created if missing. It must be reachable from the
-/// root: a path that leads outside is no place to start.
+/// Enters the working directory, which is created if missing. Links of `/proc` that lead to open
+/// files are not followed: this process still has files of the host open. What is reached must be
+/// below the root.
 fn enter_directory(path: &str) -> Result<(), StageError> {
     let failed = |error: io::Error| {
         StageError::prepare(format!("cannot enter the working directory {path}"), error)
     };
-    let entered = match chdir(path) {
-        Err(rustix::io::Errno::NOENT) => fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(path)
-            .and_then(|()| Ok(chdir(path)?)),
-        entered => entered.map_err(io::Error::from),
-    };
-    entered.map_err(failed)?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open("/", flags, rustix::fs::Mode::empty())
+        .map_err(|error| failed(error.into()))?;
+    let directory = mounts::directory(&root, path).map_err(failed)?;
+    fchdir(&directory).map_err(|error| failed(error.into()))?;
     let reached = std::env::current_dir().map_err(failed)?;
     if reached.is_absolute() {
         return Ok(());

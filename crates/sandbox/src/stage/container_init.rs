@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::sched::{CloneFlags, setns, unshare};
 
 use super::become_process::{self, Gate, OwnMounts, Users};
-use super::pod_holder::die_with_supervisor;
+use super::pod_holder::{die_with_supervisor, hide_from_others};
 use super::report::{ReportWriter, StageError};
 use crate::container::Stdio;
 use crate::namespaces::Shared;
@@ -51,6 +51,7 @@ fn container_init(
     report: &ReportWriter,
 ) -> Result<Infallible, StageError> {
     let _ = nix::sys::prctl::set_name(c"minipod:init"); // only what ps shows
+    hide_from_others()?;
     die_with_supervisor()?;
     rustix::process::setsid()
         .map_err(|error| StageError::prepare("cannot start a session", error))?;

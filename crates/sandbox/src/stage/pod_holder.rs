@@ -96,6 +96,13 @@ pub(super) fn die_with_supervisor() -> Result<(), StageError> {
         .map_err(|error| StageError::prepare("cannot ask to die with the supervisor", error))
 }
 
+/// As long as this process has something of the host's, no other process may look into it
+/// (`PR_SET_DUMPABLE`, prctl(2)); execve(2) ends that.
+pub(super) fn hide_from_others() -> Result<(), StageError> {
+    nix::sys::prctl::set_dumpable(false)
+        .map_err(|error| StageError::prepare("cannot hide from other processes", error))
+}
+
 /// The holder keeps no file of the supervisor's open, least of all its standard streams.
 fn drop_descriptors(report: &ReportWriter) -> io::Result<()> {
     let null = OpenOptions::new()

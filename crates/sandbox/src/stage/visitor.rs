@@ -11,7 +11,7 @@ use nix::sched::{CloneFlags, setns};
 
 use super::become_process::{self, Gate, OwnMounts, Users};
 use super::container_init::own_terminal;
-use super::pod_holder::die_with_supervisor;
+use super::pod_holder::{die_with_supervisor, hide_from_others};
 use super::report::{ReportWriter, StageError};
 use crate::container::Stdio;
 use crate::plan::ProcessPlan;
@@ -40,6 +40,7 @@ fn visit(
     report: &ReportWriter,
 ) -> Result<Infallible, StageError> {
     let _ = nix::sys::prctl::set_name(c"minipod:exec"); // only what ps shows
+    hide_from_others()?;
     die_with_supervisor()?;
     rustix::process::setsid()
         .map_err(|error| StageError::prepare("cannot start a session", error))?;

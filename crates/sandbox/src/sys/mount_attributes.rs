@@ -18,6 +18,15 @@ pub(crate) struct Attributes<'a> {
     pub(crate) recursive: bool,
 }
 
+/// Makes a mount read-only.
+///
+/// # Errors
+///
+/// Those of `mount_setattr(2)`.
+pub fn read_only(mount: BorrowedFd<'_>) -> io::Result<()> {
+    change(mount, Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Attributes::default() })
+}
+
 /// Changes the mount that the descriptor refers to.
 pub(crate) fn change(mount: BorrowedFd<'_>, attributes: Attributes<'_>) -> io::Result<()> {
     let argument = libc::mount_attr {
