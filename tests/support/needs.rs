@@ -17,6 +17,8 @@ pub enum Need {
     Lab,
     /// Debian's `docker-registry` and `skopeo`.
     Registry,
+    /// The program `umoci`, to compare with.
+    Umoci,
 }
 
 impl Need {
@@ -27,6 +29,7 @@ impl Need {
             Self::Fixtures => "fixtures",
             Self::Lab => "lab",
             Self::Registry => "registry",
+            Self::Umoci => "umoci",
         }
     }
 
@@ -37,6 +40,7 @@ impl Need {
             Self::Fixtures => !fixtures::layout("kubia").join("index.json").exists(),
             Self::Lab => !has_program("ip") || !has_program("nsenter"),
             Self::Registry => !has_program("docker-registry") || !has_program("skopeo"),
+            Self::Umoci => !has_program("umoci"),
         }
     }
 

@@ -11,6 +11,7 @@ use super::hard_link;
 use super::metadata::{self, Skipped};
 use super::remove;
 use super::rule::Rule;
+use super::settle::Unsettled;
 use super::tree::{Missing, Place, Tree, WalkError, make_directory, reopen};
 use super::view::View;
 use super::whiteout::{self, Name};
@@ -23,15 +24,11 @@ const DIRECTORY_NOTES_LIMIT: u64 = 256 << 20;
 /// What came of a layer, before the layers below are considered.
 #[derive(Debug, Default)]
 pub(crate) struct Applied {
-    /// Directories that the archive only implied; the layer below knows their owner and mode.
-    /// Without those that replaced something, so that nothing below matters.
-    pub(crate) implied: Vec<EntryPath>,
+    pub(crate) unsettled: Unsettled,
     pub(crate) entries: u64,
     pub(crate) bytes: u64,
     /// What was left out on purpose.
     pub(crate) skipped: Skipped,
-    /// The first hard link to something that only a layer below can have.
-    pub(crate) needs_lower: Option<String>,
     /// There was an entry for the root itself.
     pub(crate) root_given: bool,
 }
@@ -65,16 +62,42 @@ impl<'a> Applier<'a> {
             if self.applied.entries > self.limits.entries {
                 return Err(UnpackError::refused(&entry.path.joined(), Rule::TooManyEntries));
             }
-            self.apply_entry(&entry, entries)?;
+            match self.apply_entry(&entry, entries) {
+                Err(UnpackError::Refused { entry, rule }) if self.may_be_wrong(rule) => {
+                    self.applied.unsettled.needs_lower.get_or_insert(entry);
+                }
+                result => result?,
+            }
             self.check_directories(&entry)?;
         }
         self.finish_directories()?;
-        let implied = std::mem::take(&mut self.tree.notes.implied);
-        let replaced = &self.tree.notes.replaced;
-        let open_below =
-            |path: &Vec<Vec<u8>>| !replaced.contains(path) && !self.tree.hides_lower(path);
-        self.applied.implied = implied.into_iter().filter(open_below).map(EntryPath).collect();
+        self.note_unsettled();
         Ok(self.applied)
+    }
+
+    /// True if an entry breaks the rule only as far as is known without the layers below.
+    fn may_be_wrong(&self, rule: Rule) -> bool {
+        rule.depends_on_tree() && self.tree.lower().is_none() && !self.tree.notes.assumed.is_empty()
+    }
+
+    fn note_unsettled(&mut self) {
+        let implied = std::mem::take(&mut self.tree.notes.implied);
+        let assumed = std::mem::take(&mut self.tree.notes.assumed);
+        let whiteouts = std::mem::take(&mut self.tree.notes.whiteouts);
+        let notes = &self.tree.notes;
+        let open_below =
+            |path: &Vec<Vec<u8>>| !notes.replaced.contains(path) && !self.tree.hides_lower(path);
+        let implied: Vec<_> = implied.into_iter().filter(open_below).collect();
+        let unsettled = &mut self.applied.unsettled;
+        unsettled.hides_all = notes.opaque.contains(&[][..]);
+        // Those that are implied are looked at anyway.
+        unsettled.assumed = assumed
+            .into_iter()
+            .filter(|path| implied.binary_search(path).is_err())
+            .map(EntryPath)
+            .collect();
+        unsettled.whiteouts = whiteouts.into_iter().map(EntryPath).collect();
+        unsettled.implied = implied.into_iter().map(EntryPath).collect();
     }
 
     /// Directories that are only implied cost as much as others, and what all of them shall be
@@ -197,8 +220,7 @@ impl<'a> Applier<'a> {
 
     /// Removes what an earlier entry put there.
     fn clear(&mut self, parent: &Place, base: &[u8]) -> Result<(), WalkError> {
-        let mut path = parent.path.clone();
-        path.push(base.to_vec());
+        let path = parent.child(base);
         self.tree.forget(&path);
         remove::remove_at(&parent.directory, base)
             .map_err(|source| WalkError::System { action: "replace", source })
@@ -210,8 +232,7 @@ impl<'a> Applier<'a> {
         base: &[u8],
         metadata: &Metadata,
     ) -> Result<(), WalkError> {
-        let mut path = parent.path.clone();
-        path.push(base.to_vec());
+        let path = parent.child(base);
         let stat = fs::statat(&parent.directory, base, AtFlags::SYMLINK_NOFOLLOW);
         match stat.map(|stat| FileType::from_raw_mode(stat.st_mode)) {
             Ok(FileType::Directory) => {}
@@ -223,7 +244,7 @@ impl<'a> Applier<'a> {
             Ok(_) => {
                 self.clear(parent, base)?;
                 let directory = make_directory(&parent.directory, base)?.into();
-                self.tree.make_opaque(&Place { directory, path: path.clone() })?;
+                self.tree.make_opaque(&Place { directory, path: path.clone().into() })?;
                 self.tree.notes.replaced.insert(path.clone());
             }
         }
@@ -239,12 +260,18 @@ impl<'a> Applier<'a> {
         target: &EntryPath,
     ) -> Result<(), WalkError> {
         let Some(found) = hard_link::find_target(&mut self.tree, target)? else {
-            self.applied.needs_lower.get_or_insert_with(|| printable(&entry.path.joined()));
+            self.applied
+                .unsettled
+                .needs_lower
+                .get_or_insert_with(|| printable(&entry.path.joined()));
             return Ok(());
         };
         let base = entry.path.0.last().map_or(&[][..], Vec::as_slice);
         if found.is_at(parent, base) {
             return Ok(()); // a link to itself
+        }
+        if found.is_below(parent, base) {
+            return Err(WalkError::Refused(Rule::HardLinkMissing)); // it goes before it is linked
         }
         self.make_node(parent, base, |directory| found.link(directory, base))
     }

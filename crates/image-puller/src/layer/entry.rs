@@ -7,6 +7,7 @@ use tar::Header;
 
 use super::header::{BLOCK, Extended, Time, checksum_is_right, number};
 use super::rule::Rule;
+use super::whiteout;
 
 /// Extended headers and long names beyond this are refused.
 const EXTENDED_LIMIT: i64 = 1 << 20;
@@ -87,8 +88,14 @@ impl EntryPath {
                 b".." => {
                     components.pop().ok_or(Rule::EscapesRoot)?;
                 }
-                name if name.len() > COMPONENT_LIMIT => return Err(Rule::ComponentTooLong),
-                name => components.push(name.to_vec()),
+                name => {
+                    // The whiteout of a name is longer than the name.
+                    let length = name.strip_prefix(whiteout::PREFIX).unwrap_or(name).len();
+                    if length > COMPONENT_LIMIT {
+                        return Err(Rule::ComponentTooLong);
+                    }
+                    components.push(name.to_vec());
+                }
             }
         }
         let length: usize = components.iter().map(|c| c.len() + 1).sum();

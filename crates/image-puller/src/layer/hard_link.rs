@@ -9,7 +9,6 @@ use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::entry::{EntryPath, Metadata};
-use super::header::Time;
 use super::metadata::{self, Skipped};
 use super::rule::Rule;
 use super::tree::{Missing, Place, Tree, WalkError};
@@ -19,7 +18,7 @@ use super::view::{LastLink, Located, Node, View};
 #[derive(Debug)]
 pub(crate) struct Target {
     directory: Rc<OwnedFd>,
-    parent_path: Vec<Vec<u8>>,
+    parent_path: Rc<Vec<Vec<u8>>>,
     name: Vec<u8>,
 }
 
@@ -27,6 +26,13 @@ impl Target {
     /// True if this very name is meant.
     pub(crate) fn is_at(&self, parent: &Place, base: &[u8]) -> bool {
         self.parent_path == parent.path && self.name == base
+    }
+
+    /// True if the link would take the place of a directory that the target is in.
+    pub(crate) fn is_below(&self, parent: &Place, base: &[u8]) -> bool {
+        let length = parent.path.len();
+        self.parent_path.starts_with(&parent.path)
+            && self.parent_path.get(length).is_some_and(|name| name == base)
     }
 
     pub(crate) fn link(&self, directory: &OwnedFd, base: &[u8]) -> Result<(), Errno> {
@@ -125,10 +131,7 @@ pub(crate) fn metadata_of(at: &Located) -> Metadata {
         mode: at.stat.st_mode & 0o7777,
         uid: at.stat.st_uid,
         gid: at.stat.st_gid,
-        modified: Time {
-            seconds: at.stat.st_mtime,
-            nanoseconds: u32::try_from(at.stat.st_mtime_nsec).unwrap_or(0),
-        },
+        modified: metadata::modified(&at.stat),
         xattrs: Vec::new(),
     }
 }

@@ -5,7 +5,9 @@
 
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{self, AtFlags, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
+use rustix::fs::{
+    self, AtFlags, Gid, Mode, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags,
+};
 use rustix::io::Errno;
 
 use super::entry::Metadata;
@@ -30,7 +32,18 @@ pub(crate) fn apply(
     fs::fchmod(file, Mode::from_raw_mode(metadata.mode))
         .map_err(WalkError::system("change the mode of"))?;
     apply_xattrs(file, &metadata.xattrs, skipped)?;
-    fs::futimens(file, &times(metadata.modified)).map_err(WalkError::system("set the times of"))
+    set_times(file, metadata.modified)
+}
+
+/// Sets the time of an open file or directory.
+pub(crate) fn set_times(file: &OwnedFd, modified: Time) -> Result<(), WalkError> {
+    fs::futimens(file, &times(modified)).map_err(WalkError::system("set the times of"))
+}
+
+/// When something was last changed.
+pub(crate) fn modified(stat: &Stat) -> Time {
+    let nanoseconds = u32::try_from(stat.st_mtime_nsec).unwrap_or(0);
+    Time { seconds: stat.st_mtime, nanoseconds }
 }
 
 /// Applies owner, mode and times by name, to what cannot be opened: devices and FIFOs.

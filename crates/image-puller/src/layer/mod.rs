@@ -25,7 +25,7 @@ pub(crate) use self::compression::Decoder;
 pub(crate) use self::entry::EntryPath;
 pub(crate) use self::remove::remove_tree;
 pub use self::rule::Rule;
-pub(crate) use self::settle::{Settled, root_is_plain, settle};
+pub(crate) use self::settle::{Settled, Unsettled, root_is_plain, settle};
 pub(crate) use self::unpack::{Unpacked, unpack};
 pub(crate) use self::view::{LastLink, Node, View};
 

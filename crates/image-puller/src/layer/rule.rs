@@ -91,3 +91,16 @@ pub enum Rule {
     #[error("the layer unpacks to more bytes than allowed")]
     TooLarge,
 }
+
+impl Rule {
+    /// True if another tree might not break it: one with the layers below.
+    pub(crate) fn depends_on_tree(self) -> bool {
+        matches!(
+            self,
+            Self::HardLinkMissing
+                | Self::HardLinkDirectory
+                | Self::ParentNotDirectory
+                | Self::LinkLoop
+        )
+    }
+}

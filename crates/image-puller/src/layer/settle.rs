@@ -3,68 +3,109 @@
 
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{FileType, OFlags};
+use rustix::fs::OFlags;
 
 use super::entry::{EntryPath, Metadata};
 use super::hard_link::{metadata_of, read_xattrs};
 use super::metadata::{self, Skipped};
 use super::tree::{Missing, Tree, WalkError, reopen};
 use super::view::{Node, View};
-use super::{Rule, UnpackError};
+use super::{UnpackError, whiteout};
+
+/// What of an unpacked layer is for the layers below to decide.
+#[derive(Debug, Default)]
+pub(crate) struct Unsettled {
+    /// Directories that the archive only implied; the layer below knows their owner and mode.
+    /// Without those that replaced something, so that nothing below matters.
+    pub(crate) implied: Vec<EntryPath>,
+    /// Further names on the way to something that this layer did not have: a link of that name in
+    /// a layer below would have led elsewhere.
+    pub(crate) assumed: Vec<EntryPath>,
+    /// What the layer hides, unless there is nothing below to be hidden.
+    pub(crate) whiteouts: Vec<EntryPath>,
+    /// The first entry that cannot be applied without the layers below, for example a hard link
+    /// to something that only they can have: the result is not complete, unpack again.
+    pub(crate) needs_lower: Option<String>,
+    /// The root is opaque: nothing of the layers below is to be seen.
+    pub(crate) hides_all: bool,
+}
+
+impl Unsettled {
+    /// True if the layer is the same whatever is below it.
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self { implied, assumed, whiteouts, needs_lower, hides_all } = self;
+        let is_plain = implied.is_empty() && assumed.is_empty() && whiteouts.is_empty();
+        is_plain && needs_lower.is_none() && !hides_all
+    }
+}
 
 /// What the layers below say about a layer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Settled {
     /// Implied directories that exist there took over owner, mode, attributes and times.
     Fitting,
-    /// A link below leads elsewhere: unpack again, knowing the layers below.
+    /// Something below may lead elsewhere: unpack again, knowing the layers below.
     UnpackAgain,
 }
 
-/// Compares the implied directories of an unpacked layer with the layers below, and gives them
-/// the metadata that applying the layers in order would leave.
+/// Compares an unpacked layer with the layers below, and makes of it what applying the layers in
+/// order would leave. If no entry was for the root, it is like an implied directory.
 pub(crate) fn settle(
     root: OwnedFd,
-    implied: &[EntryPath],
+    (unsettled, root_given): (&Unsettled, bool),
     lower: &View,
 ) -> Result<Settled, UnpackError> {
+    let own = EntryPath::default();
+    let root_implied = Some(&own).filter(|_| !root_given);
+    let implied = root_implied.into_iter().chain(&unsettled.implied);
+    let paths = unsettled.assumed.iter().map(|path| (path, false));
+    let paths = paths.chain(implied.map(|path| (path, true)));
     let mut tree = Tree::new(root, None);
-    for path in implied {
-        let outcome = settle_directory(&mut tree, path, lower)
-            .map_err(|error| UnpackError::from_walk(&path.joined(), error))?;
-        if outcome == Settled::UnpackAgain {
-            return Ok(outcome);
+    for (path, is_implied) in paths {
+        let below = find_below(path, lower);
+        let settled = below.and_then(|below| match below {
+            Below::Other => Ok(Settled::UnpackAgain),
+            Below::Directory(metadata) if is_implied => {
+                take_over(&mut tree, path, &metadata).map(|()| Settled::Fitting)
+            }
+            Below::Directory(_) | Below::Nothing => Ok(Settled::Fitting),
+        });
+        match settled.map_err(|error| UnpackError::from_walk(&path.joined(), error))? {
+            Settled::Fitting => {}
+            Settled::UnpackAgain => return Ok(Settled::UnpackAgain),
         }
     }
+    let covered = if unsettled.hides_all { whiteout::cover(&mut tree, lower) } else { Ok(()) };
+    covered
+        .and_then(|()| whiteout::drop_useless(&mut tree, &unsettled.whiteouts, lower))
+        .map_err(|error| UnpackError::from_walk(b"", error))?;
     Ok(Settled::Fitting)
 }
 
-fn settle_directory(
-    tree: &mut Tree<'_>,
-    path: &EntryPath,
-    lower: &View,
-) -> Result<Settled, WalkError> {
+/// What the layers below have where this one has a directory or had nothing.
+enum Below {
+    Nothing,
+    /// A link leads elsewhere; anything else may be hidden from another path, or is in the way.
+    Other,
+    Directory(Metadata),
+}
+
+fn find_below(path: &EntryPath, lower: &View) -> Result<Below, WalkError> {
     let system = |source| WalkError::System { action: "look into the layers below at", source };
     match lower.at(path).map_err(system)? {
-        None => Ok(Settled::Fitting),
-        Some(Node::Leaf { at, .. }) => {
-            if FileType::from_raw_mode(at.stat.st_mode).is_symlink() {
-                Ok(Settled::UnpackAgain)
-            } else {
-                Err(WalkError::Refused(Rule::ParentNotDirectory))
-            }
-        }
+        None => Ok(Below::Nothing),
+        Some(Node::Leaf { .. }) => Ok(Below::Other),
         Some(Node::Directory { path, top }) => {
             let directory = OFlags::RDONLY | OFlags::DIRECTORY;
             let below = lower.open(&path, top.layer, directory).map_err(system)?;
-            let metadata = Metadata { xattrs: read_xattrs(&below)?, ..metadata_of(&top) };
-            let Some(place) = tree.enter(&path.0, Missing::Report)? else {
-                return Ok(Settled::Fitting);
-            };
-            metadata::apply(&reopen(&place.directory)?, &metadata, &mut Skipped::new())?;
-            Ok(Settled::Fitting)
+            Ok(Below::Directory(Metadata { xattrs: read_xattrs(&below)?, ..metadata_of(&top) }))
         }
     }
+}
+
+fn take_over(tree: &mut Tree<'_>, path: &EntryPath, metadata: &Metadata) -> Result<(), WalkError> {
+    let Some(place) = tree.enter(&path.0, Missing::Report)? else { return Ok(()) };
+    metadata::apply(&reopen(&place.directory)?, metadata, &mut Skipped::new())
 }
 
 /// True if the root of the layers below is what a layer without an entry for its root gets

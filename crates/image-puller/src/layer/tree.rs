@@ -25,7 +25,14 @@ const CHAIN_LIMIT: usize = 32;
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) directory: Rc<OwnedFd>,
-    pub(crate) path: Vec<Vec<u8>>,
+    pub(crate) path: Rc<Vec<Vec<u8>>>,
+}
+
+impl Place {
+    /// The path of something in this directory.
+    pub(crate) fn child(&self, name: &[u8]) -> Vec<Vec<u8>> {
+        self.path.iter().cloned().chain([name.to_vec()]).collect()
+    }
 }
 
 /// Why a place cannot be reached.
@@ -48,8 +55,13 @@ pub(crate) struct DirectoryNotes {
     pub(crate) metadata: BTreeMap<Vec<Vec<u8>>, Metadata>,
     /// Not in the archive, only named on the way to something: the layer below decides.
     pub(crate) implied: BTreeSet<Vec<Vec<u8>>>,
+    /// Where the way led over a name that this layer did not have at that time: in a layer below
+    /// it may be a link that leads elsewhere. Never forgotten.
+    pub(crate) assumed: BTreeSet<Vec<Vec<u8>>>,
     /// Hide what is below them.
     pub(crate) opaque: BTreeSet<Vec<Vec<u8>>>,
+    /// Whiteouts that were made. In an opaque directory they may be gone again.
+    pub(crate) whiteouts: BTreeSet<Vec<Vec<u8>>>,
     /// Made anew, not merged: nothing of a directory below may shine through, not even its owner.
     pub(crate) replaced: BTreeSet<Vec<Vec<u8>>>,
     /// Memory for all that was ever noted, more or less.
@@ -62,6 +74,17 @@ impl DirectoryNotes {
         let attributes = metadata.xattrs.iter().map(|(name, value)| name.len() + value.len());
         self.bytes += (attributes.sum::<usize>() + length(&path)) as u64;
         self.metadata.insert(path, metadata);
+    }
+
+    /// Implied directories at and below a path.
+    pub(crate) fn implied_below(&self, path: &[Vec<u8>]) -> Vec<Vec<Vec<u8>>> {
+        let from = self.implied.range(path.to_vec()..);
+        from.take_while(|known| known.starts_with(path)).cloned().collect()
+    }
+
+    pub(crate) fn note_whiteout(&mut self, path: Vec<Vec<u8>>) {
+        self.bytes += length(&path) as u64;
+        self.whiteouts.insert(path);
     }
 }
 
@@ -76,6 +99,8 @@ pub(crate) struct Tree<'a> {
     /// The layers below, if this layer is unpacked knowing them.
     lower: Option<&'a View>,
     chain: Vec<(Vec<u8>, Rc<OwnedFd>)>,
+    /// The last place that was entered, as most entries have the parent of the one before.
+    last: Option<(Vec<Vec<u8>>, Place)>,
     pub(crate) notes: DirectoryNotes,
 }
 
@@ -86,15 +111,27 @@ pub(crate) enum Missing {
     Report,
 }
 
-enum Step {
-    Into(Rc<OwnedFd>),
-    Link(Vec<u8>),
-    Nowhere,
+/// What a name on the way is in this layer.
+#[derive(Debug, Clone)]
+enum Slot {
+    Directory(Rc<OwnedFd>),
+    /// Nothing; what is below shows through.
+    Nothing,
+    /// A whiteout, or below one.
+    Hidden,
 }
+
+enum Step {
+    Into(Slot),
+    Link(Vec<u8>),
+}
+
+type Way = Vec<(Vec<u8>, Slot)>;
 
 impl<'a> Tree<'a> {
     pub(crate) fn new(root: OwnedFd, lower: Option<&'a View>) -> Self {
-        Self { root: Rc::new(root), lower, chain: Vec::new(), notes: DirectoryNotes::default() }
+        let (chain, notes) = (Vec::new(), DirectoryNotes::default());
+        Self { root: Rc::new(root), lower, chain, last: None, notes }
     }
 
     pub(crate) fn lower(&self) -> Option<&'a View> {
@@ -107,23 +144,50 @@ impl<'a> Tree<'a> {
         components: &[Vec<u8>],
         missing: Missing,
     ) -> Result<Option<Place>, WalkError> {
+        if let Some((path, place)) = &self.last
+            && path == components
+        {
+            return Ok(Some(place.clone()));
+        }
+        let Some(way) = self.walk(components, missing)? else { return Ok(None) };
+        let mut directory = Rc::clone(&self.root);
+        let mut path = Vec::with_capacity(way.len());
+        for (name, slot) in way {
+            path.push(name);
+            directory = match slot {
+                Slot::Directory(directory) => directory,
+                _ => self.make_missing(&directory, &path)?,
+            };
+        }
+        let place = Place { directory, path: Rc::new(path) };
+        self.last = Some((components.to_vec(), place.clone()));
+        Ok(Some(place))
+    }
+
+    /// Follows a path with all its links. What is missing is not made before the end is known, as
+    /// a link may lead over a missing name and back (`no/../yes`).
+    fn walk(&mut self, components: &[Vec<u8>], missing: Missing) -> Result<Option<Way>, WalkError> {
         let shared = self.chain.iter().zip(components).take_while(|((a, _), b)| a == *b).count();
         self.chain.truncate(shared);
-        let mut stack: Vec<(Vec<u8>, Rc<OwnedFd>)> = self.chain.clone();
+        let known = self.chain.iter();
+        let mut way: Way =
+            known.map(|(name, open)| (name.clone(), Slot::Directory(Rc::clone(open)))).collect();
         let mut pending: VecDeque<Vec<u8>> = components[shared..].iter().cloned().collect();
         let mut links = 0;
         while let Some(name) = pending.pop_front() {
             if name == b".." {
-                stack.pop();
+                way.pop();
                 continue;
             }
-            match self.step(&stack, &name, missing)? {
-                Step::Into(directory) => {
-                    let literal = links == 0 && stack.len() == self.chain.len();
-                    if literal && stack.len() < CHAIN_LIMIT {
-                        self.chain.push((name.clone(), Rc::clone(&directory)));
+            match self.step(&way, &name, missing)? {
+                Step::Into(slot) => {
+                    if let Slot::Directory(directory) = &slot
+                        && links == 0
+                        && way.len() < CHAIN_LIMIT
+                    {
+                        self.chain.push((name.clone(), Rc::clone(directory)));
                     }
-                    stack.push((name, directory));
+                    way.push((name, slot));
                 }
                 Step::Link(target) => {
                     links += 1;
@@ -131,50 +195,43 @@ impl<'a> Tree<'a> {
                         return Err(WalkError::Refused(Rule::LinkLoop));
                     }
                     if target.first() == Some(&b'/') {
-                        stack.clear();
+                        way.clear();
                     }
                     prepend(&mut pending, &target);
                 }
-                Step::Nowhere => return Ok(None),
             }
         }
-        let directory = stack.last().map_or(&self.root, |(_, directory)| directory);
-        let directory = Rc::clone(directory);
-        let path = stack.into_iter().map(|(name, _)| name).collect();
-        Ok(Some(Place { directory, path }))
+        let is_there = way.iter().all(|(_, slot)| matches!(slot, Slot::Directory(_)));
+        Ok(Some(way).filter(|_| is_there || missing == Missing::Create))
     }
 
-    fn step(
-        &mut self,
-        stack: &[(Vec<u8>, Rc<OwnedFd>)],
-        name: &[u8],
-        missing: Missing,
-    ) -> Result<Step, WalkError> {
-        let parent = stack.last().map_or(&self.root, |(_, directory)| directory);
-        let parent = Rc::clone(parent);
-        match open_directory(&parent, name) {
-            Ok(directory) => return Ok(Step::Into(Rc::new(directory))),
-            Err(Errno::NOENT) => {}
-            Err(Errno::NOTDIR | Errno::LOOP) => {
-                if let Some(target) = link_or_whiteout(&parent, name)? {
-                    return Ok(Step::Link(target));
+    fn step(&mut self, way: &Way, name: &[u8], missing: Missing) -> Result<Step, WalkError> {
+        let parent = match way.last() {
+            None => Some(Rc::clone(&self.root)),
+            Some((_, Slot::Directory(directory))) => Some(Rc::clone(directory)),
+            Some((_, Slot::Hidden)) => return Ok(Step::Into(Slot::Hidden)),
+            Some((_, Slot::Nothing)) => None,
+        };
+        if let Some(parent) = parent {
+            match open_directory(&parent, name) {
+                Ok(directory) => return Ok(Step::Into(Slot::Directory(Rc::new(directory)))),
+                Err(Errno::NOENT) => {}
+                Err(Errno::NOTDIR | Errno::LOOP) => {
+                    let target = link_or_whiteout(&parent, name)?;
+                    return Ok(target.map_or(Step::Into(Slot::Hidden), Step::Link));
                 }
-                if missing == Missing::Report {
-                    return Ok(Step::Nowhere);
-                }
-                let path = child_path(stack, name);
-                return self.replace_whiteout(&parent, name, path).map(Step::Into);
+                Err(errno) => return Err(WalkError::system("open directory")(errno)),
             }
-            Err(errno) => return Err(WalkError::system("open directory")(errno)),
         }
-        let path = child_path(stack, name);
+        let path = child_path(way, name);
         if let Some(target) = self.lower_link(&path, missing)? {
             return Ok(Step::Link(target));
         }
-        match missing {
-            Missing::Report => Ok(Step::Nowhere),
-            Missing::Create => self.imply(&parent, name, path).map(Step::Into),
+        if self.lower.is_none() && !self.hides_lower(&path) {
+            let bytes = length(&path) as u64;
+            self.notes.bytes += if self.notes.assumed.insert(path) { bytes } else { 0 };
         }
+        Ok(Step::Into(Slot::Nothing))
     }
 
     /// The target if the layers below have a link here. A file there stops the walk.
@@ -201,43 +258,45 @@ impl<'a> Tree<'a> {
         (0..path.len()).any(|length| self.notes.opaque.contains(&path[..length]))
     }
 
-    fn imply(
+    /// Makes a directory that no entry has named so far.
+    fn make_missing(
         &mut self,
         parent: &OwnedFd,
-        name: &[u8],
-        path: Vec<Vec<u8>>,
+        path: &[Vec<u8>],
     ) -> Result<Rc<OwnedFd>, WalkError> {
-        let directory = make_directory(parent, name)?;
-        self.notes.bytes += length(&path) as u64;
-        self.notes.implied.insert(path);
-        Ok(Rc::new(directory))
-    }
-
-    fn replace_whiteout(
-        &mut self,
-        parent: &OwnedFd,
-        name: &[u8],
-        path: Vec<Vec<u8>>,
-    ) -> Result<Rc<OwnedFd>, WalkError> {
-        fs::unlinkat(parent, name, AtFlags::empty()).map_err(WalkError::system("replace"))?;
-        let directory = self.imply(parent, name, path.clone())?;
-        self.make_opaque(&Place { directory: Rc::clone(&directory), path: path.clone() })?;
-        self.notes.replaced.insert(path);
+        let name = path.last().map_or(&[][..], Vec::as_slice);
+        let is_hidden = match fs::unlinkat(parent, name, AtFlags::empty()) {
+            Ok(()) => true, // it was a whiteout
+            Err(Errno::NOENT) => false,
+            Err(errno) => return Err(WalkError::system("replace")(errno)),
+        };
+        let directory = Rc::new(make_directory(parent, name)?);
+        self.notes.bytes += length(path) as u64;
+        self.notes.implied.insert(path.to_vec());
+        if is_hidden {
+            let (directory, path) = (Rc::clone(&directory), Rc::new(path.to_vec()));
+            self.notes.replaced.insert(path.to_vec());
+            self.make_opaque(&Place { directory, path })?;
+        }
         Ok(directory)
     }
 
-    /// Marks a directory so that nothing below it shows through.
+    /// Marks a directory so that nothing below it shows through. For the root the kernel does not
+    /// look at the mark; what is below it is covered name by name in the end.
     pub(crate) fn make_opaque(&mut self, place: &Place) -> Result<(), WalkError> {
-        let readable = reopen(&place.directory)?;
-        fs::fsetxattr(&readable, OPAQUE, b"y", fs::XattrFlags::empty())
-            .map_err(WalkError::system("mark as opaque"))?;
-        self.notes.opaque.insert(place.path.clone());
+        if !place.path.is_empty() {
+            let readable = reopen(&place.directory)?;
+            fs::fsetxattr(&readable, OPAQUE, b"y", fs::XattrFlags::empty())
+                .map_err(WalkError::system("mark as opaque"))?;
+        }
+        self.notes.opaque.insert(place.path.to_vec());
         Ok(())
     }
 
     /// Forgets everything at and below a path that is about to be removed.
     pub(crate) fn forget(&mut self, path: &[Vec<u8>]) {
         self.chain.clear();
+        self.last = None;
         // What is below a path follows it in the order of paths, so the rest is not looked at.
         let from = || path.to_vec()..;
         let below = |known: &&Vec<Vec<u8>>| known.starts_with(path);
@@ -246,7 +305,8 @@ impl<'a> Tree<'a> {
         for path in gone {
             self.notes.metadata.remove(&path);
         }
-        for set in [&mut self.notes.implied, &mut self.notes.opaque, &mut self.notes.replaced] {
+        let DirectoryNotes { implied, opaque, whiteouts, replaced, .. } = &mut self.notes;
+        for set in [implied, opaque, whiteouts, replaced] {
             let gone: Vec<_> = set.range(from()).take_while(below).cloned().collect();
             for path in gone {
                 set.remove(&path);
@@ -255,8 +315,8 @@ impl<'a> Tree<'a> {
     }
 }
 
-fn child_path(stack: &[(Vec<u8>, Rc<OwnedFd>)], name: &[u8]) -> Vec<Vec<u8>> {
-    stack.iter().map(|(name, _)| name.clone()).chain([name.to_vec()]).collect()
+fn child_path(way: &Way, name: &[u8]) -> Vec<Vec<u8>> {
+    way.iter().map(|(name, _)| name.clone()).chain([name.to_vec()]).collect()
 }
 
 fn open_directory(parent: &OwnedFd, name: &[u8]) -> Result<OwnedFd, Errno> {

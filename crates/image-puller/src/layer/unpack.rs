@@ -8,8 +8,9 @@ use crate::digest::{Digest, HashingReader};
 use super::apply::{Applied, Applier};
 use super::compression::Decoder;
 use super::entry::Entries;
+use super::settle::Unsettled;
 use super::view::View;
-use super::{EntryPath, Limits, UnpackError};
+use super::{Limits, UnpackError};
 
 const COMPRESSED_BUFFER: usize = 256 * 1024;
 const PLAIN_BUFFER: usize = 256 * 1024;
@@ -22,11 +23,9 @@ pub(crate) struct Unpacked {
     pub(crate) entries: u64,
     /// Bytes of file content.
     pub(crate) bytes: u64,
-    pub(crate) implied: Vec<EntryPath>,
+    pub(crate) unsettled: Unsettled,
     /// The archive says what owner and mode the root of the image has.
     pub(crate) root_given: bool,
-    /// The result is not complete because of this entry: unpack again with the layers below.
-    pub(crate) needs_lower: Option<String>,
     pub(crate) skipped: Vec<String>,
 }
 
@@ -63,9 +62,8 @@ fn unpacked(diff_id: Digest, applied: Applied) -> Unpacked {
         diff_id,
         entries: applied.entries,
         bytes: applied.bytes,
-        implied: applied.implied,
+        unsettled: applied.unsettled,
         root_given: applied.root_given,
-        needs_lower: applied.needs_lower,
         skipped: applied.skipped.into_iter().collect(),
     }
 }

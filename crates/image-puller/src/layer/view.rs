@@ -6,7 +6,7 @@
 //! Symbolic links are followed as a process inside the image would follow them: never out of it.
 //! No descriptor is kept, so that 500 layers do not need 500 of them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -137,6 +137,21 @@ impl View {
         self.read_link(at, parent, name)
     }
 
+    /// The names in the root of all layers, also those that a layer hides.
+    pub(crate) fn root_names(&self) -> io::Result<BTreeSet<Vec<u8>>> {
+        let mut names = BTreeSet::new();
+        for layer in 0..self.layers.len() {
+            let root = self.open_at(layer, &[], OFlags::RDONLY | OFlags::DIRECTORY)?;
+            for item in fs::Dir::read_from(&root)? {
+                let name = item?.file_name().to_bytes().to_vec();
+                if name != b"." && name != b".." {
+                    names.insert(name);
+                }
+            }
+        }
+        Ok(names)
+    }
+
     fn root(&self) -> io::Result<Option<(Merged, Stat)>> {
         let mut merged = Merged { path: Vec::new(), layers: Vec::new() };
         let mut top = None;
@@ -145,9 +160,6 @@ impl View {
             merged.layers.push(layer);
             if top.is_none() {
                 top = Some(fs::fstat(&directory)?);
-            }
-            if is_opaque(&directory)? {
-                break;
             }
         }
         Ok(top.map(|stat| (merged, stat)))

@@ -1,8 +1,9 @@
-//! Good archives with random damage (L-120): whatever comes of them, nothing else does.
+//! Good archives with random damage: whatever comes of them, nothing else does.
 
 use crate::archive::Archive;
 use crate::field::Field;
 
+/// L-120.
 #[test]
 fn damaged_layers_never_do_harm() {
     let field = Field::new();

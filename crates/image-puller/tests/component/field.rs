@@ -19,7 +19,10 @@ pub(crate) struct Field {
 
 impl Field {
     pub(crate) fn new() -> Self {
-        let scratch = Scratch::new();
+        Self::around(Scratch::new())
+    }
+
+    pub(crate) fn around(scratch: Scratch) -> Self {
         let canary = scratch.path().join("canary");
         fs::create_dir_all(canary.join("d")).expect("it is empty so far");
         fs::write(canary.join("f"), "untouched").expect("it is empty so far");

@@ -76,6 +76,7 @@ fn compression_that_is_broken_or_hides_something_is_refused() {
     }
 }
 
+/// M-16, M-17.
 #[test]
 fn layers_that_docker_once_kept_elsewhere_are_layers() {
     let types = [

@@ -296,7 +296,7 @@ fn odd_entries_are_unpacked_within_the_root() {
         (
             "L-22 a whiteout of nothing that is there",
             new().file(".wh.gone", b"").finish(),
-            list(&["w gone"]),
+            list(&[]),
         ),
         (
             "L-24 a sibling, then opaque",
@@ -304,7 +304,7 @@ fn odd_entries_are_unpacked_within_the_root() {
             list(&["D d", "- d/f"]),
         ),
         (
-            "opaque, then a sibling",
+            "L-23 opaque, then a sibling",
             new().file("d/.wh..wh..opq", b"").file("d/f", b"").finish(),
             list(&["D d", "- d/f"]),
         ),

@@ -47,6 +47,7 @@ fn owners_and_modes_are_kept_with_their_special_bits() {
     }
 }
 
+/// L-116.
 #[test]
 fn the_number_of_an_owner_counts_and_not_the_name() {
     let field = Field::new();
@@ -72,6 +73,7 @@ fn a_link_has_an_owner_of_its_own_and_its_target_keeps_its_own() {
     assert_eq!((metadata.uid(), metadata.gid(), metadata.mtime()), (7, 8, 99));
 }
 
+/// L-44, L-46.
 #[test]
 fn times_are_kept_from_before_1970_to_nanoseconds() {
     let field = Field::new();
@@ -91,6 +93,7 @@ fn times_are_kept_from_before_1970_to_nanoseconds() {
     }
 }
 
+/// L-38, L-40, L-42, L-98.
 #[test]
 fn only_harmless_attributes_are_set_and_the_others_are_told() {
     let field = Field::new();
@@ -143,6 +146,7 @@ fn a_directory_does_not_become_opaque_by_an_attribute() {
     assert_eq!(attribute(&root.join("d"), "trusted.overlay.opaque"), None);
 }
 
+/// L-96.
 #[test]
 fn a_capability_that_the_kernel_would_not_know_is_refused() {
     let mut foreign = capability(3, 24);

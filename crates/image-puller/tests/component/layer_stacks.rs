@@ -22,6 +22,7 @@ fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
+/// L-06.
 #[test]
 fn a_file_through_a_link_of_the_layer_below_stays_in_the_root() {
     let field = Field::new();
@@ -42,6 +43,7 @@ fn a_file_through_a_link_of_the_layer_below_stays_in_the_root() {
     assert!(!tree(&image.layers[1]).iter().any(|line| line.ends_with(" out")), "the link is kept");
 }
 
+/// L-26.
 #[test]
 fn a_whiteout_through_a_link_of_the_layer_below_stays_in_the_root() {
     let field = Field::new();
@@ -57,6 +59,7 @@ fn a_whiteout_through_a_link_of_the_layer_below_stays_in_the_root() {
     assert_eq!(contents(&image, &["out/f"]), [None]);
 }
 
+/// L-104.
 #[test]
 fn whiteouts_hide_what_is_below_and_never_their_own_layer() {
     let field = Field::new();

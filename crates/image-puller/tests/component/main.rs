@@ -2,6 +2,7 @@
 //! on the loopback; stores are in temporary directories. Needs root, as unpacking does.
 
 mod archive;
+mod catalogue;
 mod damaged_layers;
 mod field;
 mod hostile_archives;

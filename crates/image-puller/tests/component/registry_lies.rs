@@ -198,6 +198,7 @@ fn a_layer_that_is_missing_ends_the_pull_of_all_others() {
     scratch.assert_empty(&told);
 }
 
+/// M-18.
 #[test]
 fn the_addresses_in_a_layer_are_never_asked() {
     let (mut image, scratch) = (TestImage::of_size(1000), Scratch::new());

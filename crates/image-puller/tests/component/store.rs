@@ -23,7 +23,15 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     pub(crate) fn new() -> Self {
-        let directory = tempfile::tempdir().expect("there is room for temporary files");
+        Self::in_directory(tempfile::tempdir().expect("there is room for temporary files"))
+    }
+
+    /// In memory, where it can be: some disks make a thousand directories a second.
+    pub(crate) fn in_memory() -> Self {
+        tempfile::tempdir_in("/dev/shm").map_or_else(|_| Self::new(), Self::in_directory)
+    }
+
+    fn in_directory(directory: tempfile::TempDir) -> Self {
         let patience = Patience {
             pause: Duration::from_millis(1),
             silence: Duration::from_millis(400),

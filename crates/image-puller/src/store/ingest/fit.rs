@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::digest::Digest;
-use crate::layer::{EntryPath, Rule, Settled, UnpackError, View, root_is_plain, settle};
+use crate::layer::{Rule, Settled, UnpackError, Unsettled, View, root_is_plain, settle};
 use crate::store::layer_directory::Staging;
 use crate::store::record::LayerRecord;
 
@@ -27,18 +27,15 @@ impl Ingest<'_> {
                     || root_is_plain(&lower).map_err(unpack_error(plan))?;
                 if fits { Ok(layer.id) } else { self.place_again(plan, &lower) }
             }
-            Prepared::Staged { needs_lower: Some(entry), .. } if lower.is_empty() => {
-                let source = UnpackError::Refused { entry, rule: Rule::HardLinkMissing };
-                Err(unpack_error(plan)(source))
-            }
-            Prepared::Staged { needs_lower: Some(_), .. } => self.place_again(plan, &lower),
-            Prepared::Staged { staging, record, implied, .. } => {
-                if self.fit(plan, (&staging, record.root_given), &implied, &lower)?
-                    == Settled::UnpackAgain
+            Prepared::Staged { staging, record, unsettled } => {
+                let own = (&*unsettled, record.root_given);
+                if unsettled.needs_lower.is_none()
+                    && self.fit(plan, &staging, own, &lower)? == Settled::Fitting
                 {
-                    return self.place_again(plan, &lower);
+                    return self.commit(plan, staging, &record);
                 }
-                self.commit(plan, staging, &record)
+                drop(staging);
+                self.place_again(plan, &lower)
             }
         }
     }
@@ -48,35 +45,27 @@ impl Ingest<'_> {
         let places = &self.store.places;
         let staging = Staging::create(places).map_err(plan.system("create", &places.tmp()))?;
         let unpacked = self.unpack_onto(plan, &staging, lower)?;
-        let own = (&staging, unpacked.root_given);
-        if self.fit(plan, own, &unpacked.implied, lower)? == Settled::UnpackAgain {
-            // Links below were followed this time, so nothing implied can be one.
-            let source = UnpackError::Refused { entry: String::new(), rule: Rule::LinkLoop };
+        let own = (&unpacked.unsettled, unpacked.root_given);
+        if self.fit(plan, &staging, own, lower)? == Settled::UnpackAgain {
+            // What is below was looked at on every way, so nothing implied can be one of these.
+            let source =
+                UnpackError::Refused { entry: String::new(), rule: Rule::ParentNotDirectory };
             return Err(unpack_error(plan)(source));
         }
         let record = self.layer_record(plan, &unpacked, false);
         self.commit(plan, staging, &record)
     }
 
-    /// Gives implied directories, and the root if it is one, what the layers below say.
+    /// Makes of a layer what it is on top of those below.
     fn fit(
         &self,
         plan: &LayerPlan,
-        (staging, root_given): (&Staging, bool),
-        implied: &[EntryPath],
+        staging: &Staging,
+        own: (&Unsettled, bool),
         lower: &View,
     ) -> Result<Settled, LayerError> {
-        if lower.is_empty() {
-            return Ok(Settled::Fitting);
-        }
-        let root = EntryPath::default();
-        let all: Vec<EntryPath> = if root_given {
-            implied.to_vec()
-        } else {
-            std::iter::once(root).chain(implied.iter().cloned()).collect()
-        };
         let tree = staging.open().map_err(plan.system("open", &staging.tree()))?;
-        settle(tree, &all, lower).map_err(unpack_error(plan))
+        settle(tree, own, lower).map_err(unpack_error(plan))
     }
 
     fn commit(

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use crate::digest::Digest;
 use crate::image_manifest::{Configuration, Descriptor, Manifest};
-use crate::layer::{EntryPath, Unpacked, View, unpack};
+use crate::layer::{Unpacked, Unsettled, View, unpack};
 use crate::progress::ProgressEvent;
 use crate::store::StoreError;
 use crate::store::layer_directory::{Staging, Usable, usable};
@@ -33,12 +33,7 @@ pub(crate) enum Prepared {
     /// In its place.
     Placed(Usable),
     /// Unpacked, but it depends on the layers below.
-    Staged {
-        staging: Staging,
-        record: LayerRecord,
-        implied: Vec<EntryPath>,
-        needs_lower: Option<String>,
-    },
+    Staged { staging: Staging, record: LayerRecord, unsettled: Box<Unsettled> },
 }
 
 impl LayerPlan {
@@ -92,13 +87,16 @@ impl Ingest<'_> {
             return Ok(Prepared::Placed(layer));
         }
         let staging = Staging::create(places).map_err(plan.system("create", &places.tmp()))?;
-        let unpacked = self.obtain(plan, &staging, shared)?;
+        // The first layer has nothing below, and what is below the others is not known yet.
+        let nothing = View::new(Vec::new());
+        let lower = Some(&nothing).filter(|_| plan.chain_id == plan.diff_id);
+        let unpacked = self.obtain(plan, (&staging, lower), shared)?;
         self.report_done(plan, &unpacked);
-        let depends = unpacked.needs_lower.is_some() || !unpacked.implied.is_empty();
-        let record = self.layer_record(plan, &unpacked, !depends);
-        if depends {
-            let Unpacked { implied, needs_lower, .. } = unpacked;
-            return Ok(Prepared::Staged { staging, record, implied, needs_lower });
+        let standalone = unpacked.unsettled.is_empty();
+        let record = self.layer_record(plan, &unpacked, standalone);
+        if !standalone {
+            let unsettled = Box::new(unpacked.unsettled);
+            return Ok(Prepared::Staged { staging, record, unsettled });
         }
         staging
             .commit(&plan.diff_id, &record, &self.store.now)
@@ -110,23 +108,23 @@ impl Ingest<'_> {
     fn obtain(
         &self,
         plan: &LayerPlan,
-        staging: &Staging,
+        (staging, lower): (&Staging, Option<&View>),
         shared: &Shared,
     ) -> Result<Unpacked, LayerError> {
         let path = self.store.places.blob(&plan.blob.digest);
         match open_regular(&path) {
-            Ok(file) => match self.unpack(plan, Box::new(file), (staging, None), (None, shared)) {
+            Ok(file) => match self.unpack(plan, Box::new(file), (staging, lower), (None, shared)) {
                 Err(LayerError::Digest { .. } | LayerError::Size { .. }) => {
                     self.store.places.discard(&path).map_err(plan.system("remove", &path))?;
                     let fresh = Staging::create(&self.store.places)
                         .map_err(plan.system("create", &path))?;
                     staging.replace_with(fresh).map_err(plan.system("create", &path))?;
-                    self.fetch(plan, staging, shared)
+                    self.fetch(plan, (staging, lower), shared)
                 }
                 result => result,
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.fetch(plan, staging, shared)
+                self.fetch(plan, (staging, lower), shared)
             }
             Err(error) => Err(plan.system("read", &path)(error)),
         }
@@ -135,7 +133,7 @@ impl Ingest<'_> {
     fn fetch(
         &self,
         plan: &LayerPlan,
-        staging: &Staging,
+        (staging, lower): (&Staging, Option<&View>),
         shared: &Shared,
     ) -> Result<Unpacked, LayerError> {
         let layer = plan.blob.digest.clone();
@@ -144,7 +142,7 @@ impl Ingest<'_> {
         let aside = self.store.places.fresh();
         let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside);
         let copy = options.map_err(plan.system("create", &aside))?;
-        let unpacked = self.unpack(plan, source, (staging, None), (Some(copy), shared));
+        let unpacked = self.unpack(plan, source, (staging, lower), (Some(copy), shared));
         let path = self.store.places.blob(&plan.blob.digest);
         match unpacked {
             Ok(unpacked) => {

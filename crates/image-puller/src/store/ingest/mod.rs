@@ -167,9 +167,8 @@ impl Ingest<'_> {
                 placed.iter().map(|id| self.store.places.layer(id).join("fs")).collect();
             placed.push(self.place(plan, prepared, below)?);
         }
-        let record = self.record(documents, placed).map_err(|source| LayerError::Store {
-            layer: documents.manifest.config.digest.clone(),
-            source,
+        let record = self.record(documents, without_repetitions(placed)).map_err(|source| {
+            LayerError::Store { layer: documents.manifest.config.digest.clone(), source }
         })?;
         Ok(Ingested { record, bytes: shared.fetched.load(Ordering::Relaxed) })
     }
@@ -307,6 +306,14 @@ impl Store {
     pub(crate) fn image(&self, record: ImageRecord, names: Vec<String>) -> Image {
         Image::from_record(&self.places, record, names)
     }
+}
+
+/// An image may list a layer twice, for example an empty one; overlayfs stacks a directory once.
+/// A layer that is the same wherever it lies hides nothing by name, so all that the lower one has
+/// is seen in the upper one.
+fn without_repetitions(layers: Vec<Digest>) -> Vec<Digest> {
+    let is_last = |(index, id): &(usize, &Digest)| !layers[index + 1..].contains(id);
+    layers.iter().enumerate().filter(is_last).map(|(_, id)| id.clone()).collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

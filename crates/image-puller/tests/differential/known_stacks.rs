@@ -1,0 +1,128 @@
+//! Stacks of layers that are known to be told apart only by what is below, and large ones.
+
+#![expect(clippy::too_many_lines, reason = "a table has as many lines as cases")]
+
+use crate::Test;
+use crate::item::{Item, What, archive};
+use crate::listing::differences;
+use crate::model::{Links, Model};
+use crate::side_by_side::Bench;
+
+pub(crate) const TESTS: &[Test] = &[(
+    "five_hundred_layers_look_as_if_they_were_applied_in_order",
+    five_hundred_layers_look_as_if_they_were_applied_in_order,
+)];
+
+pub(crate) const TESTS_WITH_UMOCI: &[Test] = &[(
+    "layers_that_change_what_is_below_look_as_umoci_unpacks_them",
+    layers_that_change_what_is_below_look_as_umoci_unpacks_them,
+)];
+
+fn file(path: &str) -> Item {
+    Item::new(path, What::File(path.as_bytes().to_vec()))
+}
+
+fn directory(path: &str) -> Item {
+    Item::new(path, What::Directory)
+}
+
+fn symlink(path: &str, target: &str) -> Item {
+    Item::new(path, What::Symlink(target.as_bytes().to_vec()))
+}
+
+fn hard_link(path: &str, target: &str) -> Item {
+    Item::new(path, What::HardLink(target.as_bytes().to_vec()))
+}
+
+fn listing(stack: &[Vec<Item>], links: Links) -> crate::listing::Listing {
+    let mut model = Model::new(links);
+    for layer in stack {
+        for item in layer {
+            model.apply(item).expect("it is a good stack");
+        }
+        model.next_layer();
+    }
+    model.listing()
+}
+
+fn five_hundred_layers_look_as_if_they_were_applied_in_order() {
+    let layer = |number: usize| match number % 5 {
+        0 => {
+            vec![directory(&format!("d{number}")).with(0o1777, 7, 5), file(&format!("d{number}/f"))]
+        }
+        1 => vec![file(&format!("d{}/g", number - 1))],
+        2 => vec![Item::new(&format!("d{}/f", number - 2), What::Whiteout)],
+        3 => vec![symlink(&format!("l{number}"), &format!("d{}", number - 3))],
+        _ => vec![file(&format!("l{}/h", number - 1))],
+    };
+    let stack: Vec<Vec<Item>> = (0..500).map(layer).collect();
+    let bench = Bench::new(stack.iter().map(|layer| archive(layer)).collect());
+    let found = bench.ours().expect("as many can be stacked");
+    let told = differences(&listing(&stack, Links::CopiedUp), &found);
+    assert!(told.is_empty(), "{}", told.join("\n"));
+}
+
+fn layers_that_change_what_is_below_look_as_umoci_unpacks_them() {
+    let hide = |path: &str| Item::new(path, What::Whiteout);
+    let clear = |path: &str| Item::new(path, What::Opaque);
+    let usr = || {
+        vec![
+            directory("usr"),
+            directory("usr/lib").with(0o711, 3, 9),
+            symlink("lib", "usr/lib"),
+            file("usr/lib/a"),
+        ]
+    };
+    let rows = [
+        ("L-101 a file through a link below", vec![usr(), vec![file("lib/b")]]),
+        ("a link replaced by a directory", vec![usr(), vec![directory("lib"), file("lib/b")]]),
+        (
+            "first through the link, then replacing it",
+            vec![usr(), vec![file("lib/b"), directory("lib")]],
+        ),
+        (
+            "first through the link, then a file in its place",
+            vec![usr(), vec![file("lib/b"), file("lib")]],
+        ),
+        ("a whiteout through a link below", vec![usr(), vec![hide("lib/a")]]),
+        (
+            "an opaque directory through a link below",
+            vec![usr(), vec![clear("lib"), file("lib/b")]],
+        ),
+        (
+            "a whiteout in a directory that is new",
+            vec![usr(), vec![directory("new"), hide("new/f")]],
+        ),
+        ("an opaque root", vec![usr(), vec![clear(""), file("b")]]),
+        (
+            "a parent that is only implied",
+            vec![vec![directory("t").with(0o1777, 5, 7)], vec![file("t/f")]],
+        ),
+        (
+            "and implied twice",
+            vec![vec![directory("t").with(0o1777, 5, 7)], vec![file("t/f")], vec![file("t/g")]],
+        ),
+        (
+            "a root of its own",
+            vec![vec![directory("").with(0o700, 5, 7), file("f")], vec![file("g")]],
+        ),
+        ("a hard link to a layer below", vec![usr(), vec![hard_link("h", "lib/a")]]),
+        ("a hard link to a link below", vec![usr(), vec![hard_link("h", "lib")]]),
+        (
+            "a file that replaces a linked one",
+            vec![vec![file("f"), hard_link("g", "f")], vec![file("g")]],
+        ),
+        (
+            "a link that leads over a missing name",
+            vec![vec![symlink("l", "no/../yes")], vec![file("l/f")]],
+        ),
+    ];
+    for (what, stack) in rows {
+        let bench = Bench::new(stack.iter().map(|layer| archive(layer)).collect());
+        let ours = bench.ours().unwrap_or_else(|told| panic!("{what}: {told}"));
+        let told = differences(&listing(&stack, Links::CopiedUp), &ours);
+        assert!(told.is_empty(), "{what}, ours: {}", told.join("\n"));
+        let told = differences(&listing(&stack, Links::Shared), &bench.umoci());
+        assert!(told.is_empty(), "{what}, umoci: {}", told.join("\n"));
+    }
+}
