@@ -8,6 +8,9 @@ mod isolation;
 mod isolation_defaults;
 mod kubia_init;
 mod lifecycle;
+mod logs;
+mod network;
+mod views;
 mod volumes;
 mod watching;
 
@@ -22,7 +25,7 @@ type Test = (&'static str, fn());
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let needs = [Need::Root, Need::Fixtures, Need::Lab];
-    let groups: [&[Test]; 8] = [
+    let groups: [&[Test]; 11] = [
         kubia_init::TESTS,
         watching::TESTS,
         lifecycle::TESTS,
@@ -31,6 +34,9 @@ fn main() -> ExitCode {
         errors::TESTS,
         volumes::TESTS,
         isolation_defaults::TESTS,
+        views::TESTS,
+        logs::TESTS,
+        network::TESTS,
     ];
     let trials = groups.into_iter().flatten().map(|(name, test)| trial(name, *test, &needs));
     let with_registry = [needs.as_slice(), &[Need::Registry]].concat();

@@ -31,6 +31,11 @@ impl Lab {
         command
     }
 
+    /// The network namespace of the lab's stand-in for this machine.
+    pub fn network(&self) -> std::path::PathBuf {
+        format!("/run/netns/{}-host", self.name).into()
+    }
+
     /// A command in the lab's internet.
     pub fn internet(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");

@@ -1,8 +1,15 @@
 //! The command line: arguments and their help, nothing else.
 
+mod pods;
+
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use crate::completion;
+use clap::{Args, Parser, Subcommand, ValueHint};
+use clap_complete::ArgValueCompleter;
+pub(crate) use pods::{
+    DeleteArgs, DescribeArgs, EventsArgs, GetArgs, LogsArgs, RunArgs, TopArgs, Until, WaitArgs,
+};
 
 /// Runs Kubernetes pods on this machine, without a cluster
 #[derive(Debug, Parser)]
@@ -56,6 +63,8 @@ pub(crate) enum Command {
     Create(ApplyArgs),
     /// Show pods, events, configmaps or secrets
     Get(GetArgs),
+    /// Show what happened, in time order
+    Events(EventsArgs),
     /// Show everything about a pod
     Describe(DescribeArgs),
     /// Show what a container wrote
@@ -64,6 +73,10 @@ pub(crate) enum Command {
     Exec(ExecArgs),
     /// Delete pods
     Delete(DeleteArgs),
+    /// Wait for a condition of pods
+    Wait(WaitArgs),
+    /// Show what pods use
+    Top(TopArgs),
     /// Check a manifest and create nothing
     Validate(ValidateArgs),
     /// Show what would be done for a manifest
@@ -84,38 +97,8 @@ pub(crate) enum Command {
     Version,
     /// Print completions for a shell
     Completion(CompletionArgs),
-}
-
-/// Until when `run` stays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Until {
-    /// The pod has ended
-    Finished,
-    /// The pod is Ready; it goes on
-    Ready,
-    /// The pod is created; it goes on
-    Created,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  minipod run kubia-init.yaml")]
-pub(crate) struct RunArgs {
-    /// The manifest, or - for standard input
-    pub(crate) file: PathBuf,
-    /// Delete the pods when they have ended
-    #[arg(long)]
-    pub(crate) rm: bool,
-    /// Give up after this time and delete the pods (90s, 5m); exit code 124
-    #[arg(long, value_parser = parse_duration, value_name = "TIME")]
-    pub(crate) timeout: Option<std::time::Duration>,
-    /// When to return
-    #[arg(long, value_enum, default_value_t = Until::Finished)]
-    pub(crate) until: Until,
-    /// Return as soon as the pods are created, as --until=created
-    #[arg(long, short)]
-    pub(crate) detach: bool,
-    #[command(flatten)]
-    pub(crate) manifest: ManifestArgs,
+    /// Write manual pages
+    Man(ManArgs),
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -130,93 +113,21 @@ pub(crate) struct ManifestArgs {
 pub(crate) struct ApplyArgs {
     /// Manifests, or - for standard input
     #[arg(long = "filename", short, required = true, value_name = "FILE")]
+    #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) manifest: ManifestArgs,
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  minipod get pods -w")]
-pub(crate) struct GetArgs {
-    /// pods, events, configmaps or secrets
-    pub(crate) kind: String,
-    /// Names; all when absent
-    pub(crate) name: Vec<String>,
-    /// Go on and print each change
-    #[arg(long, short)]
-    pub(crate) watch: bool,
-    /// wide, json, yaml, name or jsonpath=TEMPLATE
-    #[arg(long, short, value_name = "FORMAT")]
-    pub(crate) output: Option<String>,
-    /// Only those with these labels
-    #[arg(long, short = 'l', value_name = "LABELS")]
-    pub(crate) selector: Option<String>,
-    /// Only those with these fields
-    #[arg(long, value_name = "FIELDS")]
-    pub(crate) field_selector: Option<String>,
-    /// In all namespaces
-    #[arg(long, short = 'A')]
-    pub(crate) all_namespaces: bool,
-    /// Without the line of column names
-    #[arg(long)]
-    pub(crate) no_headers: bool,
-    /// With a column of labels
-    #[arg(long)]
-    pub(crate) show_labels: bool,
-    /// Only events about this pod
-    #[arg(long = "for", value_name = "pod/NAME")]
-    pub(crate) about: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DescribeArgs {
-    /// pod, or pod/NAME
-    pub(crate) kind: String,
-    /// Names; all when absent
-    pub(crate) name: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  minipod logs kubia-init -c network-check")]
-pub(crate) struct LogsArgs {
-    /// The pod
-    pub(crate) pod: String,
-    /// The container, when the pod has several
-    #[arg(conflicts_with = "container_flag")]
-    pub(crate) container: Option<String>,
-    /// The container, when the pod has several
-    #[arg(long = "container", short = 'c', value_name = "NAME")]
-    pub(crate) container_flag: Option<String>,
-    /// Go on and print what is written
-    #[arg(long, short)]
-    pub(crate) follow: bool,
-    /// Of the start before this one
-    #[arg(long, short)]
-    pub(crate) previous: bool,
-    /// Only so many lines from the end; -1 for all
-    #[arg(long, default_value_t = -1, allow_negative_numbers = true, value_name = "LINES")]
-    pub(crate) tail: i64,
-    /// Only what is not older (5s, 2m)
-    #[arg(long, value_parser = parse_duration, value_name = "TIME")]
-    pub(crate) since: Option<std::time::Duration>,
-    /// With the date of each line
-    #[arg(long)]
-    pub(crate) timestamps: bool,
-    /// Of all containers
-    #[arg(long)]
-    pub(crate) all_containers: bool,
-    /// With the pod's and container's name before each line
-    #[arg(long)]
-    pub(crate) prefix: bool,
-}
-
-#[derive(Debug, Args)]
 #[command(after_help = "Example:\n  minipod exec -it kubia-init -c kubia -- sh")]
 pub(crate) struct ExecArgs {
     /// The pod
+    #[arg(add = ArgValueCompleter::new(completion::pods))]
     pub(crate) pod: String,
     /// The container, when the pod has several
     #[arg(long, short, value_name = "NAME")]
+    #[arg(add = ArgValueCompleter::new(completion::containers))]
     pub(crate) container: Option<String>,
     /// Pass standard input on
     #[arg(long, short = 'i')]
@@ -227,35 +138,6 @@ pub(crate) struct ExecArgs {
     /// The command and its arguments
     #[arg(last = true, required = true)]
     pub(crate) command: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DeleteArgs {
-    /// pod, or pod/NAME
-    pub(crate) kind: Option<String>,
-    /// Names
-    pub(crate) name: Vec<String>,
-    /// The objects of these manifests
-    #[arg(long = "filename", short, value_name = "FILE")]
-    pub(crate) file: Vec<PathBuf>,
-    /// Seconds between asking and killing; the pod's own when absent
-    #[arg(long, allow_negative_numbers = true, value_name = "SECONDS")]
-    pub(crate) grace_period: Option<i64>,
-    /// Kill at once
-    #[arg(long)]
-    pub(crate) force: bool,
-    /// Ask and kill a second later
-    #[arg(long)]
-    pub(crate) now: bool,
-    /// All pods of the namespace
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// Not an error when there is no such pod
-    #[arg(long)]
-    pub(crate) ignore_not_found: bool,
-    /// Whether to wait until nothing is left
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
-    pub(crate) wait: bool,
 }
 
 #[derive(Debug, Args)]
@@ -281,6 +163,7 @@ pub(crate) struct PlanArgs {
 #[derive(Debug, Args)]
 pub(crate) struct PullArgs {
     /// The image, for example luksa/kubia:1.0
+    #[arg(add = ArgValueCompleter::new(completion::images))]
     pub(crate) image: Vec<String>,
     /// Print nothing but errors
     #[arg(long, short)]
@@ -307,7 +190,7 @@ pub(crate) struct LoadArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RmiArgs {
     /// The images
-    #[arg(required = true)]
+    #[arg(required = true, add = ArgValueCompleter::new(completion::images))]
     pub(crate) image: Vec<String>,
 }
 
@@ -315,6 +198,7 @@ pub(crate) struct RmiArgs {
 #[command(after_help = "Example:\n  minipod ns kubia-init")]
 pub(crate) struct NsArgs {
     /// The pod
+    #[arg(add = ArgValueCompleter::new(completion::pods))]
     pub(crate) pod: String,
     /// table or json
     #[arg(long, short, default_value = "table", value_name = "FORMAT")]
@@ -329,13 +213,23 @@ pub(crate) struct DoctorArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  bash: source <(minipod completion bash)\n  zsh:  source \
+    <(minipod completion zsh)\n  fish: minipod completion fish | source")]
 pub(crate) struct CompletionArgs {
     /// bash, zsh, fish, elvish or powershell
     pub(crate) shell: clap_complete::Shell,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  minipod man --dir /usr/local/share/man/man1")]
+pub(crate) struct ManArgs {
+    /// Where the pages are written: minipod.1, minipod-run.1 and so on
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+}
+
 /// A duration as Go and kubectl write it: `90s`, `1m30s`, `500ms`; a plain number is seconds.
-fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
     let wrong = || format!("{text:?} is not a duration such as 90s, 5m or 1h30m");
     if let Ok(seconds) = text.parse::<u64>() {
         return Ok(std::time::Duration::from_secs(seconds));

@@ -45,6 +45,8 @@ impl Kind {
 #[derive(Debug)]
 pub(crate) struct Failure {
     kind: Kind,
+    /// Of an answer that Kubernetes' API server would give: its reason, such as `NotFound`.
+    reason: Option<&'static str>,
     text: String,
     causes: Vec<String>,
     hint: Option<String>,
@@ -53,7 +55,12 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure that is a sentence of its own.
     pub(crate) fn new(kind: Kind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into(), causes: Vec::new(), hint: None }
+        Self { kind, reason: None, text: text.into(), causes: Vec::new(), hint: None }
+    }
+
+    /// What Kubernetes' API server would answer, with its reason.
+    pub(crate) fn server(kind: Kind, reason: &'static str, text: impl Into<String>) -> Self {
+        Self { reason: Some(reason), ..Self::new(kind, text) }
     }
 
     /// A failure without a word: what there is to say has been said.
@@ -91,6 +98,19 @@ impl Failure {
         self
     }
 
+    /// The same without the way out.
+    pub(crate) fn without_hint(self) -> Self {
+        Self { hint: None, ..self }
+    }
+
+    /// The same in other words, if there are any for its kind.
+    pub(crate) fn reworded(self, words: impl FnOnce(Kind) -> Option<String>) -> Self {
+        match words(self.kind) {
+            Some(text) => Self { text, reason: None, ..self },
+            None => self,
+        }
+    }
+
     /// What the shell gets.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.kind.code())
@@ -110,7 +130,10 @@ impl<E: Error> From<E> for Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "error: {}", self.text)?;
+        match self.reason {
+            Some(reason) => writeln!(f, "Error from server ({reason}): {}", self.text)?,
+            None => writeln!(f, "error: {}", self.text)?,
+        }
         for cause in &self.causes {
             writeln!(f, "  because: {cause}")?;
         }

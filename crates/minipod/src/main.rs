@@ -2,9 +2,12 @@
 
 mod cli;
 mod commands;
+mod completion;
 mod failure;
 mod hidden;
+mod labels;
 mod manifest;
+mod resource;
 mod screen;
 mod selection;
 mod views;
@@ -12,7 +15,8 @@ mod views;
 use std::panic::{UnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+use clap_complete::CompleteEnv;
 
 fn main() -> ExitCode {
     or_bug(program)
@@ -22,6 +26,8 @@ fn program() -> ExitCode {
     if let Some(code) = hidden::run() {
         return code;
     }
+    // A shell that completes asks by a variable; then the answer is all there is to do.
+    CompleteEnv::with_factory(cli::Cli::command).complete();
     let cli = cli::Cli::parse();
     match commands::run(cli) {
         Ok(code) => code,

@@ -5,30 +5,78 @@ use pod_runner::Pods;
 use pod_runner::pods::FoundPod;
 
 use crate::failure::{Failure, Kind, near_match};
+use crate::labels::LabelSelector;
+use crate::resource::Resource;
 
 /// The pod of that name, which may be written `pod/NAME`.
 pub(crate) fn pod(pods: &Pods, namespace: &str, name: &str) -> Result<FoundPod, Failure> {
-    let name = name.strip_prefix("pod/").or(name.strip_prefix("pods/")).unwrap_or(name);
+    let name = match name.split_once('/') {
+        None => name,
+        Some((kind, name)) => match Resource::parse(kind)? {
+            Resource::Pod => name,
+            _ => return Err(Failure::new(Kind::Usage, "minipod has containers in pods only")),
+        },
+    };
     if let Some(found) = pods.find(namespace, name)? {
         return Ok(found);
     }
     Err(not_found(pods, namespace, name))
 }
 
+/// The same, for logs, which are refused in other words.
+pub(crate) fn pod_with_logs(pods: &Pods, namespace: &str, name: &str) -> Result<FoundPod, Failure> {
+    pod(pods, namespace, name).map_err(|failure| {
+        let bare = name.rsplit('/').next().unwrap_or(name);
+        failure.reworded(|kind| {
+            let text = format!(
+                "error from server (NotFound): pods \"{bare}\" not found in namespace \"{namespace}\""
+            );
+            (kind == Kind::NotFound).then_some(text)
+        })
+    })
+}
+
+/// The pods with these labels.
+pub(crate) fn labelled(
+    pods: &Pods,
+    namespace: Option<&str>,
+    labels: &LabelSelector,
+) -> Result<Vec<FoundPod>, Failure> {
+    let mut found = pods.list()?;
+    found.retain(|found| {
+        namespace.is_none_or(|namespace| found.namespace() == namespace)
+            && labels.matches(found.pod.metadata.labels.as_ref())
+    });
+    Ok(found)
+}
+
 /// That there is no such pod, with the one that may be meant.
 pub(crate) fn not_found(pods: &Pods, namespace: &str, name: &str) -> Failure {
     let known = pods.list().unwrap_or_default();
-    let names: Vec<&str> =
-        known.iter().filter(|found| found.namespace() == namespace).map(FoundPod::name).collect();
+    let known: Vec<(String, String)> =
+        known.iter().map(|one| (one.namespace().to_owned(), one.name().to_owned())).collect();
+    missing(Resource::Pod, (namespace, name), &known)
+}
+
+/// That there is no object of that namespace and name, with the one of those known that may be
+/// meant.
+pub(crate) fn missing(
+    resource: Resource,
+    (namespace, name): (&str, &str),
+    known: &[(String, String)],
+) -> Failure {
+    let here = known.iter().filter(|(place, _)| place == namespace);
+    let names: Vec<&str> = here.map(|(_, name)| name.as_str()).collect();
     let near = near_match(name, names.iter().copied());
-    let elsewhere = known.iter().find(|found| found.name() == name);
+    let elsewhere = known.iter().find(|(_, other)| other == name);
     let hint = match (near, elsewhere, names.is_empty()) {
         (Some(near), _, _) => format!("did you mean {near}?"),
-        (_, Some(found), _) => format!("-n {}", found.namespace()),
+        (_, Some((place, _)), _) => format!("-n {place}"),
         (_, _, true) => "minipod apply -f FILE creates one".to_owned(),
-        _ => format!("minipod get pods shows: {}", names.join(", ")),
+        _ => format!("minipod get {} shows: {}", resource.plural(), names.join(", ")),
     };
-    Failure::new(Kind::NotFound, format!("pods \"{name}\" not found")).hint(hint)
+    let text = format!("{} \"{name}\" not found", resource.plural());
+    Failure::server(Kind::NotFound, "NotFound", text).hint(hint)
 }
 
 /// The container a command is about: the one that is named, else the one that the annotation
@@ -43,32 +91,40 @@ pub(crate) fn container(
         if names.iter().any(|name| name == stated) {
             return Ok((stated.to_owned(), None));
         }
-        let pod_name = pod.metadata.name.as_deref().unwrap_or_default();
-        let text = format!("container {stated} is not valid for pod {pod_name}");
-        let near = near_match(stated, names.iter().map(String::as_str));
-        let hint = near.map_or_else(
-            || format!("its containers are: {}", names.join(", ")),
-            |near| format!("did you mean {near}?"),
-        );
-        return Err(Failure::new(Kind::NotFound, text).hint(hint));
+        return Err(wrong_container(pod, stated, &names));
     }
+    let mut note = String::new();
     let annotations = pod.metadata.annotations.as_ref();
     let annotated = annotations
-        .and_then(|annotations| annotations.get("kubectl.kubernetes.io/default-container"))
-        .filter(|name| names.contains(name));
-    if let Some(name) = annotated {
-        return Ok((name.clone(), None));
+        .and_then(|annotations| annotations.get("kubectl.kubernetes.io/default-container"));
+    match annotated {
+        Some(name) if names.contains(name) => return Ok((name.clone(), None)),
+        Some(name) => {
+            let pod = pod.metadata.name.as_deref().unwrap_or_default();
+            note = format!("Default container name \"{name}\" not found in pod {pod}\n");
+        }
+        None => {}
     }
-    let mains = main_names(pod);
-    let first = mains.first().cloned().unwrap_or_default();
-    let list: Vec<String> = mains
-        .iter()
-        .cloned()
-        .chain(init_names(pod).into_iter().map(|name| format!("{name} (init)")))
-        .collect();
-    let note = (list.len() > 1)
-        .then(|| format!("Defaulted container \"{first}\" out of: {}\n", list.join(", ")));
-    Ok((first, note))
+    let first = main_names(pod).first().cloned().unwrap_or_default();
+    if names.len() > 1 {
+        let list = marked_names(pod).join(", ");
+        note.push_str(&format!("Defaulted container \"{first}\" out of: {list}\n"));
+    }
+    Ok((first, (!note.is_empty()).then_some(note)))
+}
+
+fn wrong_container(pod: &v1::Pod, stated: &str, names: &[String]) -> Failure {
+    let list = marked_names(pod).join(", ");
+    let pod = pod.metadata.name.as_deref().unwrap_or_default();
+    let text = format!("container {stated} is not valid for pod {pod} out of: {list}");
+    let near = near_match(stated, names.iter().map(String::as_str));
+    Failure::new(Kind::NotFound, text).maybe_hint(near.map(|near| format!("did you mean {near}?")))
+}
+
+/// Main containers, then init containers, which are marked as such.
+fn marked_names(pod: &v1::Pod) -> Vec<String> {
+    let inits = init_names(pod).into_iter().map(|name| format!("{name} (init)"));
+    main_names(pod).into_iter().chain(inits).collect()
 }
 
 /// Main containers, then init containers, as kubectl lists them.
@@ -91,4 +147,59 @@ fn init_names(pod: &v1::Pod) -> Vec<String> {
     spec.flat_map(|spec| spec.init_containers.iter().flatten())
         .map(|container| container.name.clone())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn kubia(annotations: serde_json::Value) -> v1::Pod {
+        serde_json::from_value(json!({
+            "metadata": {"name": "kubia-init", "annotations": annotations},
+            "spec": {
+                "containers": [{"name": "kubia"}, {"name": "envoy"}],
+                "initContainers": [{"name": "init-demo"}, {"name": "network-check"}]
+            }
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_container_is_chosen_as_kubectl_chooses_it() {
+        let list = "kubia, envoy, init-demo (init), network-check (init)";
+        let pod = kubia(json!({}));
+        assert_eq!(container(&pod, Some("envoy")).unwrap(), ("envoy".into(), None));
+        assert_eq!(
+            container(&pod, None).unwrap(),
+            ("kubia".into(), Some(format!("Defaulted container \"kubia\" out of: {list}\n")))
+        );
+        assert_eq!(
+            container(&pod, Some("envy")).unwrap_err().to_string(),
+            format!(
+                "error: container envy is not valid for pod kubia-init out of: {list}\n  try: did you mean envoy?\n"
+            )
+        );
+        let key = "kubectl.kubernetes.io/default-container";
+        let pod = kubia(json!({key: "envoy"}));
+        assert_eq!(container(&pod, None).unwrap(), ("envoy".into(), None));
+        let note = container(&kubia(json!({key: "gone"})), None).unwrap().1.unwrap();
+        assert!(
+            note.starts_with("Default container name \"gone\" not found in pod kubia-init\nDefa")
+        );
+    }
+
+    #[test]
+    fn a_missing_object_is_told_with_the_one_that_may_be_meant() {
+        let known = [("default", "kubia-init"), ("test", "other")];
+        let known = known.map(|(place, name)| (place.to_owned(), name.to_owned()));
+        let told = |name| missing(Resource::Pod, ("default", name), &known).to_string();
+        assert_eq!(
+            told("kubia-int"),
+            "Error from server (NotFound): pods \"kubia-int\" not found\n  try: did you mean kubia-init?\n"
+        );
+        assert!(told("other").ends_with("try: -n test\n"));
+        assert!(told("zzzzzz").ends_with("try: minipod get pods shows: kubia-init\n"));
+    }
 }

@@ -1,6 +1,7 @@
 //! Deletes a pod from outside: by its supervisor while that lives, without it otherwise.
 
 use std::io;
+use std::time::Instant;
 
 use thiserror::Error;
 
@@ -9,6 +10,7 @@ use crate::control::{Reply, Request};
 use crate::lock;
 use crate::packet::{Incoming, PacketSocket};
 use crate::places::PodDir;
+use crate::watch;
 
 /// Why a pod was not deleted.
 #[derive(Debug, Error)]
@@ -39,13 +41,35 @@ impl Deletion {
         Ok(Self { dir, socket })
     }
 
+    /// Does not wait for a supervisor to do it; what has none is removed at once.
+    pub fn leave(self) -> Result<(), DeleteError> {
+        if self.socket.is_none() {
+            cleanup::after_dead_supervisor(&self.dir)?;
+        }
+        Ok(())
+    }
+
     /// Waits until nothing of the pod is left. A supervisor that dies meanwhile, or was dead
     /// before, does not stop it.
     pub fn wait(self) -> Result<(), DeleteError> {
+        self.wait_until(None).map(drop)
+    }
+
+    /// The same, but not longer than until the deadline; whether nothing is left.
+    pub fn wait_until(self, deadline: Option<Instant>) -> Result<bool, DeleteError> {
         if let Some(socket) = &self.socket {
-            while let Ok(Incoming::Message(..)) = socket.receive::<Reply>() {}
+            loop {
+                let is_late = |deadline| watch::wait_readable(socket, deadline).is_err();
+                if deadline.is_some_and(is_late) {
+                    return Ok(false);
+                }
+                if !matches!(socket.receive::<Reply>(), Ok(Incoming::Message(..))) {
+                    break;
+                }
+            }
         }
-        Ok(cleanup::after_dead_supervisor(&self.dir)?)
+        cleanup::after_dead_supervisor(&self.dir)?;
+        Ok(true)
     }
 }
 

@@ -1,12 +1,17 @@
 //! Reads container logs back: all of one, the end of one, or on and on.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
+use crate::logs::segments;
 use crate::places::PodLogs;
 
-/// Follows one container's log file; hands out whole lines in the CRI format.
+/// Follows the log of one start of a container, from file to file when it is put aside; hands out
+/// whole lines in the CRI format.
 #[derive(Debug)]
 pub struct LogReader {
     path: PathBuf,
@@ -29,11 +34,25 @@ impl LogReader {
     /// break.
     pub fn read(&mut self, mut take: impl FnMut(&[u8])) -> io::Result<()> {
         if self.file.is_none() {
-            self.file = match File::open(&self.path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-                file => Some(file?),
-            };
+            self.file = self.next_file(None)?;
         }
+        while let Some(file) = &self.file {
+            let current = file.metadata()?.ino();
+            self.read_file(&mut take)?;
+            match fs::symlink_metadata(&self.path) {
+                Ok(newest) if newest.ino() != current => {}
+                _ => break,
+            }
+            self.read_file(&mut take)?; // what was written until it was put aside
+            match self.next_file(Some(current))? {
+                Some(next) => self.file = Some(next),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn read_file(&mut self, take: &mut impl FnMut(&[u8])) -> io::Result<()> {
         let Some(file) = &mut self.file else {
             return Ok(());
         };
@@ -48,10 +67,29 @@ impl LogReader {
                 continue;
             };
             let rest = self.unfinished.split_off(end + 1);
-            self.unfinished[..end].split(|byte| *byte == b'\n').for_each(&mut take);
+            self.unfinished[..end].split(|byte| *byte == b'\n').for_each(&mut *take);
             self.unfinished = rest;
         }
     }
+
+    /// The file after the one of that number; the oldest when there is no such one any more.
+    fn next_file(&self, current: Option<u64>) -> io::Result<Option<File>> {
+        let mut files = Vec::new();
+        for path in segments(&self.path) {
+            match open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {} // put aside just now
+                file => files.push(file?),
+            }
+        }
+        let number = |file: &File| file.metadata().map_or(0, |metadata| metadata.ino());
+        let at = current.and_then(|current| files.iter().position(|one| number(one) == current));
+        Ok(files.into_iter().nth(at.map_or(0, |at| at + 1)))
+    }
+}
+
+/// A log is a file of its own, never what a link leads to.
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path)
 }
 
 /// The numbers of the starts of a container that have a log, in order.
@@ -86,5 +124,29 @@ mod tests {
         assert_eq!(read(&mut reader), ["one", "two"]);
         file.write_all(b"ee\n").unwrap();
         assert_eq!(read(&mut reader), ["three"]);
+    }
+
+    #[test]
+    fn a_reader_goes_on_from_file_to_file_when_a_log_is_put_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("0.log");
+        let mut reader = LogReader::new(path.clone());
+        let mut lines = Vec::new();
+        let mut read = |reader: &mut LogReader| {
+            reader.read(|line| lines.push(String::from_utf8_lossy(line).into_owned())).unwrap();
+        };
+        fs::write(dir.path().join("0.log.20260101-000000"), "one\n").unwrap();
+        fs::write(&path, "two\n").unwrap();
+        read(&mut reader);
+        for (aside, text) in
+            [("0.log.20260101-000001", "three\n"), ("0.log.20260101-000002", "four\n")]
+        {
+            OpenOptions::new().append(true).open(&path).unwrap().write_all(b"more\n").unwrap();
+            fs::rename(&path, dir.path().join(aside)).unwrap();
+            fs::write(&path, text).unwrap();
+        }
+        read(&mut reader);
+        read(&mut reader);
+        assert_eq!(lines, ["one", "two", "more", "three", "more", "four"]);
     }
 }

@@ -3,14 +3,21 @@
 //! Each line is `<date> <stream> <tag> <text>`: the date in RFC 3339 with nanoseconds, the stream
 //! `stdout` or `stderr`, the tag `F` for a whole line and `P` for a part of a longer one.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use rustix::fs::OFlags;
 
 /// A line longer than this many bytes is logged in parts, as containerd does.
 const LONGEST_PART: usize = 16 * 1024;
+
+/// A file that has grown to so many bytes is put aside (kubelet: `containerLogMaxSize`).
+pub const LONGEST_FILE: u64 = 10 << 20;
+/// So many files of one start are kept (kubelet: `containerLogMaxFiles`).
+pub const MOST_FILES: usize = 5;
 
 /// Which of a container's two outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,20 +38,33 @@ impl Stream {
 }
 
 /// The log of one start of a container.
+///
+/// Output is never held back for want of room: a container waits only while its pipe is full,
+/// which is while the supervisor writes. A file that has grown to [`LONGEST_FILE`] is put aside,
+/// and the oldest of [`MOST_FILES`] goes. What a full disk does not take is left out, whole lines
+/// at a time, and neither the container nor the supervisor is stopped.
 #[derive(Debug)]
 pub struct ContainerLog {
+    path: PathBuf,
     file: File,
+    length: u64,
+    longest: u64,
     unfinished: [Vec<u8>; 2],
 }
 
 impl ContainerLog {
     /// Creates the log file and the directories above it.
     pub fn create(path: &Path) -> io::Result<Self> {
+        Self::with_longest(path, LONGEST_FILE)
+    }
+
+    fn with_longest(path: &Path, longest: u64) -> io::Result<Self> {
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
+            DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
         }
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
-        Ok(Self { file, unfinished: [Vec::new(), Vec::new()] })
+        let file = open(path)?;
+        let length = file.metadata()?.len();
+        Ok(Self { path: path.to_owned(), file, length, longest, unfinished: Default::default() })
     }
 
     /// Logs a piece of output; what follows the last line break waits for the rest of its line.
@@ -65,18 +85,76 @@ impl ContainerLog {
                 unfinished.clear();
             }
         }
-        self.file.write_all(&text)
+        self.append(&text, at)
     }
 
-    /// Logs a last line that has no line break.
+    /// Logs a last line that has no line break: as a part, so that none is read back.
     pub fn finish(&mut self, at: Timestamp) -> io::Result<()> {
+        let mut text = Vec::new();
         for stream in [Stream::Stdout, Stream::Stderr] {
-            if !self.unfinished[stream as usize].is_empty() {
-                self.write(stream, b"\n", at)?;
+            let unfinished = std::mem::take(&mut self.unfinished[stream as usize]);
+            if !unfinished.is_empty() {
+                add_line(&mut text, &format!("{at:.9} {} ", stream.name()), b"P ", &unfinished);
             }
+        }
+        self.append(&text, at)
+    }
+
+    fn append(&mut self, text: &[u8], at: Timestamp) -> io::Result<()> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        if self.length >= self.longest {
+            self.rotate(at)?;
+        }
+        let written = self.file.write_all(text);
+        match &written {
+            Ok(()) => self.length += text.len() as u64,
+            // Half a line would garble those that come after it.
+            Err(_) => self.file.set_len(self.length)?,
+        }
+        written
+    }
+
+    /// Puts the file aside under its name and the date, and starts a new one.
+    fn rotate(&mut self, at: Timestamp) -> io::Result<()> {
+        let mut aside = self.path.clone().into_os_string();
+        aside.push(at.strftime(".%Y%m%d-%H%M%S.%9f").to_string());
+        fs::rename(&self.path, aside)?;
+        self.file = open(&self.path)?;
+        self.length = 0;
+        let all = segments(&self.path);
+        for old in &all[..all.len().saturating_sub(MOST_FILES)] {
+            fs::remove_file(old)?;
         }
         Ok(())
     }
+}
+
+/// A log is a file of its own, never what a link leads to.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW.bits().cast_signed();
+    OpenOptions::new().create(true).append(true).mode(0o640).custom_flags(flags).open(path)
+}
+
+/// The files of a log, the oldest first, the one that is being written last.
+pub(crate) fn segments(path: &Path) -> Vec<PathBuf> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Vec::new();
+    };
+    let name = name.to_string_lossy();
+    let is_aside = |found: &Path| {
+        let found = found.file_name().map(|found| found.to_string_lossy().into_owned());
+        found.is_some_and(|found| found.starts_with(&format!("{name}.")))
+    };
+    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> =
+        entries.map(|entry| entry.path()).filter(|path| is_aside(path)).collect();
+    found.sort();
+    if path.exists() {
+        found.push(path.to_owned());
+    }
+    found
 }
 
 fn add_line(text: &mut Vec<u8>, head: &str, tag: &[u8], line: &[u8]) {
@@ -113,7 +191,7 @@ mod tests {
         1970-01-01T00:00:00.000000000Z stderr F oops
         1970-01-01T00:00:00.000000000Z stdout F two
         1970-01-01T00:00:00.000000000Z stdout F 
-        1970-01-01T00:00:00.000000000Z stdout F last
+        1970-01-01T00:00:00.000000000Z stdout P last
         ");
     }
 
@@ -123,5 +201,32 @@ mod tests {
         let parts: Vec<(&str, usize)> =
             log.lines().map(|line| (&line[38..39], line.len() - 40)).collect();
         assert_eq!(parts, [("P", 16_384), ("P", 16_384), ("F", 7_232)]);
+    }
+
+    #[test]
+    fn a_log_that_grows_is_put_aside_and_the_oldest_file_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("web/0.log");
+        let mut log = ContainerLog::with_longest(&path, 100).unwrap();
+        for second in 0..20 {
+            let at = Timestamp::from_second(second).unwrap();
+            log.write(Stream::Stdout, format!("line {second}\n").as_bytes(), at).unwrap();
+        }
+        let files = segments(&path);
+        assert_eq!(files.len(), MOST_FILES);
+        assert_eq!(files.last(), Some(&path));
+        let text: String = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.first().unwrap().ends_with("line 6"), "{text}");
+        assert!(lines.last().unwrap().ends_with("line 19"), "{text}");
+        assert_eq!(lines.len(), 14, "nothing between is missing");
+    }
+
+    #[test]
+    fn a_link_in_place_of_a_log_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("0.log");
+        std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+        assert!(ContainerLog::create(&path).is_err());
     }
 }

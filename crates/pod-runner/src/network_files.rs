@@ -12,8 +12,12 @@ use crate::plan::{self, PlanInput};
 
 /// More name servers than these are left out (resolv.conf(5): MAXNS).
 const MOST_NAME_SERVERS: usize = 3;
-/// More search domains than these are left out (Kubernetes: 32 in 2048 characters).
+/// More search domains than these are left out.
 const MOST_SEARCH_DOMAINS: usize = 32;
+/// A longer line of search domains is cut.
+const LONGEST_SEARCH_LINE: usize = 2048;
+/// Where systemd-resolved tells the servers that it asks itself.
+const UPSTREAM_RESOLVER: &str = "/run/systemd/resolve/resolv.conf";
 
 /// Writes the three files and returns what had to be left out, for warning events.
 pub(crate) fn write(
@@ -29,7 +33,7 @@ pub(crate) fn write(
     } else {
         hosts_of_pod(input.pod, &sandbox.hostname, addresses, aliases)
     };
-    let node = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let node = node_resolver(on_host);
     let policy = spec.and_then(|spec| spec.dns_policy.as_deref()).unwrap_or("ClusterFirst");
     let mut resolver = if policy == "None" { Resolver::default() } else { Resolver::parse(&node) };
     if let Some(config) = spec.and_then(|spec| spec.dns_config.as_ref()) {
@@ -44,6 +48,26 @@ pub(crate) fn write(
     fs::write(input.dir.network_file("resolv.conf"), resolver.text())?;
     fs::write(input.dir.network_file("hostname"), format!("{}\n", sandbox.hostname))?;
     Ok(left_out)
+}
+
+/// The node's resolver file. A server on the node's loopback, as systemd-resolved has it, cannot
+/// be reached from a pod's network: there, the servers behind it are used (as kubeadm sets it up).
+pub(crate) fn node_resolver(on_host: bool) -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let node = read("/etc/resolv.conf");
+    if on_host || !is_local(&node) {
+        return node;
+    }
+    let upstream = read(UPSTREAM_RESOLVER);
+    if upstream.is_empty() { node } else { upstream }
+}
+
+/// Whether every server of a resolver file is on the loopback.
+fn is_local(text: &str) -> bool {
+    let servers = Resolver::parse(text).servers;
+    let is_loopback =
+        |server: &String| server.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    !servers.is_empty() && servers.iter().all(is_loopback)
 }
 
 fn hosts_of_pod(pod: &Pod, hostname: &str, addresses: &[IpAddr], aliases: &[HostAlias]) -> String {
@@ -101,7 +125,7 @@ impl Resolver {
             let mut words = line.split_whitespace();
             match words.next() {
                 Some("nameserver") => resolver.servers.extend(words.next().map(str::to_owned)),
-                Some("search" | "domain") => {
+                Some("search") => {
                     let domains = words.map(|word| word.trim_end_matches('.').to_owned());
                     resolver.searches = domains.filter(|word| !word.is_empty()).collect();
                 }
@@ -149,8 +173,12 @@ impl Resolver {
                 self.servers.join(" ")
             ));
         }
-        if self.searches.len() > MOST_SEARCH_DOMAINS {
-            self.searches.truncate(MOST_SEARCH_DOMAINS);
+        let most = self.searches.len();
+        self.searches.truncate(MOST_SEARCH_DOMAINS);
+        while self.searches.join(" ").len() > LONGEST_SEARCH_LINE {
+            self.searches.pop();
+        }
+        if self.searches.len() < most {
             left_out.push(format!(
                 "Search Line limits were exceeded, some search paths have been omitted, the \
                  applied search line is: {}",
@@ -210,6 +238,26 @@ mod tests {
             resolver.text(),
             "search svc\nnameserver 1\nnameserver 2\nnameserver 3\noptions ndots:5\n"
         );
+    }
+
+    #[test]
+    fn a_long_line_of_search_domains_is_cut() {
+        for (length, kept) in [(10, 32), (99, 20)] {
+            let domains: Vec<String> =
+                (0..40).map(|number| format!("{number:02}{}", "x".repeat(length - 2))).collect();
+            let mut resolver = Resolver::parse(&format!("search {}\n", domains.join(" ")));
+            let left_out = resolver.limit();
+            assert_eq!(resolver.searches, domains[..kept]);
+            let line = domains[..kept].join(" ");
+            assert!(left_out[0].ends_with(&format!("applied search line is: {line}")));
+        }
+    }
+
+    #[test]
+    fn servers_on_the_loopback_are_of_no_use_to_a_pod() {
+        assert!(is_local("nameserver 127.0.0.53\noptions edns0\n"));
+        assert!(!is_local("nameserver 127.0.0.1\nnameserver 192.0.2.1\n"));
+        assert!(!is_local(""));
     }
 
     #[test]

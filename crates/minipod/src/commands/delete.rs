@@ -1,5 +1,7 @@
 //! `delete`: graceful, idempotent, leaves nothing.
 
+use std::time::Instant;
+
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret};
 use pod_model::Object;
 use pod_runner::delete::Deletion;
@@ -9,46 +11,107 @@ use pod_runner::{Objects, Pods};
 use super::{places, require_root};
 use crate::cli::{DeleteArgs, ManifestArgs, PlaceArgs};
 use crate::failure::{Failure, Kind};
+use crate::labels::LabelSelector;
+use crate::resource::{self, Named, Resource};
 use crate::{manifest, screen, selection};
 
-/// Something to delete: its kind in the singular, its namespace and its name.
-type Target = (&'static str, String, String);
+/// What kubectl says before it forces something.
+const FORCED: &str = "Warning: Immediate deletion does not wait for confirmation that the running \
+                      resource has been terminated. The resource may continue to run on the \
+                      cluster indefinitely.\n";
+
+/// Something to delete.
+struct Target {
+    resource: Resource,
+    namespace: String,
+    name: String,
+}
 
 pub(crate) fn run(args: &PlaceArgs, delete: &DeleteArgs) -> Result<(), Failure> {
+    let grace = grace(delete)?;
+    if let Some(other) = delete.output.as_deref().filter(|output| *output != "name") {
+        let text = format!("unexpected -o output mode: {other}");
+        return Err(Failure::new(Kind::Usage, text).hint("-o name"));
+    }
     let targets = targets(args, delete)?;
     require_root()?;
-    let grace = grace(delete);
+    if delete.force {
+        screen::narrate(FORCED);
+    }
     let pods = Pods::new(&places(args));
+    let deadline = delete.timeout.map(|timeout| Instant::now() + timeout);
     let mut deletions = Vec::new();
-    let mut missing = None;
-    for (kind, namespace, name) in targets {
-        if kind != "pod" {
-            missing = missing.or(remove_object(args, kind, &namespace, &name)?);
-            continue;
-        }
-        match pods.find(&namespace, &name)? {
-            Some(found) => {
-                deletions.push(Deletion::request(found.dir, grace)?);
-                let how = if delete.force { " force deleted" } else { " deleted" };
-                screen::answer(&format!("pod \"{name}\"{how} from {namespace} namespace\n"))?;
-            }
-            None if delete.ignore_not_found || !delete.file.is_empty() => {}
-            None => missing = missing.or(Some(selection::not_found(&pods, &namespace, &name))),
+    let mut missing = Vec::new();
+    for target in &targets {
+        let deleted = match target.resource {
+            Resource::Pod => match pods.find(&target.namespace, &target.name)? {
+                Some(found) => {
+                    deletions.push((target, Deletion::request(found.dir, grace)?));
+                    true
+                }
+                None => false,
+            },
+            _ => remove_object(args, target)?,
+        };
+        if deleted {
+            tell(delete, target)?;
+        } else if !delete.ignore_not_found && delete.file.is_empty() {
+            missing.push(not_found(&pods, target));
         }
     }
-    if delete.wait {
-        deletions.into_iter().try_for_each(Deletion::wait)?;
+    for (target, deletion) in deletions {
+        if delete.wait {
+            wait(target, deletion, deadline)?;
+        } else {
+            deletion.leave()?;
+        }
     }
-    missing.map_or(Ok(()), Err)
+    let last = missing.pop();
+    missing.iter().for_each(|failure| screen::narrate(&failure.to_string()));
+    last.map_or(Ok(()), Err)
+}
+
+fn tell(delete: &DeleteArgs, target: &Target) -> Result<(), Failure> {
+    let Target { resource, namespace, name } = target;
+    let kind = resource.singular();
+    if delete.output.is_some() {
+        return screen::answer(&format!("{kind}/{name}\n"));
+    }
+    let how = if delete.force { "force deleted" } else { "deleted" };
+    screen::answer(&format!("{kind} \"{name}\" {how} from {namespace} namespace\n"))
+}
+
+fn wait(target: &Target, deletion: Deletion, deadline: Option<Instant>) -> Result<(), Failure> {
+    if deletion.wait_until(deadline)? {
+        return Ok(());
+    }
+    let text = format!("timed out waiting for the condition on pods/{}", target.name);
+    Err(Failure::new(Kind::TimedOut, text).hint("--force kills what does not end by itself"))
+}
+
+fn not_found(pods: &Pods, target: &Target) -> Failure {
+    match target.resource {
+        Resource::Pod => selection::not_found(pods, &target.namespace, &target.name),
+        other => {
+            let text = format!("{} \"{}\" not found", other.plural(), target.name);
+            Failure::server(Kind::NotFound, "NotFound", text)
+        }
+    }
 }
 
 /// The grace period that is asked for; the pod's own when nothing is said.
-fn grace(delete: &DeleteArgs) -> Option<u64> {
-    match (delete.force, delete.now, delete.grace_period) {
-        (true, ..) => Some(0),
-        (_, true, _) => Some(1),
-        (_, _, Some(seconds)) => Some(u64::try_from(seconds).unwrap_or(1).max(1)),
-        _ => None,
+fn grace(delete: &DeleteArgs) -> Result<Option<u64>, Failure> {
+    let usage = |text: &str| Err(Failure::new(Kind::Usage, text));
+    let stated = u64::try_from(delete.grace_period).ok();
+    match (delete.force, delete.now, stated) {
+        (true, _, Some(1..)) => {
+            usage("--force and --grace-period greater than 0 cannot be specified together")
+        }
+        (_, true, Some(_)) => usage("--now and --grace-period cannot be specified together"),
+        (true, ..) => Ok(Some(0)),
+        (_, true, _) => Ok(Some(1)),
+        // Without --force, nobody is killed by a slip of the finger (as kubectl has it).
+        (_, _, stated) => Ok(stated.map(|seconds| seconds.max(1))),
     }
 }
 
@@ -58,71 +121,80 @@ fn targets(args: &PlaceArgs, delete: &DeleteArgs) -> Result<Vec<Target>, Failure
         let objects = manifest::read(&delete.file, args, lenient)?;
         return Ok(objects.iter().map(target_of).collect());
     }
-    let stated = delete.kind.as_deref().unwrap_or_default();
-    let (kind, mut names) = match stated.split_once('/') {
-        Some((kind, name)) => (kind, vec![name.to_owned()]),
-        None => (stated, Vec::new()),
-    };
-    let kind = kind_of(kind)?;
-    for name in &delete.name {
-        names.push(name.rsplit('/').next().unwrap_or(name).to_owned());
-    }
-    if delete.all {
-        let all = Pods::new(&places(args)).list()?;
-        let own = all.iter().filter(|found| found.namespace() == args.namespace);
-        names.extend(own.map(|found| found.name().to_owned()));
-    } else if names.is_empty() {
+    if delete.what.is_empty() {
         return Err(Failure::new(
             Kind::Usage,
-            "resource(s) were provided, but no name was specified",
+            "You must provide one or more resources by argument or filename.",
         )
         .hint("minipod delete pod NAME, or minipod delete -f FILE"));
     }
-    Ok(names.into_iter().map(|name| (kind, args.namespace.clone(), name)).collect())
+    let selects = delete.all || delete.selector.is_some();
+    let mut targets = Vec::new();
+    for Named { resource, names } in resource::parse(&delete.what)? {
+        if resource == Resource::Event {
+            return Err(Failure::new(Kind::Usage, "events go with their pod"));
+        }
+        if !names.is_empty() && selects {
+            let text = "name cannot be provided when a selector is specified";
+            return Err(Failure::new(Kind::Usage, text));
+        }
+        if names.is_empty() && !selects {
+            let text = "resource(s) were provided, but no name was specified";
+            return Err(Failure::new(Kind::Usage, text)
+                .hint("minipod delete pod NAME, or --all, or -l LABELS"));
+        }
+        let here = |name| Target { resource, namespace: args.namespace.clone(), name };
+        targets.extend(names.into_iter().map(here));
+        if selects {
+            targets.extend(selected(args, delete, resource)?);
+        }
+    }
+    if targets.is_empty() {
+        screen::answer("No resources found\n")?;
+    }
+    Ok(targets)
+}
+
+/// Every object of the kind that `--all` or `-l` selects.
+fn selected(
+    args: &PlaceArgs,
+    delete: &DeleteArgs,
+    resource: Resource,
+) -> Result<Vec<Target>, Failure> {
+    let labels = LabelSelector::parse(delete.selector.as_deref().unwrap_or_default())
+        .map_err(|error| Failure::of(Kind::Usage, &error))?;
+    let all = super::get::list(resource, &places(args))?;
+    let wanted = all.into_iter().filter(|metadata| {
+        let is_here = metadata.namespace.as_deref() == Some(args.namespace.as_str());
+        (delete.all_namespaces || is_here) && labels.matches(metadata.labels.as_ref())
+    });
+    let target = |metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta| Target {
+        resource,
+        namespace: metadata.namespace.unwrap_or_default(),
+        name: metadata.name.unwrap_or_default(),
+    };
+    Ok(wanted.map(target).collect())
 }
 
 fn target_of(object: &Object) -> Target {
-    let (kind, metadata) = match object {
-        Object::Pod(pod) => ("pod", &pod.object.metadata),
-        Object::ConfigMap(map) => ("configmap", &map.metadata),
-        Object::Secret(secret) => ("secret", &secret.metadata),
-        Object::PersistentVolumeClaim(claim) => ("persistentvolumeclaim", &claim.metadata),
+    let (resource, metadata) = match object {
+        Object::Pod(pod) => (Resource::Pod, &pod.object.metadata),
+        Object::ConfigMap(map) => (Resource::ConfigMap, &map.metadata),
+        Object::Secret(secret) => (Resource::Secret, &secret.metadata),
+        Object::PersistentVolumeClaim(claim) => (Resource::Claim, &claim.metadata),
     };
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    (kind, text(&metadata.namespace), text(&metadata.name))
+    Target { resource, namespace: text(&metadata.namespace), name: text(&metadata.name) }
 }
 
-/// The kind in the singular, from any of the forms that kubectl takes.
-fn kind_of(stated: &str) -> Result<&'static str, Failure> {
-    match stated {
-        "pod" | "pods" | "po" => Ok("pod"),
-        "configmap" | "configmaps" | "cm" => Ok("configmap"),
-        "secret" | "secrets" => Ok("secret"),
-        "persistentvolumeclaim" | "persistentvolumeclaims" | "pvc" => Ok("persistentvolumeclaim"),
-        "" => Err(Failure::new(Kind::Usage, "nothing is named to delete")
-            .hint("minipod delete pod NAME, or minipod delete -f FILE")),
-        other => Err(Failure::new(Kind::Usage, format!("minipod knows no kind {other:?}"))
-            .hint("pod, configmap, secret or persistentvolumeclaim")),
-    }
-}
-
-fn remove_object(
-    args: &PlaceArgs,
-    kind: &str,
-    namespace: &str,
-    name: &str,
-) -> Result<Option<Failure>, Failure> {
+fn remove_object(args: &PlaceArgs, target: &Target) -> Result<bool, Failure> {
     let objects = Objects::new(&places(args));
-    let removed = match kind {
-        "configmap" => remove::<ConfigMap>(&objects, namespace, name),
-        "secret" => remove::<Secret>(&objects, namespace, name),
+    let Target { resource, namespace, name } = target;
+    match resource {
+        Resource::ConfigMap => remove::<ConfigMap>(&objects, namespace, name),
+        Resource::Secret => remove::<Secret>(&objects, namespace, name),
         _ => remove::<PersistentVolumeClaim>(&objects, namespace, name),
-    }?;
-    if removed {
-        screen::answer(&format!("{kind} \"{name}\" deleted from {namespace} namespace\n"))?;
-        return Ok(None);
     }
-    Ok(Some(Failure::new(Kind::NotFound, format!("{kind}s \"{name}\" not found"))))
 }
 
 fn remove<T: StoredObject>(
@@ -131,4 +203,36 @@ fn remove<T: StoredObject>(
     name: &str,
 ) -> Result<bool, Failure> {
     Ok(objects.remove::<T>(namespace, name)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn how_long_a_pod_may_take_is_read_as_kubectl_reads_it() {
+        let told = |words: &str| {
+            let words = format!("minipod delete pod x {words}");
+            let Command::Delete(args) = Cli::parse_from(words.split_whitespace()).command else {
+                panic!("it is a deletion");
+            };
+            grace(&args).map_err(|failure| failure.to_string())
+        };
+        for (words, seconds) in [
+            ("", None),
+            ("--now", Some(1)),
+            ("--force", Some(0)),
+            ("--force --grace-period=0", Some(0)),
+            ("--grace-period 0", Some(1)),
+            ("--grace-period=7", Some(7)),
+            ("--grace-period=-1", None),
+        ] {
+            assert_eq!(told(words), Ok(seconds), "{words}");
+        }
+        assert!(told("--force --grace-period=5").unwrap_err().contains("greater than 0 cannot"));
+        assert!(told("--now --grace-period=5").unwrap_err().contains("--now and --grace-period"));
+    }
 }

@@ -4,21 +4,25 @@ mod apply;
 mod delete;
 mod describe;
 mod doctor;
+mod events;
 mod exec;
 mod get;
 mod images;
 mod logs;
+mod manual;
 mod ns;
 mod plan;
+mod post_mortem;
 mod pull_progress;
 mod run;
 mod run_output;
 mod terminal;
+mod top;
 mod validate;
+mod wait;
 
 use std::process::ExitCode;
 
-use clap::CommandFactory;
 use pod_runner::{Places, Settings};
 
 use crate::cli::{Cli, Command, PlaceArgs};
@@ -34,9 +38,12 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Apply(args) => apply::run(&places, &args, apply::Existing::Update),
         Command::Create(args) => apply::run(&places, &args, apply::Existing::Refuse),
         Command::Get(args) => get::run(&places, &args),
+        Command::Events(args) => events::run(&places, &args),
         Command::Describe(args) => describe::run(&places, &args),
         Command::Logs(args) => logs::run(&places, &args),
         Command::Delete(args) => delete::run(&places, &args),
+        Command::Wait(args) => wait::run(&places, &args),
+        Command::Top(args) => top::run(&places, &args),
         Command::Validate(args) => validate::run(&places, &args),
         Command::Plan(args) => plan::run(&places, &args),
         Command::Pull(args) => images::pull(&places, &args),
@@ -44,17 +51,12 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Load(args) => images::load(&places, &args),
         Command::Rmi(args) => images::remove(&places, &args),
         Command::Ns(args) => ns::run(&places, &args),
-        Command::Doctor(args) => doctor::run(&args),
+        Command::Doctor(args) => doctor::run(&places, &args),
         Command::Version => screen::answer(&format!("minipod {}\n", env!("CARGO_PKG_VERSION"))),
-        Command::Completion(args) => completion(args.shell),
+        Command::Completion(args) => manual::completion(args.shell),
+        Command::Man(args) => manual::pages(&args),
     }?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn completion(shell: clap_complete::Shell) -> Result<(), Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "minipod", &mut script);
-    screen::answer_bytes(&script)
 }
 
 /// The settings that the command line gives.

@@ -12,12 +12,12 @@ use pod_runner::delete::Deletion;
 use pod_runner::follow::{PodChange, PodsFollower};
 use pod_runner::launch::Launched;
 use pod_runner::watch::Woken;
-use pod_runner::{Pods, Settings, lock};
+use pod_runner::{Places, Pods, Settings, lock};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::apply::{self, Existing};
-use super::run_output::LogPrinter;
-use super::{require_root, settings};
+use super::run_output::{LogPrinter, OpenLine};
+use super::{post_mortem, require_root, settings};
 use crate::cli::{PlaceArgs, RunArgs, Until};
 use crate::failure::{Failure, Kind};
 use crate::views::events;
@@ -94,7 +94,9 @@ impl Watched {
 
 /// The pods of one `run`.
 struct Front {
+    places: Places,
     follower: PodsFollower,
+    line: OpenLine,
     pods: Vec<Watched>,
     requests: usize,
 }
@@ -121,7 +123,8 @@ impl Front {
                 is_gone: false,
             })
             .collect();
-        Ok(Self { follower, pods, requests: 0 })
+        let places = settings.places.clone();
+        Ok(Self { places, follower, line: OpenLine::default(), pods, requests: 0 })
     }
 
     fn stay(
@@ -171,7 +174,7 @@ impl Front {
             }
         }
         for one in &mut self.pods {
-            one.logs.print(&self.follower)?;
+            one.logs.print(&self.follower, &mut self.line)?;
         }
         Ok(())
     }
@@ -196,6 +199,10 @@ impl Front {
     }
 
     fn leave(mut self, run: &RunArgs, outcome: Outcome) -> Result<ExitCode, Failure> {
+        self.line.end_unless_of("")?;
+        if matches!(outcome, Outcome::TimedOut | Outcome::Finished) {
+            self.explain();
+        }
         let deletes = run.rm || matches!(outcome, Outcome::Interrupted | Outcome::TimedOut);
         if outcome == Outcome::Ready && !deletes {
             return Ok(ExitCode::SUCCESS);
@@ -216,6 +223,13 @@ impl Front {
             }
             Outcome::Ready => Ok(ExitCode::SUCCESS),
             Outcome::Finished => self.verdict(run.rm),
+        }
+    }
+
+    /// Tells what went wrong, while what the containers wrote is still there.
+    fn explain(&self) {
+        for one in self.pods.iter().filter(|one| !one.is_gone && one.phase() != "Succeeded") {
+            screen::narrate(&post_mortem::of(&self.places, &one.latest));
         }
     }
 

@@ -48,30 +48,59 @@ impl LogPrinter {
     }
 
     /// Prints what is new, and has the follower watch for more.
-    pub(super) fn print(&mut self, follower: &PodsFollower) -> Result<(), Failure> {
+    pub(super) fn print(
+        &mut self,
+        follower: &PodsFollower,
+        line: &mut OpenLine,
+    ) -> Result<(), Failure> {
         let _ = follower.also_watch(self.logs.path()); // not there before the first container
         for container in &mut self.containers {
-            container.print(&self.logs, follower)?;
+            container.print(&self.logs, follower, line)?;
         }
         Ok(())
     }
 }
 
+/// Whose line on the screen has no end yet. Another container's output begins a line of its own.
+#[derive(Debug, Default)]
+pub(super) struct OpenLine {
+    owner: Option<String>,
+}
+
+impl OpenLine {
+    /// Ends the line, if one is open and it is not this owner's.
+    pub(super) fn end_unless_of(&mut self, owner: &str) -> Result<(), Failure> {
+        match self.owner.take_if(|open| open != owner) {
+            Some(_) => screen::answer("\n"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl ContainerPrinter {
-    fn print(&mut self, logs: &PodLogs, follower: &PodsFollower) -> Result<(), Failure> {
+    fn print(
+        &mut self,
+        logs: &PodLogs,
+        follower: &PodsFollower,
+        line: &mut OpenLine,
+    ) -> Result<(), Failure> {
         // Watched before it is read, so that nothing is missed in between.
         let _ = follower.also_watch(&logs.container(&self.name)); // not there before its start
         for attempt in log_reader::attempts(logs, &self.name) {
             if self.current.as_ref().is_some_and(|(known, _)| *known >= attempt) {
                 continue;
             }
-            self.print_current()?;
+            self.print_current(line)?;
+            line.end_unless_of("")?; // what the former start left unfinished
             self.current = Some((attempt, LogReader::new(logs.file(&self.name, attempt))));
         }
-        self.print_current()
+        self.print_current(line)
     }
 
-    fn print_current(&mut self) -> Result<(), Failure> {
+    fn print_current(&mut self, line: &mut OpenLine) -> Result<(), Failure> {
+        if line.owner.as_ref() != Some(&self.prefix) {
+            self.starts_line = true; // what was unfinished has been cut off
+        }
         let Some((_, reader)) = &mut self.current else {
             return Ok(());
         };
@@ -85,6 +114,11 @@ impl ContainerPrinter {
                 *starts_line = line.is_whole;
             }
         });
-        if text.is_empty() { Ok(()) } else { screen::answer_bytes(&text) }
+        if text.is_empty() {
+            return Ok(());
+        }
+        line.end_unless_of(&self.prefix)?;
+        line.owner = (!self.starts_line).then(|| self.prefix.clone());
+        screen::answer_bytes(&text)
     }
 }

@@ -2,34 +2,101 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::age;
 
-/// The names of the columns of `get events`.
-pub(crate) const HEADER: [&str; 5] = ["LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"];
+/// The names of the columns of `get events` and `events`.
+pub(crate) fn header(is_wide: bool) -> Vec<&'static str> {
+    if is_wide {
+        return vec![
+            "LAST SEEN",
+            "TYPE",
+            "REASON",
+            "OBJECT",
+            "SUBOBJECT",
+            "SOURCE",
+            "MESSAGE",
+            "FIRST SEEN",
+            "COUNT",
+            "NAME",
+        ];
+    }
+    vec!["LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"]
+}
 
 /// The cells of one event in `get events`.
-pub(crate) fn row(event: &Event, now: Timestamp) -> Vec<String> {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+pub(crate) fn row(event: &Event, is_wide: bool, now: Timestamp) -> Vec<String> {
+    let object = &event.involved_object;
+    let kind = text(object.kind.as_ref()).to_lowercase();
+    let kind = if kind.is_empty() { "pod".to_owned() } else { kind };
+    let object_cell = format!("{kind}/{}", text(object.name.as_ref()));
+    let mut cells = vec![
+        age::age(last_seen(event), now),
+        text(event.type_.as_ref()),
+        text(event.reason.as_ref()),
+        object_cell,
+    ];
+    let message = text(event.message.as_ref()).trim().to_owned();
+    if is_wide {
+        cells.extend([
+            text(object.field_path.as_ref()),
+            source(event),
+            message,
+            age::age(event.first_timestamp.as_ref(), now),
+            event.count.unwrap_or(1).to_string(),
+            text(event.metadata.name.as_ref()),
+        ]);
+    } else {
+        cells.push(message);
+    }
+    cells
+}
+
+/// The cells of one event in `events`, which has kubectl's newer form.
+pub(crate) fn interval_row(event: &Event, now: Timestamp) -> Vec<String> {
+    let object = &event.involved_object;
     vec![
-        age::age(event.last_timestamp.as_ref(), now),
-        text(&event.type_),
-        text(&event.reason),
-        format!("pod/{}", text(&event.involved_object.name)),
-        text(&event.message).trim().to_owned(),
+        interval(event, now),
+        text(event.type_.as_ref()),
+        text(event.reason.as_ref()),
+        format!("{}/{}", text(object.kind.as_ref()), text(object.name.as_ref())),
+        text(event.message.as_ref()).trim().to_owned(),
     ]
+}
+
+fn text(text: Option<&String>) -> String {
+    text.cloned().unwrap_or_default()
+}
+
+/// `kubelet, node1`
+fn source(event: &Event) -> String {
+    let source = event.source.clone().unwrap_or_default();
+    match source.host.filter(|host| !host.is_empty()) {
+        Some(host) => format!("{}, {host}", source.component.unwrap_or_default()),
+        None => source.component.unwrap_or_default(),
+    }
+}
+
+/// When an event was seen last.
+pub(crate) fn last_seen(event: &Event) -> Option<&Time> {
+    event.last_timestamp.as_ref().or(event.first_timestamp.as_ref())
 }
 
 /// One event as `run` tells it: type, reason, message.
 pub(crate) fn narration(event: &Event) -> String {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let message = text(&event.message);
-    format!("{:<8} {:<11} {}\n", text(&event.type_), text(&event.reason), message.trim())
+    let message = text(event.message.as_ref());
+    format!(
+        "{:<8} {:<11} {}\n",
+        text(event.type_.as_ref()),
+        text(event.reason.as_ref()),
+        message.trim()
+    )
 }
 
 /// When an event was last seen, in `describe`: `3s (x4 over 40s)`.
 pub(crate) fn interval(event: &Event, now: Timestamp) -> String {
-    let last = age::age(event.last_timestamp.as_ref(), now);
+    let last = age::age(last_seen(event), now);
     match event.count {
         Some(count @ 2..) => {
             let first = age::age(event.first_timestamp.as_ref(), now);
@@ -39,7 +106,50 @@ pub(crate) fn interval(event: &Event, now: Timestamp) -> String {
     }
 }
 
-/// Whether the event is about that pod.
-pub(crate) fn is_about(event: &Event, pod: &str) -> bool {
-    event.involved_object.name.as_deref() == Some(pod)
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::views::table;
+
+    fn events() -> Vec<Event> {
+        let event = |component: &str, path: Option<&str>, count: i32, last: &str| {
+            serde_json::from_value(json!({
+                "metadata": {"name": "web.17"},
+                "involvedObject": {"kind": "Pod", "name": "web", "fieldPath": path},
+                "type": "Normal", "reason": "Started", "message": "Started container a\n",
+                "source": {"component": component, "host": path.map(|_| "node1")},
+                "firstTimestamp": "2026-01-01T00:00:00Z", "lastTimestamp": last, "count": count
+            }))
+            .unwrap()
+        };
+        vec![
+            event("default-scheduler", None, 1, "2026-01-01T00:00:00Z"),
+            event("kubelet", Some("spec.containers{a}"), 4, "2026-01-01T00:00:37Z"),
+        ]
+    }
+
+    #[test]
+    fn events_are_tables_in_three_forms() {
+        let now = "2026-01-01T00:00:40Z".parse().unwrap();
+        let rows =
+            |row: &dyn Fn(&Event) -> Vec<String>| events().iter().map(row).collect::<Vec<_>>();
+        let wide = table::render(Some(&header(true)), &rows(&|event| row(event, true, now)));
+        let plain = table::render(Some(&header(false)), &rows(&|event| row(event, false, now)));
+        let newer = table::render(Some(&header(false)), &rows(&|event| interval_row(event, now)));
+        insta::assert_snapshot!(format!("{plain}\n{wide}\n{newer}"), @r#"
+        LAST SEEN   TYPE     REASON    OBJECT    MESSAGE
+        40s         Normal   Started   pod/web   Started container a
+        3s          Normal   Started   pod/web   Started container a
+
+        LAST SEEN   TYPE     REASON    OBJECT    SUBOBJECT            SOURCE              MESSAGE               FIRST SEEN   COUNT   NAME
+        40s         Normal   Started   pod/web                        default-scheduler   Started container a   40s          1       web.17
+        3s          Normal   Started   pod/web   spec.containers{a}   kubelet, node1      Started container a   40s          4       web.17
+
+        LAST SEEN          TYPE     REASON    OBJECT    MESSAGE
+        40s                Normal   Started   Pod/web   Started container a
+        3s (x4 over 40s)   Normal   Started   Pod/web   Started container a
+        "#);
+    }
 }

@@ -1,37 +1,84 @@
-//! Objects as JSON, YAML, names.
+//! What `-o` asks for: objects as JSON, YAML, names, columns and templates.
 
 use serde_json::{Value, json};
 
+use super::custom_columns::{self, Column};
+use super::jsonpath::Template;
+use super::yaml;
 use crate::failure::{Failure, Kind};
 
-/// An output format that is no table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The formats that `-o` takes, for hints.
+const KNOWN: &str = "json, yaml, name, wide, jsonpath=TEMPLATE, jsonpath-as-json=TEMPLATE, \
+                     jsonpath-file=FILE, custom-columns=SPEC or custom-columns-file=FILE";
+
+/// An output format.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Format {
-    /// A table with more columns.
-    Wide,
+    /// A table; perhaps with more columns.
+    Table {
+        /// `-o wide`.
+        is_wide: bool,
+    },
     /// JSON.
     Json,
     /// YAML.
     Yaml,
     /// `kind/name`.
     Name,
-    /// Fields, by a JSONPath of dots and indexes.
-    JsonPath(String),
+    /// Fields, by a template.
+    JsonPath(Template),
+    /// What a template finds, as a JSON array.
+    JsonPathAsJson(Template),
+    /// A table of chosen fields.
+    Columns(Vec<Column>),
 }
 
-/// The format that `-o` names.
-pub(crate) fn format(text: &str) -> Result<Format, Failure> {
-    match text {
-        "wide" => Ok(Format::Wide),
+/// The format that `-o` names; `read` reads a file that it names.
+pub(crate) fn format(
+    text: Option<&str>,
+    read: impl Fn(&str) -> Result<String, Failure>,
+) -> Result<Format, Failure> {
+    let Some(text) = text else {
+        return Ok(Format::Table { is_wide: false });
+    };
+    let (name, argument) = text.split_once('=').map_or((text, None), |(a, b)| (a, Some(b)));
+    let needed = || argument.ok_or_else(|| template_missing(name));
+    let problem = |problem: String| Failure::new(Kind::Usage, problem);
+    match name {
+        "" => Ok(Format::Table { is_wide: false }),
+        "wide" => Ok(Format::Table { is_wide: true }),
         "json" => Ok(Format::Json),
         "yaml" => Ok(Format::Yaml),
         "name" => Ok(Format::Name),
-        other => match other.strip_prefix("jsonpath=") {
-            Some(path) => Ok(Format::JsonPath(path.to_owned())),
-            None => Err(Failure::new(Kind::Usage, format!("unknown output format {other:?}"))
-                .hint("wide, json, yaml, name or jsonpath=TEMPLATE")),
-        },
+        "jsonpath" => Ok(Format::JsonPath(template(needed()?)?)),
+        "jsonpath-as-json" => Ok(Format::JsonPathAsJson(template(needed()?)?)),
+        "jsonpath-file" => Ok(Format::JsonPath(template(read(needed()?)?.trim_end_matches('\n'))?)),
+        "custom-columns" => custom_columns::parse(argument.unwrap_or_default())
+            .map(Format::Columns)
+            .map_err(problem),
+        "custom-columns-file" => {
+            custom_columns::parse_file(&read(needed()?)?).map(Format::Columns).map_err(problem)
+        }
+        "go-template" | "go-template-file" | "template" | "templatefile" => Err(Failure::new(
+            Kind::Usage,
+            "minipod has no Go and no Go templates, so it cannot fill in a go-template",
+        )
+        .hint("-o jsonpath=TEMPLATE has loops, filters and text, too; -o json goes to jq")),
+        other => Err(Failure::new(
+            Kind::Usage,
+            format!("unable to match a printer suitable for the output format \"{other}\""),
+        )
+        .hint(KNOWN)),
     }
+}
+
+fn template_missing(name: &str) -> Failure {
+    Failure::new(Kind::Usage, "template format specified but no template given")
+        .hint(format!("-o {name}='{{.metadata.name}}'"))
+}
+
+fn template(text: &str) -> Result<Template, Failure> {
+    Template::parse(text).map_err(|error| Failure::of(Kind::Usage, &error))
 }
 
 /// One object as it is, several as a List.
@@ -40,6 +87,30 @@ pub(crate) fn whole(mut objects: Vec<Value>, is_single: bool) -> Value {
         return objects.remove(0);
     }
     json!({ "apiVersion": "v1", "items": objects, "kind": "List", "metadata": { "resourceVersion": "" } })
+}
+
+/// Objects in a format that is no table of minipod's own columns.
+pub(crate) fn document(
+    values: Vec<Value>,
+    is_single: bool,
+    format: &Format,
+    with_header: bool,
+) -> Result<String, Failure> {
+    match format {
+        Format::Name => Ok(values.iter().map(name).collect()),
+        Format::Columns(columns) => Ok(custom_columns::table(columns, &values, with_header)?),
+        Format::Json => Ok(json_text(&whole(values, is_single))),
+        Format::JsonPath(template) => Ok(template.text(&whole(values, is_single))?),
+        Format::JsonPathAsJson(template) => {
+            Ok(json_text(&Value::Array(template.values(&whole(values, is_single))?)))
+        }
+        Format::Yaml | Format::Table { .. } => Ok(yaml::text(&whole(values, is_single))),
+    }
+}
+
+fn name(object: &Value) -> String {
+    let kind = object["kind"].as_str().unwrap_or_default().to_lowercase();
+    format!("{kind}/{}\n", object["metadata"]["name"].as_str().unwrap_or_default())
 }
 
 /// JSON with four blanks, as kubectl indents it.
@@ -53,215 +124,35 @@ pub(crate) fn json_text(value: &Value) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// YAML in block style.
-pub(crate) fn yaml_text(value: &Value) -> String {
-    let mut text = String::new();
-    yaml(value, 0, &mut text);
-    text
-}
-
-fn yaml(value: &Value, indent: usize, text: &mut String) {
-    let blank = " ".repeat(indent);
-    match value {
-        Value::Object(map) => {
-            for (key, value) in map {
-                text.push_str(&format!("{blank}{}:", quoted(key)));
-                below(value, indent, text);
-            }
-        }
-        Value::Array(items) => {
-            for item in items {
-                text.push_str(&blank);
-                text.push('-');
-                let mut inner = String::new();
-                match item {
-                    Value::Object(map) if !map.is_empty() => {
-                        yaml(item, indent + 2, &mut inner);
-                        text.push(' ');
-                        text.push_str(inner.trim_start());
-                    }
-                    _ => below(item, indent, text),
-                }
-            }
-        }
-        scalar => {
-            text.push_str(&scalar_text(scalar, indent));
-            text.push('\n');
-        }
-    }
-}
-
-/// What stands behind a colon or a dash.
-fn below(value: &Value, indent: usize, text: &mut String) {
-    match value {
-        Value::Object(map) if map.is_empty() => text.push_str(" {}\n"),
-        Value::Array(items) if items.is_empty() => text.push_str(" []\n"),
-        Value::Object(_) => {
-            text.push('\n');
-            yaml(value, indent + 2, text);
-        }
-        Value::Array(_) => {
-            text.push('\n');
-            yaml(value, indent, text);
-        }
-        scalar => {
-            text.push_str(&format!(" {}\n", scalar_text(scalar, indent)));
-        }
-    }
-}
-
-fn scalar_text(value: &Value, indent: usize) -> String {
-    match value {
-        Value::String(text) if text.contains('\n') && !text.contains('\t') => {
-            block(text, indent + 2)
-        }
-        Value::String(text) => quoted(text),
-        other => other.to_string(),
-    }
-}
-
-/// A text of several lines.
-fn block(text: &str, indent: usize) -> String {
-    let keep = if text.ends_with("\n\n") {
-        "|+"
-    } else if text.ends_with('\n') {
-        "|"
-    } else {
-        "|-"
-    };
-    let blank = " ".repeat(indent);
-    let lines: Vec<String> = text
-        .lines()
-        .map(|line| if line.is_empty() { String::new() } else { format!("{blank}{line}") })
-        .collect();
-    format!("{keep}\n{}", lines.join("\n"))
-}
-
-/// A string that reads as one: in quotes when it would read as something else.
-fn quoted(text: &str) -> String {
-    let is_word = matches!(
-        text.to_lowercase().as_str(),
-        "" | "true" | "false" | "yes" | "no" | "on" | "off" | "y" | "n" | "null" | "~"
-    );
-    let is_number = text.parse::<f64>().is_ok() || text.starts_with("0x");
-    let starts_oddly = text.starts_with(|c: char| "-?:,[]{}#&*!|>'\"%@` ".contains(c))
-        && !(text.starts_with('-') && text.len() > 1 && !text.starts_with("- "));
-    let is_odd = starts_oddly
-        || text.contains(": ")
-        || text.contains(" #")
-        || text.ends_with(':')
-        || text.ends_with(' ')
-        || text.chars().any(char::is_control);
-    let is_date =
-        text.len() >= 10 && text.as_bytes()[4] == b'-' && text.as_bytes()[0].is_ascii_digit();
-    if is_word || is_number || is_odd || is_date {
-        return serde_json::to_string(text).unwrap_or_default();
-    }
-    text.to_owned()
-}
-
-/// A template of fields: `{.status.phase}`, `{.items[0].metadata.name}`, `{.items[*].x}` and text.
-pub(crate) fn jsonpath(value: &Value, template: &str) -> Result<String, Failure> {
-    let mut text = String::new();
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once('{') {
-        text.push_str(before);
-        let (path, after) = after.split_once('}').ok_or_else(|| {
-            Failure::new(Kind::Usage, format!("the template {template:?} lacks a closing brace"))
-        })?;
-        rest = after;
-        if let Some(literal) = path.strip_prefix('"').and_then(|path| path.strip_suffix('"')) {
-            text.push_str(&literal.replace("\\n", "\n").replace("\\t", "\t"));
-            continue;
-        }
-        let found = find(value, path)?;
-        let words: Vec<String> = found.iter().map(|one| plain(one)).collect();
-        text.push_str(&words.join(" "));
-    }
-    text.push_str(rest);
-    Ok(text)
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-fn find<'a>(value: &'a Value, path: &str) -> Result<Vec<&'a Value>, Failure> {
-    let mut found = vec![value];
-    let mut rest = path.trim_start_matches('$');
-    while !rest.is_empty() {
-        if let Some(after) = rest.strip_prefix('[') {
-            let (index, after) = after.split_once(']').ok_or_else(|| {
-                Failure::new(Kind::Usage, format!("the path {path:?} lacks a closing bracket"))
-            })?;
-            found = found.into_iter().flat_map(|one| elements(one, index)).collect();
-            rest = after;
-            continue;
-        }
-        let after = rest.strip_prefix('.').unwrap_or(rest);
-        let end = after.find(['.', '[']).unwrap_or(after.len());
-        let name = &after[..end];
-        if !name.is_empty() {
-            found = found.into_iter().filter_map(|one| one.get(name)).collect();
-        }
-        rest = &after[end..];
-        if name.is_empty() && rest == after {
-            break;
-        }
-    }
-    Ok(found)
-}
-
-fn elements<'a>(value: &'a Value, index: &str) -> Vec<&'a Value> {
-    let name = index.trim_matches(['\'', '"']);
-    match (value, index) {
-        (Value::Array(items), "*") => items.iter().collect(),
-        (Value::Array(items), number) => {
-            let at = number.parse::<usize>().ok();
-            at.and_then(|at| items.get(at)).into_iter().collect()
-        }
-        (value, _) => value.get(name).into_iter().collect(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn yaml_quotes_what_would_read_as_something_else() {
-        let value = json!({
-            "a": "yes", "b": "1.0", "c": "plain text", "d": [1, {"x": "y: z"}], "e": {}, "f": "a\nb\n",
-            "g": "2026-01-02T00:00:00Z"
-        });
-        insta::assert_snapshot!(yaml_text(&value), @r#"
-        a: "yes"
-        b: "1.0"
-        c: plain text
-        d:
-        - 1
-        - x: "y: z"
-        e: {}
-        f: |
-          a
-          b
-        g: "2026-01-02T00:00:00Z"
-        "#);
+    fn a_format_is_known_or_refused_with_the_known_ones() {
+        let read = |_: &str| Ok("{.a}\n".to_owned());
+        let parse = |text| format(Some(text), read);
+        assert_eq!(parse("wide").unwrap(), Format::Table { is_wide: true });
+        assert_eq!(parse("jsonpath-file=x").unwrap(), parse("jsonpath={.a}").unwrap());
+        for (text, wanted) in [
+            ("xml", "unable to match a printer suitable for the output format \"xml\""),
+            ("jsonpath", "template format specified but no template given"),
+            ("go-template={{.a}}", "minipod has no Go and no Go templates"),
+            ("jsonpath={.a", "error parsing jsonpath {.a, unclosed action"),
+            ("custom-columns", "custom-columns format specified but no custom columns given"),
+        ] {
+            let told = parse(text).unwrap_err().to_string();
+            assert!(told.contains(wanted), "{told}");
+        }
     }
 
     #[test]
-    fn a_jsonpath_finds_fields() {
-        let value = json!({"items": [{"n": "a"}, {"n": "b"}], "status": {"phase": "Running"}});
-        for (template, text) in [
-            ("{.status.phase}", "Running"),
-            ("{.items[*].n}", "a b"),
-            ("{.items[1].n}{\"\\n\"}", "b\n"),
-            ("x={.nothing}", "x="),
-        ] {
-            assert_eq!(jsonpath(&value, template).unwrap(), text, "{template}");
-        }
+    fn several_objects_are_a_list() {
+        let object = json!({"kind": "Pod", "metadata": {"name": "web"}});
+        let text =
+            |format: &Format, single| document(vec![object.clone()], single, format, true).unwrap();
+        assert_eq!(text(&Format::Name, true), "pod/web\n");
+        assert!(text(&Format::Json, true).starts_with("{\n    \"kind\": \"Pod\""));
+        assert!(text(&Format::Yaml, false).starts_with("apiVersion: v1\nitems:\n- kind: Pod\n"));
     }
 }

@@ -98,6 +98,9 @@ impl LinuxHost {
     fn try_create_sandbox(&mut self) -> Result<RunningSandbox, Failure> {
         let input = self.context.input(&[]);
         let mut plan = plan::pod(&input);
+        if let Some(problem) = plan::hostname_problem(&plan.hostname) {
+            return Err(Failure::Other(problem));
+        }
         if plan.user_ids.is_some() {
             let leases = self.context.settings.places.id_ranges();
             plan.user_ids = Some(ids::take(&leases, &self.context.pod.uid.0)?);

@@ -29,7 +29,7 @@ use crate::places::{PodData, PodDir};
 pub(crate) use downward::{field, resource};
 pub use limits::{limits, pod_limits};
 pub(crate) use mounts::cgroup_mounts;
-pub(crate) use pod::{domain, short_name};
+pub(crate) use pod::{domain, hostname_problem, short_name};
 pub use pod::{host_ports, pod, stop_signal};
 
 /// Why there is no plan for a container.

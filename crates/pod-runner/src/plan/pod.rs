@@ -12,6 +12,9 @@ use crate::ids;
 /// The size of a pod's `/dev/shm` in bytes.
 const SHARED_MEMORY: u64 = 64 << 20;
 
+/// The longest host name (`__NEW_UTS_LEN`).
+const LONGEST_HOSTNAME: usize = 64;
+
 /// The plan of a pod's sandbox.
 pub fn pod(input: &PlanInput<'_>) -> PodSandboxPlan {
     let spec = spec(input.pod);
@@ -58,6 +61,17 @@ pub(super) fn hostname(input: &PlanInput<'_>) -> String {
     }
 }
 
+/// Why the host name cannot be one, in a kubelet's words (the kernel takes 64 characters).
+pub(crate) fn hostname_problem(hostname: &str) -> Option<String> {
+    let length = hostname.chars().count();
+    (length > LONGEST_HOSTNAME).then(|| {
+        format!(
+            "Failed to construct FQDN from Pod hostname and cluster domain, FQDN {hostname} is too \
+             long ({LONGEST_HOSTNAME} characters is the max, {length} characters requested)"
+        )
+    })
+}
+
 /// The first label of the pod's name in the network.
 pub(crate) fn short_name(pod: &Pod) -> String {
     let name = spec(pod).hostname.clone().unwrap_or_else(|| pod.name.to_string());
@@ -65,8 +79,11 @@ pub(crate) fn short_name(pod: &Pod) -> String {
     cut.trim_end_matches(['-', '.']).to_owned()
 }
 
-/// The pod's domain, which it has only with a `subdomain`.
+/// The pod's domain, which it has only with a `subdomain` and without a `hostnameOverride`.
 pub(crate) fn domain(pod: &Pod) -> Option<String> {
+    if spec(pod).hostname_override.is_some() {
+        return None;
+    }
     let subdomain = spec(pod).subdomain.as_ref()?;
     Some(format!("{subdomain}.{}.svc.cluster.local", pod.namespace))
 }

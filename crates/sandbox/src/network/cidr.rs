@@ -88,7 +88,7 @@ impl Ipv4Cidr {
     }
 
     /// Whether some address belongs to both ranges; the other one may have any prefix.
-    pub(super) fn overlaps(self, network: Ipv4Addr, prefix: u8) -> bool {
+    pub fn overlaps(self, network: Ipv4Addr, prefix: u8) -> bool {
         let common = mask(self.prefix.min(prefix));
         (self.network.to_bits() ^ network.to_bits()) & common == 0
     }

@@ -1,0 +1,142 @@
+//! `events`: what happened, in time order.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Event;
+use pod_runner::follow::{PodChange, PodsFollower};
+use pod_runner::{Pods, pods};
+use serde_json::Value;
+
+use super::places;
+use crate::cli::{EventsArgs, PlaceArgs};
+use crate::failure::{Failure, Kind};
+use crate::screen;
+use crate::views::events as view;
+use crate::views::output::{self, Format};
+use crate::views::table::Table;
+
+pub(crate) fn run(args: &PlaceArgs, events: &EventsArgs) -> Result<(), Failure> {
+    let query = Query::new(args, events)?;
+    let pods = Pods::new(&places(args));
+    let mut follower = PodsFollower::new(pods.clone())?;
+    let mut all: Vec<Event> = Vec::new();
+    if events.watch {
+        for change in follower.changes()? {
+            if let PodChange::Event(event) = change {
+                replace(&mut all, *event);
+            }
+        }
+    } else {
+        for dir in pods.directories()? {
+            all.extend(pods::events(&dir)?);
+        }
+    }
+    all.retain(|event| query.is_wanted(event));
+    all.sort_by_key(|event| view::last_seen(event).map(|time| time.0));
+    if all.is_empty() && !events.watch {
+        screen::narrate(&if events.all_namespaces {
+            "No events found.\n".to_owned()
+        } else {
+            format!("No events found in {} namespace.\n", args.namespace)
+        });
+        return Ok(());
+    }
+    let mut table = Table::with_widths(if events.watch { &[9, 7, 11, 10] } else { &[] });
+    let mut with_header = !events.no_headers;
+    query.show(&all, &mut table, with_header)?;
+    if !events.watch {
+        return Ok(());
+    }
+    loop {
+        with_header = with_header && all.is_empty();
+        follower.wait(None, None)?;
+        all.clear();
+        for change in follower.changes()? {
+            if let PodChange::Event(event) = change
+                && query.is_wanted(&event)
+            {
+                all.push(*event);
+            }
+        }
+        query.show(&all, &mut table, with_header)?;
+    }
+}
+
+fn replace(all: &mut Vec<Event>, event: Event) {
+    match all.iter_mut().find(|known| known.metadata.name == event.metadata.name) {
+        Some(known) => *known = event,
+        None => all.push(event),
+    }
+}
+
+struct Query<'a> {
+    args: &'a PlaceArgs,
+    events: &'a EventsArgs,
+    about: Option<String>,
+    format: Format,
+}
+
+impl<'a> Query<'a> {
+    fn new(args: &'a PlaceArgs, events: &'a EventsArgs) -> Result<Self, Failure> {
+        for kind in &events.types {
+            if !["normal", "warning"].contains(&kind.to_lowercase().as_str()) {
+                return Err(Failure::new(Kind::Usage, "valid --types are Normal or Warning"));
+            }
+        }
+        let about = match events.about.as_deref().map(|about| about.split_once('/')) {
+            None => None,
+            Some(Some((kind, name))) => {
+                crate::resource::Resource::parse(kind)?;
+                Some(name.to_owned())
+            }
+            Some(None) => {
+                let text = "--for must be in resource/name form";
+                return Err(Failure::new(Kind::Usage, text).hint("--for pod/NAME"));
+            }
+        };
+        let format =
+            output::format(events.output.as_deref(), |path| Ok(std::fs::read_to_string(path)?))?;
+        Ok(Self { args, events, about, format })
+    }
+
+    fn is_wanted(&self, event: &Event) -> bool {
+        let is_here = self.events.all_namespaces
+            || event.metadata.namespace.as_deref() == Some(self.args.namespace.as_str());
+        let about = event.involved_object.name.as_deref();
+        let is_about = self.about.as_deref().is_none_or(|name| about == Some(name));
+        let kind = event.type_.as_deref().unwrap_or_default();
+        let types = &self.events.types;
+        let is_type = types.is_empty() || types.iter().any(|one| one.eq_ignore_ascii_case(kind));
+        is_here && is_about && is_type
+    }
+
+    fn show(&self, events: &[Event], table: &mut Table, with_header: bool) -> Result<(), Failure> {
+        if !matches!(self.format, Format::Table { .. }) {
+            let values: Vec<Value> =
+                events.iter().filter_map(|event| serde_json::to_value(event).ok()).collect();
+            if values.is_empty() {
+                return Ok(());
+            }
+            return screen::answer(&output::document(values, false, &self.format, with_header)?);
+        }
+        if events.is_empty() {
+            return Ok(());
+        }
+        let now = Timestamp::now();
+        let cells = |namespace: &str, mut row: Vec<String>| {
+            if self.events.all_namespaces {
+                row.insert(0, namespace.to_owned());
+            }
+            row
+        };
+        let header = view::header(false).into_iter().map(str::to_owned).collect();
+        let mut rows = Vec::new();
+        if with_header {
+            rows.push(cells("NAMESPACE", header));
+        }
+        rows.extend(events.iter().map(|event| {
+            let namespace = event.metadata.namespace.as_deref().unwrap_or_default();
+            cells(namespace, view::interval_row(event, now))
+        }));
+        screen::answer(&table.text(&rows))
+    }
+}

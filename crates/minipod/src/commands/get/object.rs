@@ -1,0 +1,200 @@
+//! The objects that `get` shows, of whatever kind.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ConfigMap, Event, PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use pod_runner::objects::StoredObject;
+use pod_runner::{Objects, Places, Pods, pods};
+use serde_json::Value;
+
+use crate::failure::Failure;
+use crate::resource::Resource;
+use crate::views::{age, events, jsonpath, pods as pod_view};
+
+/// An object of any kind.
+#[derive(Clone, Debug)]
+pub(super) enum Object {
+    Pod(Box<Pod>),
+    Event(Box<Event>),
+    ConfigMap(Box<ConfigMap>),
+    Secret(Box<Secret>),
+    Claim(Box<PersistentVolumeClaim>),
+}
+
+/// Every object of a kind: pods and others by namespace and name, events by time.
+pub(super) fn list(resource: Resource, places: &Places) -> Result<Vec<Object>, Failure> {
+    let pods = Pods::new(places);
+    Ok(match resource {
+        Resource::Pod => pods.list()?.into_iter().map(|one| Object::Pod(one.pod.into())).collect(),
+        Resource::Event => {
+            let mut all = Vec::new();
+            for dir in pods.directories()? {
+                all.extend(pods::events(&dir)?);
+            }
+            all.sort_by_key(|event| events::last_seen(event).map(|time| time.0));
+            all.into_iter().map(|event| Object::Event(event.into())).collect()
+        }
+        Resource::ConfigMap => stored(places, |one: ConfigMap| Object::ConfigMap(one.into()))?,
+        Resource::Secret => stored(places, |one: Secret| Object::Secret(one.into()))?,
+        Resource::Claim => stored(places, |one: PersistentVolumeClaim| Object::Claim(one.into()))?,
+    })
+}
+
+fn stored<T: StoredObject>(places: &Places, wrap: fn(T) -> Object) -> Result<Vec<Object>, Failure> {
+    Ok(Objects::new(places).list::<T>()?.into_iter().map(wrap).collect())
+}
+
+/// The names of a kind's columns.
+pub(super) fn header(resource: Resource, is_wide: bool) -> Vec<&'static str> {
+    match resource {
+        Resource::Pod => pod_view::header(is_wide),
+        Resource::Event => events::header(is_wide),
+        Resource::ConfigMap => vec!["NAME", "DATA", "AGE"],
+        Resource::Secret => vec!["NAME", "TYPE", "DATA", "AGE"],
+        Resource::Claim if is_wide => [CLAIM_HEADER.as_slice(), &["VOLUMEMODE"]].concat(),
+        Resource::Claim => CLAIM_HEADER.to_vec(),
+    }
+}
+
+const CLAIM_HEADER: [&str; 8] = [
+    "NAME",
+    "STATUS",
+    "VOLUME",
+    "CAPACITY",
+    "ACCESS MODES",
+    "STORAGECLASS",
+    "VOLUMEATTRIBUTESCLASS",
+    "AGE",
+];
+
+/// The fields that objects of a kind may be selected by.
+pub(super) fn selectable(resource: Resource) -> &'static [&'static str] {
+    match resource {
+        Resource::Pod => &[
+            "metadata.name",
+            "metadata.namespace",
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+            "status.nominatedNodeName",
+        ],
+        Resource::Event => &[
+            "involvedObject.kind",
+            "involvedObject.namespace",
+            "involvedObject.name",
+            "involvedObject.uid",
+            "involvedObject.apiVersion",
+            "involvedObject.resourceVersion",
+            "involvedObject.fieldPath",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+            "metadata.name",
+            "metadata.namespace",
+        ],
+        Resource::Secret => &["metadata.name", "metadata.namespace", "type"],
+        _ => &["metadata.name", "metadata.namespace"],
+    }
+}
+
+impl Object {
+    pub(super) fn metadata(&self) -> &ObjectMeta {
+        match self {
+            Self::Pod(one) => &one.metadata,
+            Self::Event(one) => &one.metadata,
+            Self::ConfigMap(one) => &one.metadata,
+            Self::Secret(one) => &one.metadata,
+            Self::Claim(one) => &one.metadata,
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.metadata().name.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn namespace(&self) -> &str {
+        self.metadata().namespace.as_deref().unwrap_or_default()
+    }
+
+    /// The object as JSON, with its kind.
+    pub(super) fn value(&self) -> Value {
+        let (kind, value) = match self {
+            Self::Pod(one) => ("Pod", serde_json::to_value(one)),
+            Self::Event(one) => ("Event", serde_json::to_value(one)),
+            Self::ConfigMap(one) => ("ConfigMap", serde_json::to_value(one)),
+            Self::Secret(one) => ("Secret", serde_json::to_value(one)),
+            Self::Claim(one) => ("PersistentVolumeClaim", serde_json::to_value(one)),
+        };
+        let mut value = value.unwrap_or_default();
+        if let Value::Object(map) = &mut value {
+            map.insert("apiVersion".into(), "v1".into());
+            map.insert("kind".into(), kind.into());
+        }
+        value
+    }
+
+    /// A field by its dotted name, for field selectors; a field that is not there is empty.
+    pub(super) fn field(&self, name: &str) -> String {
+        let name = if name == "source" { "source.component" } else { name };
+        let value = self.value();
+        let found = name.split('.').try_fold(&value, |value, part| value.get(part));
+        match (found, name) {
+            (None, "spec.hostNetwork") => "false".to_owned(),
+            (found, _) => found.map(jsonpath::plain).unwrap_or_default(),
+        }
+    }
+
+    /// The cells of its row.
+    pub(super) fn row(&self, is_wide: bool, now: Timestamp) -> Vec<String> {
+        let name = || self.name().to_owned();
+        let age = || age::age(self.metadata().creation_timestamp.as_ref(), now);
+        match self {
+            Self::Pod(pod) => pod_view::row(pod, is_wide, now),
+            Self::Event(event) => events::row(event, is_wide, now),
+            Self::ConfigMap(one) => vec![name(), one.count().to_string(), age()],
+            Self::Secret(one) => {
+                let kind = one.type_.clone().unwrap_or_else(|| "Opaque".to_owned());
+                vec![name(), kind, one.count().to_string(), age()]
+            }
+            Self::Claim(claim) => {
+                let mut cells = vec![name()];
+                cells.extend(claim_cells(claim));
+                cells.push(age());
+                if is_wide {
+                    let mode = claim.spec.as_ref().and_then(|spec| spec.volume_mode.clone());
+                    cells.push(mode.unwrap_or_else(|| "Filesystem".to_owned()));
+                }
+                cells
+            }
+        }
+    }
+}
+
+/// A claim is a directory of this machine, bound as soon as it exists.
+fn claim_cells(claim: &PersistentVolumeClaim) -> [String; 6] {
+    let spec = claim.spec.clone().unwrap_or_default();
+    let phase = claim.status.as_ref().and_then(|status| status.phase.clone());
+    let requests = spec.resources.and_then(|resources| resources.requests);
+    let storage = requests.and_then(|requests| requests.get("storage").cloned());
+    let modes = spec.access_modes.unwrap_or_default();
+    let short = |mode: &String| match mode.as_str() {
+        "ReadWriteOnce" => "RWO".to_owned(),
+        "ReadOnlyMany" => "ROX".to_owned(),
+        "ReadWriteMany" => "RWX".to_owned(),
+        "ReadWriteOncePod" => "RWOP".to_owned(),
+        other => other.to_owned(),
+    };
+    [
+        phase.unwrap_or_else(|| "Bound".to_owned()),
+        spec.volume_name.unwrap_or_default(),
+        storage.map(|storage| storage.0).unwrap_or_default(),
+        modes.iter().map(short).collect::<Vec<_>>().join(","),
+        spec.storage_class_name.unwrap_or_default(),
+        spec.volume_attributes_class_name.unwrap_or_else(|| "<unset>".to_owned()),
+    ]
+}

@@ -1,0 +1,133 @@
+//! What `get` is asked for.
+
+use jiff::Timestamp;
+
+use super::object::{self, Object};
+use crate::cli::{GetArgs, PlaceArgs};
+use crate::failure::{Failure, Kind};
+use crate::labels::{FieldSelector, LabelSelector};
+use crate::resource::{self, Named, Resource};
+use crate::views::output::{self, Format};
+
+/// Everything that the command line says, read and checked.
+pub(super) struct Query<'a> {
+    pub(super) args: &'a PlaceArgs,
+    pub(super) get: &'a GetArgs,
+    pub(super) named: Vec<Named>,
+    pub(super) format: Format,
+    labels: LabelSelector,
+    fields: FieldSelector,
+}
+
+impl<'a> Query<'a> {
+    pub(super) fn new(args: &'a PlaceArgs, get: &'a GetArgs) -> Result<Self, Failure> {
+        let named = resource::parse(&get.what)?;
+        let format = output::format(get.output.as_deref(), |path| {
+            std::fs::read_to_string(path).map_err(|error| {
+                Failure::new(Kind::Failed, format!("error reading --template {path}, {error}"))
+            })
+        })?;
+        let bad_request = |error: &dyn std::error::Error| {
+            Failure::server(Kind::Usage, "BadRequest", error.to_string())
+        };
+        let has_names = named.iter().any(|one| !one.names.is_empty());
+        let selects = get.selector.is_some() || get.field_selector.is_some();
+        if has_names && get.all_namespaces {
+            let text = "a resource cannot be retrieved by name across all namespaces";
+            return Err(Failure::new(Kind::Usage, text).hint("-n NAMESPACE instead of -A"));
+        }
+        if has_names && selects {
+            let text = "name cannot be provided when a selector is specified";
+            return Err(Failure::new(Kind::Usage, text));
+        }
+        let first = named.first().map_or(Resource::Pod, |one| one.resource);
+        let fields = get.field_selector.as_deref().unwrap_or_default();
+        Ok(Self {
+            labels: LabelSelector::parse(get.selector.as_deref().unwrap_or_default())
+                .map_err(|error| bad_request(&error))?,
+            fields: FieldSelector::parse(fields, first.plural(), object::selectable(first))
+                .map_err(|error| bad_request(&error))?,
+            args,
+            get,
+            named,
+            format,
+        })
+    }
+
+    pub(super) fn names_one_object(&self) -> bool {
+        self.named.iter().map(|one| one.names.len()).sum::<usize>() == 1
+    }
+
+    pub(super) fn is_wanted(&self, named: &Named, object: &Object) -> bool {
+        let is_named = named.names.is_empty() || named.names.iter().any(|one| one == object.name());
+        let is_here = self.get.all_namespaces || object.namespace() == self.args.namespace;
+        is_named
+            && is_here
+            && self.labels.matches(object.metadata().labels.as_ref())
+            && self.fields.matches(|name| object.field(name))
+            && self.is_about(object)
+    }
+
+    /// `--for pod/NAME`
+    fn is_about(&self, object: &Object) -> bool {
+        let Some(about) = &self.get.about else {
+            return true;
+        };
+        let name = about.rsplit('/').next().unwrap_or(about);
+        !matches!(object, Object::Event(_)) || object.field("involvedObject.name") == name
+    }
+
+    /// The names of the columns, with those that flags add.
+    pub(super) fn header(&self, resource: Resource, is_wide: bool) -> Vec<String> {
+        let mut cells: Vec<String> = Vec::new();
+        if self.get.all_namespaces {
+            cells.push("NAMESPACE".into());
+        }
+        cells.extend(object::header(resource, is_wide).into_iter().map(str::to_owned));
+        for label in &self.get.label_columns {
+            cells.push(label.rsplit('/').next().unwrap_or(label).to_uppercase());
+        }
+        if self.get.show_labels {
+            cells.push("LABELS".into());
+        }
+        cells
+    }
+
+    /// The cells of an object, with those that flags add.
+    pub(super) fn row(
+        &self,
+        resource: Resource,
+        object: &Object,
+        is_wide: bool,
+        now: Timestamp,
+    ) -> Vec<String> {
+        let mut cells = Vec::new();
+        if self.get.all_namespaces {
+            cells.push(object.namespace().to_owned());
+        }
+        let mut own = object.row(is_wide, now);
+        if self.named.len() > 1 && resource != Resource::Event {
+            own[0] = format!("{}/{}", resource.singular(), own[0]);
+        }
+        cells.extend(own);
+        let labels = object.metadata().labels.clone().unwrap_or_default();
+        for label in &self.get.label_columns {
+            cells.push(labels.get(label).cloned().unwrap_or_default());
+        }
+        if self.get.show_labels {
+            let all: Vec<String> =
+                labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            cells.push(if all.is_empty() { "<none>".to_owned() } else { all.join(",") });
+        }
+        cells
+    }
+
+    /// What is told when there is nothing to show.
+    pub(super) fn nothing_found(&self) -> String {
+        if self.get.all_namespaces {
+            "No resources found\n".to_owned()
+        } else {
+            format!("No resources found in {} namespace.\n", self.args.namespace)
+        }
+    }
+}

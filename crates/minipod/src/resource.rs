@@ -1,0 +1,127 @@
+//! Kinds of objects, and how a command line names them.
+
+use crate::failure::{Failure, Kind, near_match};
+
+/// A kind of object that minipod knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resource {
+    Pod,
+    Event,
+    ConfigMap,
+    Secret,
+    Claim,
+}
+
+const ALL: [Resource; 5] =
+    [Resource::Pod, Resource::Event, Resource::ConfigMap, Resource::Secret, Resource::Claim];
+
+impl Resource {
+    /// The kind of that name, in any of the forms that kubectl takes.
+    pub(crate) fn parse(word: &str) -> Result<Self, Failure> {
+        let name = word.to_lowercase();
+        if let Some(known) = ALL.iter().find(|one| one.names().contains(&name.as_str())) {
+            return Ok(*known);
+        }
+        let text = format!("the server doesn't have a resource type \"{word}\"");
+        let plurals = ALL.map(Self::plural);
+        let near = near_match(&name, ALL.iter().flat_map(|one| one.names()).copied());
+        let hint = match near {
+            Some(near) => format!("did you mean {near}?"),
+            None => plurals.join(", "),
+        };
+        Err(Failure::new(Kind::Usage, text).hint(hint))
+    }
+
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Pod => &["pod", "pods", "po", "all"],
+            Self::Event => &["event", "events", "ev"],
+            Self::ConfigMap => &["configmap", "configmaps", "cm"],
+            Self::Secret => &["secret", "secrets"],
+            Self::Claim => &["persistentvolumeclaim", "persistentvolumeclaims", "pvc"],
+        }
+    }
+
+    /// In the singular, as in `pod/web`.
+    pub(crate) fn singular(self) -> &'static str {
+        self.names()[0]
+    }
+
+    /// In the plural, as in `pods "web" not found`.
+    pub(crate) fn plural(self) -> &'static str {
+        self.names()[1]
+    }
+}
+
+/// Objects of one kind: those of these names, or all when no name is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) resource: Resource,
+    pub(crate) names: Vec<String>,
+}
+
+/// What the words of a command line name: `pods`, `pod web db`, `pod/web secret/key`,
+/// `pods,configmaps`.
+pub(crate) fn parse(words: &[String]) -> Result<Vec<Named>, Failure> {
+    let Some(first) = words.first() else {
+        return Err(Failure::new(Kind::Usage, "You must specify the type of resource to get.")
+            .hint("pods, events, configmaps, secrets or persistentvolumeclaims"));
+    };
+    if words.iter().any(|word| word.contains('/')) {
+        return slashed(words);
+    }
+    let kinds = first.split(',').map(Resource::parse).collect::<Result<Vec<_>, _>>()?;
+    let named = |resource| Named { resource, names: words[1..].to_vec() };
+    Ok(kinds.into_iter().map(named).collect())
+}
+
+fn slashed(words: &[String]) -> Result<Vec<Named>, Failure> {
+    let mut found: Vec<Named> = Vec::new();
+    for word in words {
+        let Some((kind, name)) = word.split_once('/') else {
+            return Err(Failure::new(
+                Kind::Usage,
+                "there is no need to specify a resource type as a separate argument when passing \
+                 arguments in resource/name form",
+            )
+            .hint("pod/NAME, or pod NAME"));
+        };
+        if name.is_empty() || name.contains('/') {
+            let text = "arguments in resource/name form must have a single resource and name";
+            return Err(Failure::new(Kind::Usage, text));
+        }
+        let resource = Resource::parse(kind)?;
+        match found.iter_mut().find(|known| known.resource == resource) {
+            Some(known) => known.names.push(name.to_owned()),
+            None => found.push(Named { resource, names: vec![name.to_owned()] }),
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &str) -> Result<Vec<(Resource, String)>, String> {
+        let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
+        let named = parse(&words).map_err(|failure| failure.to_string())?;
+        Ok(named.into_iter().map(|one| (one.resource, one.names.join("+"))).collect())
+    }
+
+    #[test]
+    fn objects_are_named_as_kubectl_lets_one_name_them() {
+        use Resource::{ConfigMap, Pod, Secret};
+        for (words, wanted) in [
+            ("po", vec![(Pod, "")]),
+            ("pod web db", vec![(Pod, "web+db")]),
+            ("pod/web pods/db secret/key", vec![(Pod, "web+db"), (Secret, "key")]),
+            ("pods,cm", vec![(Pod, ""), (ConfigMap, "")]),
+        ] {
+            let wanted = wanted.into_iter().map(|(kind, names)| (kind, names.to_owned())).collect();
+            assert_eq!(parsed(words), Ok(wanted), "{words}");
+        }
+        assert!(parsed("podz").unwrap_err().contains("did you mean pod?"));
+        assert!(parsed("pod web/").unwrap_err().contains("no need to specify"));
+    }
+}

@@ -1,0 +1,182 @@
+//! How the machine around the kernel is set up.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use sandbox::cgroup::{Hierarchies, Version};
+use sandbox::network;
+
+use super::{Finding, read, sysctl};
+use crate::settings::{Settings, is_root};
+use crate::text::chain;
+
+/// Fewer inotify instances than these and a handful of `-w` commands use them up.
+const FEW_INSTANCES: u64 = 128;
+/// A minimum of bytes for a few images.
+const LITTLE_SPACE: u64 = 1 << 30;
+
+/// One finding per controller that limits need.
+pub(super) fn cgroups() -> Vec<Finding> {
+    let found = Hierarchies::detect();
+    let missing = found.missing();
+    let mode = match found.version() {
+        Version::V1 => "cgroup v1 (or hybrid)",
+        Version::V2 => "cgroup v2",
+    };
+    let way_out = match found.version() {
+        Version::V1 => "boot with systemd.unified_cgroup_hierarchy=1, or mount the controller",
+        Version::V2 => "add the controller to cgroup.subtree_control of the root",
+    };
+    [
+        ("cgroup memory", "memory", "memory limits, OOMKilled"),
+        ("cgroup cpu", "cpu", "CPU requests and limits"),
+        ("cgroup pids", "pids", "the limit on processes"),
+    ]
+    .into_iter()
+    .map(|(name, controller, use_)| {
+        if missing.iter().any(|text| text.contains(&format!(" {controller} "))) {
+            let detail = format!("{mode}: not available, so {use_} do not take hold");
+            return Finding::limited(name, detail, way_out);
+        }
+        Finding::ok(name, format!("{mode}: {use_}"))
+    })
+    .collect()
+}
+
+/// Whether the firewall can be used, and whether another one is in the way.
+pub(super) fn firewall(settings: &Settings) -> Finding {
+    let name = "nftables";
+    if !is_root() {
+        return Finding::limited(name, "only root may ask", "sudo minipod doctor");
+    }
+    let asked = settings.network().map_err(|error| chain(&error));
+    let warnings = asked.and_then(|one| network::warnings(&one).map_err(|error| chain(&error)));
+    match warnings.as_deref() {
+        Ok([]) => Finding::ok(name, "for the pods' way out and for hostPort"),
+        Ok(all) => {
+            let text = all.join("; ");
+            let (detail, way_out) = text.split_once("; ").unwrap_or((&text, ""));
+            Finding::limited(name, detail, way_out.trim_start_matches("allow them with: "))
+        }
+        Err(problem) => Finding::missing(
+            name,
+            format!("the kernel's firewall cannot be asked: {problem}"),
+            "modprobe nf_tables; hostNetwork: true does without",
+        ),
+    }
+}
+
+pub(super) fn forwarding() -> Finding {
+    let detail = match sysctl("net/ipv4/ip_forward") {
+        Some(1) => "on",
+        _ => "off; minipod turns it on while there are pods",
+    };
+    Finding::ok("forwarding", detail)
+}
+
+/// Whether the range of pod addresses is free on this machine.
+pub(super) fn pod_range(settings: &Settings) -> Finding {
+    let name = "pod network";
+    let range = &settings.pod_cidr;
+    let network = match settings.network() {
+        Ok(network) => network,
+        Err(error) => {
+            let way_out = "--pod-cidr 10.85.0.0/16";
+            return Finding::missing(name, format!("{range:?} is no range: {error}"), way_out);
+        }
+    };
+    let routes = read(Path::new("/proc/net/route"));
+    let taken = routes.lines().skip(1).filter_map(route).find(|(link, to, prefix)| {
+        *prefix > 0 && *link != network.bridge && network.cidr.overlaps(*to, *prefix)
+    });
+    match taken {
+        None => Finding::ok(name, format!("{range} on {}", network.bridge)),
+        Some((link, to, prefix)) => Finding::missing(
+            name,
+            format!("{range} overlaps the route {to}/{prefix} via {link}"),
+            "--pod-cidr, or MINIPOD_POD_CIDR, with a range that is free here",
+        ),
+    }
+}
+
+/// Link, destination and prefix of a line of `/proc/net/route` (numbers in the machine's order).
+fn route(line: &str) -> Option<(&str, std::net::Ipv4Addr, u8)> {
+    let mut words = line.split_whitespace();
+    let (link, to) = (words.next()?, words.next()?);
+    let mask = words.nth(5)?;
+    let number = |text| u32::from_str_radix(text, 16).ok().map(u32::to_ne_bytes);
+    let prefix = u32::from_ne_bytes(number(mask)?).count_ones();
+    Some((link, number(to)?.into(), u8::try_from(prefix).ok()?))
+}
+
+/// Whether pods will find names.
+pub(super) fn resolver() -> Finding {
+    let name = "DNS";
+    let text = crate::network_files::node_resolver(false);
+    let servers: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("nameserver"))
+        .map(str::trim)
+        .filter(|server| !server.is_empty())
+        .collect();
+    if servers.is_empty() {
+        let way_out = "name a server in /etc/resolv.conf, or use dnsPolicy: None with dnsConfig";
+        return Finding::limited(name, "no name server in /etc/resolv.conf", way_out);
+    }
+    let is_local = |server: &&str| server.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    if servers.iter().all(is_local) {
+        return Finding::limited(
+            name,
+            format!("only {}, which pods cannot reach", servers.join(", ")),
+            "dnsPolicy: None with dnsConfig.nameservers, or a server with an address of its own",
+        );
+    }
+    Finding::ok(name, servers.join(", "))
+}
+
+/// Limits of the kernel's that pods and watchers use up.
+pub(super) fn limits() -> Finding {
+    let instances = sysctl("fs/inotify/max_user_instances").unwrap_or(u64::MAX);
+    let processes = sysctl("kernel/pid_max").unwrap_or(u64::MAX);
+    let detail = format!("{instances} inotify instances, {processes} process ids");
+    if instances < FEW_INSTANCES {
+        let way_out = format!("sysctl -w fs.inotify.max_user_instances={}", FEW_INSTANCES * 8);
+        return Finding::limited("limits", detail, way_out);
+    }
+    Finding::ok("limits", detail)
+}
+
+/// Whether there is room for images and volumes.
+pub(super) fn directories(settings: &Settings) -> Finding {
+    let name = "disk";
+    let data = &settings.places.data;
+    let existing = data.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    match rustix::fs::statvfs(existing) {
+        Ok(found) => {
+            let free = found.f_bavail.saturating_mul(found.f_frsize);
+            let detail = format!("{} GiB free below {}", free >> 30, data.display());
+            if free < LITTLE_SPACE {
+                return Finding::limited(name, detail, "minipod image prune, or --data-dir");
+            }
+            Finding::ok(name, detail)
+        }
+        Err(error) => {
+            let detail = format!("{} cannot be looked at: {error}", data.display());
+            Finding::limited(name, detail, "--data-dir with a directory that can be written")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_routes_is_read_in_the_machines_order() {
+        let numbers = [[10, 85, 0, 0], [255, 255, 0, 0]].map(u32::from_ne_bytes);
+        let [to, mask] = numbers.map(|number| format!("{number:08X}"));
+        let line = format!("eth0\t{to}\t00000000\t0001\t0\t0\t0\t{mask}\t0\t0\t0");
+        assert_eq!(route(&line), Some(("eth0", [10, 85, 0, 0].into(), 16)));
+        assert_eq!(route("Iface\tDestination"), None);
+    }
+}
