@@ -10,6 +10,7 @@ mod kubia_init;
 mod lifecycle;
 mod logs;
 mod network;
+mod resources;
 mod views;
 mod volumes;
 mod watching;
@@ -25,11 +26,12 @@ type Test = (&'static str, fn());
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let needs = [Need::Root, Need::Fixtures, Need::Lab];
-    let groups: [&[Test]; 11] = [
+    let groups: [&[Test]; 12] = [
         kubia_init::TESTS,
         watching::TESTS,
         lifecycle::TESTS,
         isolation::TESTS,
+        resources::TESTS,
         deletion::TESTS,
         errors::TESTS,
         volumes::TESTS,

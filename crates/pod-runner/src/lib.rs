@@ -10,6 +10,7 @@ pub mod client;
 pub mod clock;
 pub mod control;
 pub mod delete;
+mod disk_usage;
 pub mod doctor;
 pub mod follow;
 pub mod host;

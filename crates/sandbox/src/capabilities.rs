@@ -1,6 +1,7 @@
 //! Capabilities: names, sets, and Kubernetes' rules for them (capabilities(7)).
 
 use std::io;
+use std::sync::OnceLock;
 
 use rustix::thread::{CapabilitySet, CapabilitySets as EffectiveSets};
 use thiserror::Error;
@@ -79,7 +80,11 @@ pub fn name(number: u32) -> &'static str {
 
 /// Every capability of this kernel that this process may pass on.
 pub fn of_this_host() -> u64 {
-    (0..64).map(|number| 1 << number).filter(|mask| is_in_bounding_set(*mask)).sum()
+    // Nothing takes any from the process that plans, so the kernel is asked once.
+    static ALL: OnceLock<u64> = OnceLock::new();
+    *ALL.get_or_init(|| {
+        (0..64).map(|number| 1 << number).filter(|mask| is_in_bounding_set(*mask)).sum()
+    })
 }
 
 /// The bounding set of a container: the default ones, then `drop`, then `add`; `ALL` comes before

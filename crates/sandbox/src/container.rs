@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use crate::cgroup::{CgroupError, ContainerCgroup};
 use crate::child::Child;
 use crate::stage::become_process::Gate;
 use crate::stage::report::{Report, ReportReader, StageError};
@@ -21,16 +22,33 @@ pub struct Stdio {
 /// Where a process is placed before its program runs.
 #[derive(Debug, Default)]
 pub struct Placement<'a> {
-    /// The cgroup v2 directory that it is born in.
-    pub cgroup_v2: Option<BorrowedFd<'a>>,
+    /// The cgroup that it is in from the start.
+    pub cgroup: Option<&'a ContainerCgroup>,
     /// The reading end of a pipe: the program runs after one byte, or after the pipe's end, so
     /// that whoever holds the other end can place the process first.
     pub gate: Option<OwnedFd>,
 }
 
-impl Placement<'_> {
-    pub(crate) fn into_gate(self) -> Gate {
-        Gate(self.gate)
+impl<'a> Placement<'a> {
+    /// The directory to be born in, on cgroup v2.
+    pub(crate) fn birthplace(&self) -> Option<BorrowedFd<'a>> {
+        self.cgroup.and_then(ContainerCgroup::v2_dir)
+    }
+
+    /// Moves this process to where it has to be, before it does anything else.
+    pub(crate) fn settle(&self) -> Result<(), StageError> {
+        let Some(Err(error)) = self.cgroup.map(ContainerCgroup::join) else {
+            return Ok(());
+        };
+        let CgroupError::File { path, source, .. } = error else {
+            return Ok(()); // joining does nothing but write files
+        };
+        Err(StageError::prepare(format!("cannot join the cgroup by {}", path.display()), source))
+    }
+
+    /// Waits until the program may run.
+    pub(crate) fn pass_gate(self) {
+        Gate(self.gate).pass();
     }
 }
 

@@ -36,4 +36,5 @@ pub use plan::{
 pub use pod_sandbox::{PodSandbox, SandboxError};
 pub use stage::report::StageError;
 pub use sys::mount_attributes::read_only;
+pub use sys::own_pages::release as release_own_pages;
 pub use user_namespace::{ID_COUNT, IdRange};

@@ -117,7 +117,7 @@ impl PodSandbox {
         let new = New {
             mount: true,
             pid: self.plan.pid == PidSharing::Container,
-            cgroup: placement.cgroup_v2,
+            cgroup: placement.birthplace(),
             ..New::default()
         };
         let setting = Setting {
@@ -126,7 +126,7 @@ impl PodSandbox {
             ids: self.id_map(),
             shm_dir: &self.plan.shm_dir,
             stdio,
-            gate: placement.into_gate(),
+            placement,
         };
         let (reader, writer) = report::channel()?;
         let job = || container_init::run(plan, setting, &writer);
@@ -148,13 +148,12 @@ impl PodSandbox {
         stdio: Stdio,
         placement: Placement<'_>,
     ) -> Result<Starting, SandboxError> {
-        let new = New { cgroup: placement.cgroup_v2, ..New::default() };
-        let gate = placement.into_gate();
+        let new = New { cgroup: placement.birthplace(), ..New::default() };
         let (reader, writer) = report::channel()?;
         let pidfd = container.pidfd();
         let child = self
             .spawn_among(pidfd, new, || {
-                visitor::run((pidfd, self.id_map()), plan, (stdio, gate), &writer)
+                visitor::run((pidfd, self.id_map()), plan, (stdio, placement), &writer)
             })
             .map_err(|source| SandboxError::Clone { what: "a command".into(), source })?;
         drop(writer);

@@ -83,7 +83,7 @@ impl LinuxHost {
             return Ok(());
         };
         let process = plan::visitor(&container.plan.process, command);
-        let placement = Placement::default();
+        let placement = Placement { cgroup: container.cgroup(), gate: None };
         let starting = sandbox.start_visitor(child, &process, stdio, placement)?;
         self.tasks.add_starting(purpose, starting, Some(reader), deadline);
         Ok(())

@@ -13,7 +13,6 @@ use sandbox::{
 use super::LinuxHost;
 use super::inbox::Token;
 use super::output::{self, Drained};
-use super::tasks::Purpose;
 use crate::cleanup;
 use crate::logs::{ContainerLog, Stream};
 use crate::plan::{self, PlanError};
@@ -130,15 +129,10 @@ impl LinuxHost {
             .map_err(|error| StartFailure::create(&error))?;
         let (outputs, stdio) = streams(plan.process.terminal.is_some())
             .map_err(|error| StartFailure::create(&error))?;
-        let placement =
-            Placement { cgroup_v2: cgroup.as_ref().and_then(ContainerCgroup::v2_dir), gate: None };
+        let placement = Placement { cgroup: cgroup.as_ref(), gate: None };
         let starting = sandbox
             .start_container(&plan, stdio, placement)
             .map_err(|error| StartFailure::create(&error))?;
-        let job = cgroup.as_ref().and_then(|cgroup| cgroup.attach_job(starting.child().pid()));
-        if let Some(Ok(child)) = job.map(|job| sandbox.run_aside("minipod:cgroup", job)) {
-            self.tasks.add(Purpose::Placement, child, None);
-        }
         self.last_number += 1;
         Ok(RunningContainer {
             number: self.last_number,

@@ -42,11 +42,13 @@ pub(super) enum Token {
 impl LinuxHost {
     /// Waits until something happened or the deadline has come, and handles what happened.
     pub(super) fn wait(&mut self, deadline: Option<Uptime>) -> Result<(), SupervisorError> {
-        let deadline = [deadline, self.tasks.next_deadline()].into_iter().flatten().min();
+        let own = [self.tasks.next_deadline(), self.storage.next_deadline()];
+        let deadline = own.into_iter().chain([deadline]).flatten().min();
         for token in self.ready(deadline)? {
             self.handle(token);
         }
         self.expire_tasks();
+        self.look_at_storage();
         Ok(())
     }
 

@@ -10,18 +10,20 @@ mod inbox;
 mod output;
 mod requests;
 mod sandbox;
+mod storage;
 mod tasks;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::net::IpAddr;
 
+use ::sandbox::Child;
 use image_puller::{Image, Store};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use nix::sys::signalfd::SignalFd;
 use pod_lifecycle::{Action, Fact, PodMachine};
-use pod_model::{ContainerName, EventLog, Pod, PodStatus, Uptime};
+use pod_model::{ContainerName, EventLog, Pod, PodPhase, PodStatus, Uptime};
 
 use crate::cleanup;
 use crate::clock::Clock;
@@ -38,6 +40,7 @@ use containers::RunningContainer;
 pub(crate) use images::image_id;
 use requests::Requests;
 use sandbox::RunningSandbox;
+use storage::StorageWatch;
 use tasks::Tasks;
 
 /// What the parts of the host share about the pod; it changes only with an update of the pod.
@@ -80,6 +83,9 @@ pub struct LinuxHost {
     store: Store,
     signals: SignalFd,
     sandbox: Option<RunningSandbox>,
+    leaving_network: Option<Child>,
+    storage: StorageWatch,
+    has_settled: bool,
     object_watch: Option<ObjectWatch>,
     images: BTreeMap<ContainerName, Image>,
     containers: Vec<RunningContainer>,
@@ -112,7 +118,9 @@ impl LinuxHost {
         };
         let requests = Requests::listen(&context.dir.socket())
             .map_err(|source| SupervisorError::Prepare { verb: "take requests", source })?;
+        let scale = context.settings.backoff_scale;
         Ok(Self {
+            storage: StorageWatch::of(&context.pod, scale, clock.now()),
             store: Store::open(&context.settings.places.images())?,
             clock,
             context,
@@ -121,6 +129,8 @@ impl LinuxHost {
             status: None,
             signals,
             sandbox: None,
+            leaving_network: None,
+            has_settled: false,
             object_watch: None,
             images: BTreeMap::new(),
             containers: Vec::new(),
@@ -132,13 +142,23 @@ impl LinuxHost {
     }
 
     /// Leaves nothing of a deleted pod; the record of one that ended by itself stays.
-    pub fn finish(self) {
+    pub fn finish(mut self) {
         let _ = fs::remove_file(self.context.dir.socket()); // gone anyway with the directory
-        if self.status.is_some_and(|status| status.deletion.is_some()) {
+        if self.status.as_ref().is_some_and(|status| status.deletion.is_some()) {
             volumes::take_down(&self.context.input(&[]));
             cleanup::remove_files(&self.context.settings, &self.context.dir, &self.context.pod);
         }
+        self.finish_leaving_network();
         drop(self.requests); // now those who wait for the deletion learn that it is done
+    }
+
+    /// Once the pod runs, most of what was needed to start it is not needed any more.
+    fn settle(&mut self) {
+        let runs = self.status.as_ref().is_some_and(|status| status.phase == PodPhase::Running);
+        if runs && !self.has_settled && self.containers.iter().all(|one| one.running().is_some()) {
+            self.has_settled = true;
+            ::sandbox::release_own_pages();
+        }
     }
 
     fn record_events(&mut self, machine: &mut PodMachine) -> Result<(), RecordError> {
@@ -205,6 +225,7 @@ impl PodHost for LinuxHost {
             if let Some(fact) = self.facts.pop_front() {
                 return Ok(fact);
             }
+            self.settle();
             self.wait(deadline)?;
             if self.facts.is_empty() && deadline.is_some_and(|deadline| deadline <= self.now()) {
                 return Ok(Fact::TimePassed);

@@ -157,19 +157,11 @@ impl LinuxHost {
         let sandbox = self.sandbox.as_ref().ok_or_else(not_found)?;
         let process = plan::exec(&container.plan.process, request);
         let stdio = if request.terminal.is_some() { Stdio::default() } else { streams(files) };
-        let placement = Placement {
-            cgroup_v2: container.cgroup().and_then(sandbox::cgroup::ContainerCgroup::v2_dir),
-            gate: None,
-        };
+        let placement = Placement { cgroup: container.cgroup(), gate: None };
         let starting = sandbox
             .start_visitor(child, &process, stdio, placement)
             .map_err(|error| (Refusal::Failed, chain(&error)))?;
-        let job = container.cgroup().and_then(|cgroup| cgroup.attach_job(starting.child().pid()));
-        let aside = job.and_then(|job| sandbox.run_aside("minipod:cgroup", job).ok());
         self.tasks.add_starting(Purpose::Exec(id), starting, None, None);
-        if let Some(child) = aside {
-            self.tasks.add(Purpose::Placement, child, None);
-        }
         Ok(())
     }
 
@@ -205,7 +197,7 @@ impl LinuxHost {
             Purpose::Hook(instance, hook) => self.hook_finished(instance, hook, &finished),
             Purpose::Probe(instance, probe) => self.probe_finished(instance, probe, finished),
             Purpose::Exec(id) => self.exec_finished(id, finished.ending),
-            Purpose::Placement => {}
+            Purpose::Measure => self.measured(&finished),
         }
     }
 

@@ -6,9 +6,9 @@ use std::ops::Deref;
 use std::os::fd::BorrowedFd;
 
 use pod_lifecycle::Fact;
-use sandbox::cgroup::{AttachJob, ContainerCgroup, Hierarchies, Limits, PodCgroup};
+use sandbox::cgroup::{ContainerCgroup, Hierarchies, Limits, PodCgroup};
 use sandbox::network::{self, PodAddress, PodNetworkRequest};
-use sandbox::{Child, PodSandbox, PodSandboxPlan, SandboxError, Sharing};
+use sandbox::{PodSandbox, PodSandboxPlan, SandboxError, Sharing};
 
 use super::{Context, LinuxHost};
 use crate::ids;
@@ -71,11 +71,6 @@ impl RunningSandbox {
     pub(super) fn container_cgroup(&self, name: &str, limits: &Limits) -> Option<ContainerCgroup> {
         self.cgroup.as_ref().and_then(|pod| pod.container(name, limits).ok())
     }
-
-    /// Does a cgroup's slow writes in a child, off the critical path.
-    pub(super) fn run_aside(&self, title: &str, job: AttachJob) -> Result<Child, SandboxError> {
-        sandbox::spawn_aside(title, || i32::from(job.run().is_err()))
-    }
 }
 
 impl LinuxHost {
@@ -96,6 +91,7 @@ impl LinuxHost {
     }
 
     fn try_create_sandbox(&mut self) -> Result<RunningSandbox, Failure> {
+        self.finish_leaving_network(); // a sandbox before this one may be on its way
         let input = self.context.input(&[]);
         let mut plan = plan::pod(&input);
         if let Some(problem) = plan::hostname_problem(&plan.hostname) {
@@ -182,12 +178,36 @@ impl LinuxHost {
         let Some(RunningSandbox { sandbox, cgroup, .. }) = self.sandbox.take() else {
             return;
         };
+        self.begin_to_leave_network();
         drop(sandbox);
-        leave_network(&self.context);
         if let Some(cgroup) = cgroup {
             let _ = cgroup.remove(); // deleting the pod tries again
         }
         volumes::take_down_shared_memory(&self.context.input(&[]));
+    }
+}
+
+impl LinuxHost {
+    /// Takes the pod off the network in a child. The kernel needs tens of milliseconds to remove a
+    /// link, and there is more to clean up. The child also keeps the pod's namespace until the link
+    /// is gone, or the kernel would remove both at once and each would wait for the other.
+    fn begin_to_leave_network(&mut self) {
+        let context = &self.context;
+        let leave = || {
+            leave_network(context);
+            0
+        };
+        match sandbox::spawn_aside("minipod:net", leave) {
+            Ok(child) => self.leaving_network = Some(child),
+            Err(_) => leave_network(context),
+        }
+    }
+
+    /// Waits until the pod is off the network.
+    pub(super) fn finish_leaving_network(&mut self) {
+        if let Some(mut child) = self.leaving_network.take() {
+            let _ = child.wait(); // deleting the pod finds what is left
+        }
     }
 }
 

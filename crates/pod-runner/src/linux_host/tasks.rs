@@ -24,8 +24,8 @@ pub(super) enum Purpose {
     Probe(Instance, ProbeKind),
     /// Runs a command for the connection of that number.
     Exec(u64),
-    /// Moves a process into its cgroups.
-    Placement,
+    /// Measures what the pod has written.
+    Measure,
 }
 
 /// How a task's process came to its end.
@@ -169,6 +169,11 @@ impl Tasks {
             expired.push(self.finish(at, Ending::TimedOut));
         }
         expired
+    }
+
+    /// Whether there is a task of that purpose.
+    pub(super) fn has(&self, purpose: &Purpose) -> bool {
+        self.running.iter().any(|task| task.purpose == *purpose)
     }
 
     /// Kills the tasks that `is_unwanted` picks.

@@ -10,6 +10,7 @@ mod limits;
 mod mounts;
 mod pod;
 mod security;
+mod storage;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -31,6 +32,7 @@ pub use limits::{limits, pod_limits};
 pub(crate) use mounts::cgroup_mounts;
 pub(crate) use pod::{domain, hostname_problem, short_name};
 pub use pod::{host_ports, pod, stop_signal};
+pub(crate) use storage::{StorageLimits, StorageUse, disk_volumes, storage_limits};
 
 /// Why there is no plan for a container.
 #[derive(Debug, Error)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::Directory;
 
 /// The controllers that minipod uses.
-const USEFUL: [&str; 6] = ["memory", "cpu", "cpuacct", "pids", "devices", "freezer"];
+const USEFUL: [&str; 5] = ["memory", "cpu", "cpuacct", "pids", "devices"];
 
 /// Which of the two interfaces has the controllers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

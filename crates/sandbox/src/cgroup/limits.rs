@@ -1,6 +1,6 @@
 //! Limits by Kubernetes' formulas, written as each interface wants them.
 
-use super::{Directory, Version, write};
+use super::{Directory, Version, devices, write};
 
 /// What a cgroup is limited to; nothing where absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,22 +19,6 @@ pub struct Limits {
 
 /// The scheduling period in microseconds (Kubernetes: 100 ms).
 const PERIOD: u64 = 100_000;
-
-/// Devices of a container that is not privileged: any may be made, these may be used
-/// (runc's and docker's list).
-const DEVICES: [&str; 11] = [
-    "c *:* m",
-    "b *:* m",
-    "c 1:3 rwm",
-    "c 1:5 rwm",
-    "c 1:7 rwm",
-    "c 1:8 rwm",
-    "c 1:9 rwm",
-    "c 5:0 rwm",
-    "c 5:1 rwm",
-    "c 5:2 rwm",
-    "c 136:* rwm",
-];
 
 impl Limits {
     /// cpu.shares: 1024 for one processor, at least 2.
@@ -59,14 +43,21 @@ fn weight(shares: u64) -> u64 {
     weight.clamp(1, 10_000)
 }
 
+/// Files that not every kernel has: swap is not always accounted for.
+const OPTIONAL: [&str; 2] = ["memory.memsw.limit_in_bytes", "memory.swap.max"];
+
 /// Writes the limits and returns what could not be written, as sentences.
 pub(super) fn apply(version: Version, directories: &[Directory], limits: &Limits) -> Vec<String> {
     let mut warnings = Vec::new();
     for directory in directories {
         for controller in &directory.controllers {
             for (file, text) in settings(version, controller, limits) {
-                if let Err(error) = write(&directory.path.join(file), &text) {
-                    warnings.push(format!("{error}"));
+                let path = directory.path.join(file);
+                if OPTIONAL.contains(&file) && !path.exists() {
+                    continue;
+                }
+                if let Err(error) = write(&path, &text) {
+                    warnings.push(chain(&error));
                 }
             }
         }
@@ -74,17 +65,25 @@ pub(super) fn apply(version: Version, directories: &[Directory], limits: &Limits
     warnings
 }
 
+fn chain(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+}
+
 /// The files of a controller and what is written to each.
 fn settings(version: Version, controller: &str, limits: &Limits) -> Vec<(&'static str, String)> {
     let mut settings = Vec::new();
     match (version, controller) {
         (Version::V1, "memory") => {
-            settings
-                .extend(limits.memory_max.map(|max| ("memory.limit_in_bytes", max.to_string())));
+            if let Some(max) = limits.memory_max {
+                settings.push(("memory.limit_in_bytes", max.to_string()));
+                // Memory and swap together: no swap beside the memory.
+                settings.push(("memory.memsw.limit_in_bytes", max.to_string()));
+            }
         }
         (Version::V2, "memory") => {
             if let Some(max) = limits.memory_max {
                 settings.push(("memory.max", max.to_string()));
+                settings.push(("memory.swap.max", "0".to_owned()));
                 settings.push(("memory.oom.group", "1".to_owned()));
             }
         }
@@ -102,7 +101,7 @@ fn settings(version: Version, controller: &str, limits: &Limits) -> Vec<(&'stati
         (_, "pids") => settings.extend(limits.pids_max.map(|max| ("pids.max", max.to_string()))),
         (Version::V1, "devices") if !limits.all_devices => {
             settings.push(("devices.deny", "a *:* rwm".to_owned()));
-            settings.extend(DEVICES.map(|device| ("devices.allow", device.to_owned())));
+            settings.extend(devices::allowed().map(|device| ("devices.allow", device)));
         }
         _ => {}
     }
@@ -131,9 +130,13 @@ mod tests {
         let limits = Limits { memory_max: Some(1 << 20), pids_max: Some(10), ..Limits::default() };
         assert_eq!(
             settings(Version::V1, "memory", &limits),
-            [("memory.limit_in_bytes", "1048576".to_owned())]
+            [
+                ("memory.limit_in_bytes", "1048576".to_owned()),
+                ("memory.memsw.limit_in_bytes", "1048576".to_owned()),
+            ]
         );
-        assert_eq!(settings(Version::V2, "memory", &limits).len(), 2);
+        let files = settings(Version::V2, "memory", &limits).into_iter().map(|(file, _)| file);
+        assert!(files.eq(["memory.max", "memory.swap.max", "memory.oom.group"]));
         assert_eq!(settings(Version::V2, "pids", &limits), [("pids.max", "10".to_owned())]);
     }
 }

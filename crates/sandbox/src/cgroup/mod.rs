@@ -1,9 +1,11 @@
 //! Cgroups of a pod: membership, limits, accounting (cgroups(7)).
 //!
-//! On cgroup v2 a process is born in its cgroup. On v1, and on machines that have both, a process
-//! has to be moved, and the first move waits for an RCU grace period (5 to 20 ms): that is an
-//! [`AttachJob`], done in one burst by a child off the critical path.
+//! On cgroup v2 a process is born in its cgroup. On v1, and on machines that have both, a new
+//! process moves itself before it does anything else: a thread that moves itself alone, by writing
+//! 0 to `tasks`, is spared the RCU grace period (5 to 20 ms, in which nobody on the machine can fork
+//! or end) that a write to `cgroup.procs` waits for.
 
+mod devices;
 mod files;
 mod hierarchies;
 mod limits;
@@ -117,11 +119,15 @@ impl PodCgroup {
             files::create(&path)?;
             directories.push(Directory { path, controllers: directory.controllers.clone() });
         }
-        let warnings = limits::apply(self.version, &directories, limits);
+        let mut warnings = limits::apply(self.version, &directories, limits);
         let v2 = match (self.version, directories.first()) {
             (Version::V2, Some(directory)) => Some(files::open_directory(&directory.path)?),
             _ => None,
         };
+        if let (Some(v2), false) = (&v2, limits.all_devices) {
+            let confined = devices::confine(v2.as_fd());
+            warnings.extend(confined.err().map(|error| format!("cannot limit devices: {error}")));
+        }
         let kills_before = files::oom_kills(self.version, &directories);
         Ok(ContainerCgroup { version: self.version, directories, v2, warnings, kills_before })
     }
@@ -167,17 +173,17 @@ pub struct Usage {
 
 impl ContainerCgroup {
     /// The directory for `CLONE_INTO_CGROUP`, on cgroup v2.
-    pub fn v2_dir(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn v2_dir(&self) -> Option<BorrowedFd<'_>> {
         self.v2.as_ref().map(AsFd::as_fd)
     }
 
-    /// What has to be done after the process was made, on cgroup v1.
-    pub fn attach_job(&self, pid: i32) -> Option<AttachJob> {
+    /// Moves this process, which has one thread, into the cgroup, if it was not born in it.
+    pub(crate) fn join(&self) -> Result<(), CgroupError> {
         if self.v2.is_some() {
-            return None;
+            return Ok(());
         }
-        let paths = self.directories.iter().map(|directory| directory.path.join("cgroup.procs"));
-        Some(AttachJob { pid, paths: paths.collect() })
+        let mut directories = self.directories.iter();
+        directories.try_for_each(|directory| write(&directory.path.join("tasks"), "0"))
     }
 
     /// The container's directories with the name under which each is shown in the container.
@@ -202,20 +208,6 @@ impl ContainerCgroup {
     /// How many processes the kernel has killed for the memory limit since this start.
     pub fn oom_kills(&self) -> u64 {
         files::oom_kills(self.version, &self.directories).saturating_sub(self.kills_before)
-    }
-}
-
-/// Moves a process into its cgroups.
-#[derive(Clone, Debug)]
-pub struct AttachJob {
-    pid: i32,
-    paths: Vec<PathBuf>,
-}
-
-impl AttachJob {
-    /// Moves the process: all writes in one burst, because only the first one waits.
-    pub fn run(&self) -> Result<(), CgroupError> {
-        self.paths.iter().try_for_each(|path| write(path, &self.pid.to_string()))
     }
 }
 

@@ -12,10 +12,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::sched::{CloneFlags, setns, unshare};
 
-use super::become_process::{self, Gate, OwnMounts, Users};
+use super::become_process::{self, OwnMounts, Users};
 use super::pod_holder::{die_with_supervisor, hide_from_others};
 use super::report::{ReportWriter, StageError};
-use crate::container::Stdio;
+use crate::container::{Placement, Stdio};
 use crate::namespaces::Shared;
 use crate::plan::{ContainerPlan, TerminalSize};
 use crate::root;
@@ -31,7 +31,7 @@ pub(crate) struct Setting<'a> {
     pub(crate) ids: Option<IdMap<'a>>,
     pub(crate) shm_dir: &'a std::path::Path,
     pub(crate) stdio: Stdio,
-    pub(crate) gate: Gate,
+    pub(crate) placement: Placement<'a>,
 }
 
 /// Turns this process into the container's program; returns an exit code only if that failed.
@@ -53,6 +53,7 @@ fn container_init(
     let _ = nix::sys::prctl::set_name(c"minipod:init"); // only what ps shows
     hide_from_others()?;
     die_with_supervisor()?;
+    setting.placement.settle()?;
     rustix::process::setsid()
         .map_err(|error| StageError::prepare("cannot start a session", error))?;
     join_pod(setting.holder, setting.shared)?;
@@ -63,7 +64,7 @@ fn container_init(
         Some(size) => own_terminal(size, report)?,
         None => setting.stdio,
     };
-    setting.gate.pass();
+    setting.placement.pass_gate();
     own_cgroup_namespace()?;
     let users = setting.ids.map(|ids| Users { ids, mounts: OwnMounts::New });
     become_process::become_process(&plan.process, stdio, users)

@@ -9,11 +9,11 @@ use std::os::fd::BorrowedFd;
 
 use nix::sched::{CloneFlags, setns};
 
-use super::become_process::{self, Gate, OwnMounts, Users};
+use super::become_process::{self, OwnMounts, Users};
 use super::container_init::own_terminal;
 use super::pod_holder::{die_with_supervisor, hide_from_others};
 use super::report::{ReportWriter, StageError};
-use crate::container::Stdio;
+use crate::container::{Placement, Stdio};
 use crate::plan::ProcessPlan;
 use crate::user_namespace::IdMap;
 
@@ -21,10 +21,10 @@ use crate::user_namespace::IdMap;
 pub(crate) fn run(
     container: (BorrowedFd<'_>, Option<IdMap<'_>>),
     plan: &ProcessPlan,
-    (stdio, gate): (Stdio, Gate),
+    (stdio, placement): (Stdio, Placement<'_>),
     report: &ReportWriter,
 ) -> i32 {
-    match visit(container, plan, (stdio, gate), report) {
+    match visit(container, plan, (stdio, placement), report) {
         Ok(never) => match never {},
         Err(error) => {
             report.fail(&error);
@@ -36,12 +36,13 @@ pub(crate) fn run(
 fn visit(
     (container, ids): (BorrowedFd<'_>, Option<IdMap<'_>>),
     plan: &ProcessPlan,
-    (stdio, gate): (Stdio, Gate),
+    (stdio, placement): (Stdio, Placement<'_>),
     report: &ReportWriter,
 ) -> Result<Infallible, StageError> {
     let _ = nix::sys::prctl::set_name(c"minipod:exec"); // only what ps shows
     hide_from_others()?;
     die_with_supervisor()?;
+    placement.settle()?;
     rustix::process::setsid()
         .map_err(|error| StageError::prepare("cannot start a session", error))?;
     let namespaces = CloneFlags::CLONE_NEWNS
@@ -56,7 +57,7 @@ fn visit(
         Some(size) => own_terminal(size, report)?,
         None => stdio,
     };
-    gate.pass();
+    placement.pass_gate();
     let users = ids.map(|ids| Users { ids, mounts: OwnMounts::Joined });
     become_process::become_process(plan, stdio, users)
 }

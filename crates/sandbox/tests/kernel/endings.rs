@@ -1,0 +1,108 @@
+//! How a start and an end are told.
+
+use std::fs::File;
+use std::io::{Read, Write};
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use sandbox::Placement;
+
+use crate::Test;
+use crate::room::{Ended, Room, becomes_readable, outcome};
+
+pub(crate) const TESTS: &[Test] = &[
+    ("a_program_is_process_1_and_ends_with_its_code", a_program_is_process_1),
+    ("what_could_not_be_run_is_told_with_its_reason", what_could_not_be_run_is_told),
+    ("what_could_not_be_prepared_is_told_with_its_step", what_could_not_be_prepared_is_told),
+    ("a_program_waits_at_its_gate", a_program_waits_at_its_gate),
+    ("a_container_dies_with_whoever_started_it", a_container_dies_with_whoever_started_it),
+    ("a_pod_that_is_dropped_takes_its_containers_along", a_container_that_is_dropped_is_gone),
+];
+
+fn a_program_is_process_1() {
+    let room = Room::new();
+    let ended = room.shell("echo $$; hostname; exit 7");
+    assert_eq!(ended.code, 7);
+    assert!(ended.output.starts_with("1\n"), "{ended:?}");
+    let killed = room.start(&room.plan("sleep 1000"), None);
+    killed.child.kill().unwrap();
+    assert_eq!(killed.end().code, 137);
+}
+
+fn what_could_not_be_run_is_told() {
+    let room = Room::new();
+    let start = |program: &str| {
+        let mut plan = room.plan("");
+        plan.process.argv = vec![program.to_owned()];
+        let (mut starting, _output) = room.begin(&plan, Placement::default());
+        outcome(&mut starting).unwrap_err()
+    };
+    let missing = start("no-such-program");
+    assert!(missing.is_not_found(), "{missing}");
+    let text = "exec: \"no-such-program\": executable file not found in $PATH";
+    assert_eq!(missing.to_string(), text);
+    let directory = start("/bin");
+    assert!(directory.is_not_executable(), "{directory}");
+}
+
+fn what_could_not_be_prepared_is_told() {
+    let room = Room::new();
+    let mut plan = room.plan("true");
+    plan.root.layers = vec![room.path("no-such-layer")];
+    let (mut starting, _output) = room.begin(&plan, Placement::default());
+    let error = outcome(&mut starting).unwrap_err();
+    assert!(!error.is_exec());
+    assert_eq!(error.to_string(), "cannot mount the root: no such file or directory");
+}
+
+fn a_program_waits_at_its_gate() {
+    let room = Room::new();
+    let flags = rustix::pipe::PipeFlags::CLOEXEC;
+    let (reader, writer) = rustix::pipe::pipe_with(flags).unwrap();
+    let placement = Placement { cgroup: None, gate: Some(reader) };
+    let (mut starting, mut output) = room.begin(&room.plan("echo passed"), placement);
+    assert!(starting.outcome().is_none());
+    File::from(writer).write_all(b"x").unwrap();
+    outcome(&mut starting).unwrap();
+    let mut text = String::new();
+    output.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "passed\n");
+}
+
+/// A child takes the part of a supervisor and is killed.
+fn a_container_dies_with_whoever_started_it() {
+    let flags = rustix::pipe::PipeFlags::CLOEXEC;
+    let (mut reader, writer) = {
+        let (reader, writer) = rustix::pipe::pipe_with(flags).unwrap();
+        (File::from(reader), writer)
+    };
+    let mut supervisor = sandbox::spawn_aside("supervisor", || {
+        let room = Room::new();
+        let running = room.start(&room.plan("sleep 1000 & sleep 1000"), None);
+        let pids = format!("{} {}\n", room.pod.holder().pid(), running.child.pid());
+        File::from(writer.try_clone().unwrap()).write_all(pids.as_bytes()).unwrap();
+        std::thread::park();
+        0
+    })
+    .unwrap();
+    let mut text = [0; 64];
+    let length = reader.read(&mut text).unwrap();
+    let pids = String::from_utf8_lossy(&text[..length]).into_owned();
+    let open =
+        |pid: &str| pidfd_open(Pid::from_raw(pid.parse().unwrap()).unwrap(), PidfdFlags::empty());
+    let processes: Vec<_> = pids.split_whitespace().map(|pid| open(pid).unwrap()).collect();
+    assert_eq!(processes.len(), 2);
+    supervisor.kill().unwrap();
+    supervisor.wait().unwrap();
+    for process in &processes {
+        assert!(becomes_readable(process), "a process outlives its supervisor");
+    }
+}
+
+fn a_container_that_is_dropped_is_gone() {
+    let room = Room::new();
+    let running = room.start(&room.plan("sleep 1000"), None);
+    let pid = Pid::from_raw(running.child.pid()).unwrap();
+    drop(running);
+    assert!(pidfd_open(pid, PidfdFlags::empty()).is_err());
+    assert_eq!(room.shell("exit 0"), Ended { code: 0, output: String::new() });
+}
