@@ -73,9 +73,9 @@ spec:
     node.wait_for_status("share", &["Running"]);
     let kinds = ["net", "ipc", "uts", "user", "pid", "mnt", "cgroup"];
     let [one, two] = ["one", "two"].map(|container| {
-        let links = kinds.map(|kind| format!("/proc/self/ns/{kind}"));
-        let mut words = vec!["exec", "share", "-c", container, "--", "readlink"];
-        words.extend(links.iter().map(String::as_str));
+        let script =
+            format!("for kind in {}; do readlink /proc/self/ns/$kind; done", kinds.join(" "));
+        let words = ["exec", "share", "-c", container, "--", "sh", "-c", &script];
         let links = node.run(&words).succeeds().stdout;
         links.lines().map(str::to_owned).collect::<Vec<_>>()
     });

@@ -118,9 +118,9 @@ fn shows_tables(node: &Node) {
 fn describes_and_measures(node: &Node) {
     let text = node.run(&["describe", "pod/web"]).succeeds().stdout;
     let in_order = [
-        "Name:         web\nNamespace:    default\n",
-        "Labels:       app=web\n              tier=front\nAnnotations:  ",
-        "Status:       Running\n",
+        "Name:             web\nNamespace:        default\n",
+        "Labels:           app=web\n                  tier=front\nAnnotations:      ",
+        "Status:           Running\n",
         "Init Containers:\n  first:\n    Container ID:  minipod://",
         "    State:          Terminated\n      Reason:       Completed\n      Exit Code:    0\n",
         "Containers:\n  main:\n",

@@ -7,6 +7,8 @@ mod failure;
 mod hidden;
 mod labels;
 mod manifest;
+#[cfg(test)]
+mod reference;
 mod resource;
 mod screen;
 mod selection;

@@ -174,7 +174,8 @@ impl Front {
             }
         }
         for one in &mut self.pods {
-            one.logs.print(&self.follower, &mut self.line)?;
+            let pod = (!one.is_over()).then_some(&one.latest);
+            one.logs.print(&self.follower, &mut self.line, pod)?;
         }
         Ok(())
     }

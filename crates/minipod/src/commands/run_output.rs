@@ -47,18 +47,39 @@ impl LogPrinter {
         Self { logs, containers }
     }
 
-    /// Prints what is new, and has the follower watch for more.
+    /// Prints what is new, and has the follower watch for more. While the pod goes on, what a
+    /// container writes comes after the news that it has started.
     pub(super) fn print(
         &mut self,
         follower: &PodsFollower,
         line: &mut OpenLine,
+        pod: Option<&Pod>,
     ) -> Result<(), Failure> {
         let _ = follower.also_watch(self.logs.path()); // not there before the first container
         for container in &mut self.containers {
-            container.print(&self.logs, follower, line)?;
+            // Watched before it is read, so that nothing is missed in between.
+            let _ = follower.also_watch(&self.logs.container(&container.name)); // not there yet
+            let starts = pod.map_or(u32::MAX, |pod| starts(pod, &container.name));
+            container.print(&self.logs, starts, line)?;
         }
         Ok(())
     }
+}
+
+/// How often a container has been started, as far as the pod's status tells.
+fn starts(pod: &Pod, container: &str) -> u32 {
+    let status = pod.status.as_ref();
+    let inits = status.and_then(|status| status.init_container_statuses.as_ref());
+    let mains = status.and_then(|status| status.container_statuses.as_ref());
+    let mut all = inits.into_iter().chain(mains).flatten();
+    let Some(status) = all.find(|status| status.name == container) else {
+        return 0;
+    };
+    let state = status.state.clone().unwrap_or_default();
+    let last = status.last_state.clone().unwrap_or_default();
+    let has_run =
+        state.running.is_some() || state.terminated.is_some() || last.terminated.is_some();
+    u32::try_from(status.restart_count).unwrap_or(0) + u32::from(has_run)
 }
 
 /// Whose line on the screen has no end yet. Another container's output begins a line of its own.
@@ -78,15 +99,9 @@ impl OpenLine {
 }
 
 impl ContainerPrinter {
-    fn print(
-        &mut self,
-        logs: &PodLogs,
-        follower: &PodsFollower,
-        line: &mut OpenLine,
-    ) -> Result<(), Failure> {
-        // Watched before it is read, so that nothing is missed in between.
-        let _ = follower.also_watch(&logs.container(&self.name)); // not there before its start
-        for attempt in log_reader::attempts(logs, &self.name) {
+    fn print(&mut self, logs: &PodLogs, starts: u32, line: &mut OpenLine) -> Result<(), Failure> {
+        let attempts = log_reader::attempts(logs, &self.name);
+        for attempt in attempts.into_iter().filter(|attempt| *attempt < starts) {
             if self.current.as_ref().is_some_and(|(known, _)| *known >= attempt) {
                 continue;
             }
