@@ -1,5 +1,7 @@
 //! What containers wrote, in every form in which it can be asked for.
 
+use std::fs;
+use std::path::Path;
 use std::time::Instant;
 
 use e2e_tests::Node;
@@ -17,6 +19,10 @@ pub(crate) const TESTS: &[Test] = &[
         logs_are_the_containers_bytes_whatever_they_are,
     ),
     ("a_flood_of_output_is_kept_within_bounds", a_flood_of_output_is_kept_within_bounds),
+    (
+        "a_full_disk_stops_neither_container_nor_supervisor",
+        a_full_disk_stops_neither_container_nor_supervisor,
+    ),
 ];
 
 const TALK: &str = "\
@@ -176,7 +182,7 @@ spec:
     let uid = node.pod("flood")["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
     let [_, _, logs] = node.directories();
     let directory = logs.join(format!("default_flood_{uid}")).join("main");
-    let sizes: Vec<u64> = std::fs::read_dir(directory)
+    let sizes: Vec<u64> = fs::read_dir(directory)
         .expect("the log's directory")
         .map(|entry| entry.and_then(|entry| entry.metadata()).map_or(0, |data| data.len()))
         .collect();
@@ -185,4 +191,33 @@ spec:
     let end = node.run(&["logs", "flood", "-c", "main", "--tail=2"]).succeeds().stdout;
     assert!(end.ends_with("\ndone\n"), "{end}");
     node.delete_leaves_nothing("flood", &["--force"]);
+}
+
+fn a_full_disk_stops_neither_container_nor_supervisor() {
+    let node = Node::new("full", &["busybox"]);
+    let manifest = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: full}
+spec:
+  restartPolicy: Never
+  containers:
+  - {name: main, image: 'busybox:1.36', command: [sh, -c, 'yes 0123456789abcdef | head -c 3000000; exit 4']}
+";
+    let path = node.file("full.yaml", manifest).display().to_string();
+    let [_, _, logs] = node.directories();
+    fs::create_dir_all(&logs).expect("a directory for logs");
+    // The small disk is seen by this command and its supervisor alone.
+    let script = "mount -t tmpfs -o size=256k none $MINIPOD_LOG_DIR && exec $0 run $1";
+    let program = e2e_tests::fixtures::program().display().to_string();
+    let words = ["-m", "sh", "-c", script, &program, &path];
+    let output = node.with_places(Path::new("unshare"), &words).output().expect("unshare starts");
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines.len() > 1000, "{} lines", lines.len());
+    assert!(lines.iter().all(|line| *line == "[main] 0123456789abcdef"), "whole lines only");
+    let state = node.pod("full")["status"]["containerStatuses"][0]["state"].clone();
+    assert_eq!(state["terminated"]["exitCode"], 4);
+    node.delete_leaves_nothing("full", &[]);
 }

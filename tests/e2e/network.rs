@@ -29,6 +29,10 @@ pub(crate) const TESTS: &[Test] = &[
         names_and_resolvers_are_written_as_a_kubelet_writes_them,
     ),
     (
+        "a_pod_has_an_ipv6_address_where_the_machine_has_one",
+        a_pod_has_an_ipv6_address_where_the_machine_has_one,
+    ),
+    (
         "a_host_port_is_reached_from_where_it_should_be",
         a_host_port_is_reached_from_where_it_should_be,
     ),
@@ -249,4 +253,39 @@ fn busy_ports_are_told(node: &Node) {
         assert!(description.contains(owner), "{description}");
         let _ = node.run(&["delete", "pod", &format!("late-{port}")]).succeeds();
     }
+}
+
+fn a_pod_has_an_ipv6_address_where_the_machine_has_one() {
+    let node = Node::new("ipv6", &["busybox"]);
+    for (outside, words) in [
+        (true, "-6 address add 2001:db8::1/64 dev lan nodad"),
+        (false, "-6 address add 2001:db8::2/64 dev uplink nodad"),
+        (false, "-6 route add default via 2001:db8::1"),
+    ] {
+        let here = || node.lab.command(Path::new("ip"));
+        let mut command = if outside { node.lab.internet("ip") } else { here() };
+        let status = command.args(words.split(' ')).status().expect("ip starts");
+        assert!(status.success(), "{words}");
+    }
+    let manifest = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: six}
+spec:
+  restartPolicy: Never
+  containers:
+  - {name: main, image: 'busybox:1.36', command: [sh, -c, 'grep six /etc/hosts; ping -6 -c 1 -W 5 2001:db8::1 > /dev/null && echo reached']}
+";
+    let path = node.file("six.yaml", manifest);
+    let outcome = node.run(&["run", &path.display().to_string()]).succeeds();
+    let lines: Vec<&str> = outcome.stdout.lines().collect();
+    assert_eq!(
+        lines,
+        ["[main] 10.85.0.2\tsix", "[main] fd85:a55::2\tsix", "[main] reached"],
+        "{}",
+        outcome.stderr
+    );
+    let ips = node.run(&["get", "pod", "six", "-o", "jsonpath={.status.podIPs[*].ip}"]).succeeds();
+    assert_eq!(ips.stdout, "10.85.0.2 fd85:a55::2");
+    node.delete_leaves_nothing("six", &[]);
 }

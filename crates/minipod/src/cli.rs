@@ -44,6 +44,10 @@ pub(crate) struct PlaceArgs {
     #[arg(long, global = true, env = "MINIPOD_POD_CIDR", hide_env_values = true)]
     #[arg(default_value = "10.85.0.0/16", value_name = "CIDR")]
     pub(crate) pod_cidr: String,
+    /// The network that pods get IPv6 addresses from; none; or auto: one, if this machine has IPv6
+    #[arg(long, global = true, env = "MINIPOD_POD_CIDR6", hide_env_values = true)]
+    #[arg(default_value = "auto", value_name = "CIDR")]
+    pub(crate) pod_cidr6: String,
     /// Factor on crash-loop and image-pull back-off
     #[arg(long, global = true, env = "MINIPOD_BACKOFF_SCALE", hide_env_values = true)]
     #[arg(default_value_t = 1.0, value_name = "FACTOR")]

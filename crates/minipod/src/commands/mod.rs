@@ -64,6 +64,11 @@ pub(crate) fn settings(args: &PlaceArgs) -> Settings {
     Settings {
         places: places(args),
         pod_cidr: args.pod_cidr.clone(),
+        pod_cidr6: match args.pod_cidr6.as_str() {
+            "auto" => pod_runner::settings::ipv6_range(&args.pod_cidr),
+            "none" => None,
+            cidr => Some(cidr.to_owned()),
+        },
         backoff_scale: args.backoff_scale,
         ..Settings::of_this_machine()
     }

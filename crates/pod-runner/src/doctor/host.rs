@@ -90,7 +90,10 @@ pub(super) fn pod_range(settings: &Settings) -> Finding {
         *prefix > 0 && *link != network.bridge && network.cidr.overlaps(*to, *prefix)
     });
     match taken {
-        None => Finding::ok(name, format!("{range} on {}", network.bridge)),
+        None => {
+            let ipv6 = settings.pod_cidr6.as_deref().unwrap_or("no IPv6");
+            Finding::ok(name, format!("{range} and {ipv6} on {}", network.bridge))
+        }
         Some((link, to, prefix)) => Finding::missing(
             name,
             format!("{range} overlaps the route {to}/{prefix} via {link}"),
