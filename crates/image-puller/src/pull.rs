@@ -281,4 +281,8 @@ impl BlobSource for RegistryBlobs<'_> {
     fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + '_>> {
         Ok(Box::new(self.client.blob(blob)))
     }
+
+    fn give_up(&self) {
+        self.client.give_up();
+    }
 }

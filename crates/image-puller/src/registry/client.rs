@@ -2,8 +2,7 @@
 //! than somebody should wait.
 
 use std::io::{self, Read};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use reqwest::StatusCode;
@@ -39,6 +38,13 @@ pub(crate) enum Expected {
     Here,
 }
 
+/// Whether the answers of a registry are still wanted, for those who pause.
+#[derive(Default)]
+struct GivenUp {
+    is_so: Mutex<bool>,
+    changed: Condvar,
+}
+
 /// A connection to a repository on a registry, with the token it was given.
 pub(crate) struct Client<'a> {
     pub(super) http: Http,
@@ -47,6 +53,7 @@ pub(crate) struct Client<'a> {
     authorization: Mutex<Option<String>>,
     patience: Patience,
     expected: Expected,
+    given_up: GivenUp,
     sink: &'a dyn ProgressSink,
 }
 
@@ -76,7 +83,8 @@ impl<'a> Client<'a> {
             .build()
             .map_err(|source| RegistryError::Setup { registry: endpoint.host.clone(), source })?;
         let authorization = Mutex::new(None);
-        Ok(Self { http, endpoint, credentials, authorization, patience, expected, sink })
+        let given_up = GivenUp::default();
+        Ok(Self { http, endpoint, credentials, authorization, patience, expected, given_up, sink })
     }
 
     /// The manifest or index of a tag or digest.
@@ -137,8 +145,16 @@ impl<'a> Client<'a> {
         let Some(pause) = pause.filter(|_| attempt <= tries) else { return Err(error) };
         let what = format!("{what} from {}", self.endpoint.host);
         self.sink.report(ProgressEvent::Retrying { what, attempt, reason: error.to_string() });
-        thread::sleep(pause);
-        Ok(())
+        let known = self.given_up.is_so.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.given_up.changed.wait_timeout_while(known, pause, |is_so| !*is_so);
+        let (is_given_up, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if *is_given_up { Err(error) } else { Ok(()) }
+    }
+
+    /// Ends all pauses: the pull has failed elsewhere.
+    pub(crate) fn give_up(&self) {
+        *self.given_up.is_so.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.given_up.changed.notify_all();
     }
 
     /// Asks for everything from byte `from` on, and asks again with a token when the registry

@@ -1,5 +1,7 @@
 //! Registries that send something else than what was asked for.
 
+use std::time::{Duration, Instant};
+
 use image_puller::{Digest, Reference};
 use serde_json::json;
 
@@ -199,6 +201,28 @@ fn a_layer_that_is_missing_ends_the_pull_of_all_others() {
 }
 
 /// M-18.
+#[test]
+fn nobody_waits_for_a_layer_when_another_has_failed() {
+    let layers =
+        ["one", "two"].map(|name| Layer::plain(Archive::new().file(name, &[7; 200_000]).finish()));
+    let (image, scratch) = (TestImage::of(layers.to_vec()), Scratch::new());
+    let (first, second) = (image.layers[0].digest(), image.layers[1].digest());
+    let (limited, broken) = (first.to_string(), second.to_string());
+    let registry = Registry::serving(&image, move |request, mut answer| {
+        if request.path.ends_with(&limited) {
+            return Answer::new(429, "").with("Retry-After", "50");
+        }
+        if request.path.ends_with(&broken) {
+            answer.body[600] ^= 1;
+        }
+        answer
+    });
+    let started = Instant::now();
+    let told = scratch.pull_fails(&registry.host());
+    assert!(told.contains(&second.to_string()), "the failure that counts: {told}");
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+}
+
 #[test]
 fn the_addresses_in_a_layer_are_never_asked() {
     let (mut image, scratch) = (TestImage::of_size(1000), Scratch::new());

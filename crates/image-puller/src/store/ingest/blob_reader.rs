@@ -102,6 +102,7 @@ impl<'a> BlobReader<'a> {
         let count = loop {
             match self.source.read(&mut buffer[..wanted]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) if self.stop.load(Ordering::Relaxed) => return Err(Failure::Cancelled),
                 result => break result.map_err(Failure::Source)?,
             }
         };

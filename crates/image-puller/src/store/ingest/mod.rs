@@ -101,6 +101,9 @@ impl LayerError {
 pub(crate) trait BlobSource: Sync {
     /// Opens a blob from its start. Its bytes need not be the right ones.
     fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + '_>>;
+
+    /// Nobody needs the blobs any more: whoever waits for one may stop.
+    fn give_up(&self) {}
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -209,8 +212,10 @@ impl Ingest<'_> {
     ) -> Result<Vec<Prepared>, LayerError> {
         let results: Mutex<Vec<Option<Result<Prepared, LayerError>>>> =
             Mutex::new(layers.iter().map(|_| None).collect());
+        // A function of its own, or else the lock would be held for as long as the work takes.
+        let next = || lock(&shared.queue).pop_front();
         let work = || {
-            while let Some(index) = lock(&shared.queue).pop_front() {
+            while let Some(index) = next() {
                 let result = if shared.stop.load(Ordering::Relaxed) {
                     Err(LayerError::Cancelled { layer: layers[index].blob.digest.clone() })
                 } else {
@@ -218,6 +223,7 @@ impl Ingest<'_> {
                 };
                 if result.is_err() {
                     shared.stop.store(true, Ordering::Relaxed);
+                    self.source.give_up();
                 }
                 lock(&results)[index] = Some(result);
             }
