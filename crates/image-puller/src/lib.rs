@@ -25,6 +25,9 @@ pub use platform::{Platform, PlatformError};
 pub use progress::{Phase, ProgressEvent, ProgressSink};
 pub use pull::{PullError, PullOptions, Pulled, Puller};
 pub use reference::{DEFAULT_REGISTRY, Reference, ReferenceError};
-pub use registry::{ConfigurationError, Patience, RegistryError};
+pub use registry::{ConfigurationError, Patience, RegistryError, Shown};
 pub use save::{ArchiveFormat, SaveError};
-pub use store::{Image, ImageSummary, LayerError, Pruned, ReadFileError, Store, StoreError};
+pub use store::{
+    Image, ImageSummary, Inspection, LayerError, LayerUsage, Pin, Pruned, ReadFileError, Store,
+    StoreError, Unwanted, Usage,
+};

@@ -67,6 +67,16 @@ impl Platform {
         }
     }
 
+    /// Whether an image for that platform is one for this: the same machine, and the same variant
+    /// if one is asked for.
+    pub(crate) fn covers(&self, found: &Self) -> bool {
+        self.same_machine(found) && (self.variant.is_none() || self.variant == found.variant)
+    }
+
+    pub(crate) fn same_machine(&self, found: &Self) -> bool {
+        self.os == found.os && self.architecture == found.architecture
+    }
+
     /// The best entry of an index: the first of those with the best variant.
     pub(crate) fn choose<'a>(&self, manifests: &'a [Descriptor]) -> Option<&'a Descriptor> {
         let ranked = manifests.iter().filter_map(|entry| Some((self.rank(entry)?, entry)));

@@ -169,13 +169,31 @@ impl Reference {
         name + &self.suffix()
     }
 
+    /// Without the registry if it was left out, so that it can be parsed again and mean the same.
+    pub fn as_written(&self) -> String {
+        if self.registry_given {
+            self.to_string()
+        } else {
+            format!("{}{}", self.without_default(), self.suffix())
+        }
+    }
+
     /// The same repository, by digest.
     #[must_use]
     pub fn with_digest(&self, digest: Digest) -> Self {
         Self { digest: Some(digest), tag: None, ..self.clone() }
     }
 
-    fn suffix(&self) -> String {
+    /// The repository as it was written, where the registry was left out.
+    pub(crate) fn without_default(&self) -> &str {
+        if self.registry_given {
+            return &self.repository;
+        }
+        self.repository.strip_prefix("library/").unwrap_or(&self.repository)
+    }
+
+    /// `:tag` and `@digest`, as far as there are any.
+    pub(crate) fn suffix(&self) -> String {
         let tag = self.tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();
         let digest = self.digest.as_ref().map(|digest| format!("@{digest}")).unwrap_or_default();
         tag + &digest

@@ -2,21 +2,23 @@
 //! than somebody should wait.
 
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use reqwest::StatusCode;
-use reqwest::blocking::{Client as Http, RequestBuilder, Response};
+use reqwest::blocking::{RequestBuilder, Response};
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RANGE, RETRY_AFTER,
 };
+use reqwest::{Method, StatusCode};
 
 use super::body::Body;
 use super::configuration::Endpoint;
+use super::connection::Connection;
 use super::credentials::Credentials;
-use super::error::RegistryError;
+use super::error::{RegistryError, Shown};
 use super::patience::{Patience, retry_after};
-use super::redirect;
+use crate::digest::Digest;
 use crate::image_manifest::{
     DOCKER_LIST, DOCKER_MANIFEST, DOCUMENT_LIMIT, Descriptor, OCI_INDEX, OCI_MANIFEST,
 };
@@ -38,6 +40,16 @@ pub(crate) enum Expected {
     Here,
 }
 
+/// What opens the place, and how it is known to be the right one.
+#[derive(Debug)]
+pub(crate) struct Access<'a> {
+    pub(crate) credentials: Option<Credentials>,
+    /// Where credentials were looked for in vain.
+    pub(crate) problems: Vec<String>,
+    /// Directories with certificates.
+    pub(crate) certificates: &'a [PathBuf],
+}
+
 /// Whether the answers of a registry are still wanted, for those who pause.
 #[derive(Default)]
 struct GivenUp {
@@ -47,9 +59,9 @@ struct GivenUp {
 
 /// A connection to a repository on a registry, with the token it was given.
 pub(crate) struct Client<'a> {
-    pub(super) http: Http,
-    pub(super) endpoint: Endpoint,
+    pub(super) connection: Connection,
     pub(super) credentials: Option<Credentials>,
+    problems: Vec<String>,
     authorization: Mutex<Option<String>>,
     patience: Patience,
     expected: Expected,
@@ -59,7 +71,9 @@ pub(crate) struct Client<'a> {
 
 impl std::fmt::Debug for Client<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("endpoint", &self.endpoint).finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("endpoint", &self.connection.endpoint)
+            .finish_non_exhaustive()
     }
 }
 
@@ -67,34 +81,47 @@ impl<'a> Client<'a> {
     /// A client for that place.
     pub(crate) fn new(
         (endpoint, expected): (Endpoint, Expected),
-        credentials: Option<Credentials>,
+        access: Access<'_>,
         patience: Patience,
         sink: &'a dyn ProgressSink,
     ) -> Result<Self, RegistryError> {
-        // Nothing of TLS is set up before the first pull of a process.
-        let _ = rustls::crypto::ring::default_provider().install_default(); // or it is already
-        let http = Http::builder()
-            .user_agent(concat!("minipod/", env!("CARGO_PKG_VERSION")))
-            // Shorter than the other, so that it is known which of them it was.
-            .connect_timeout(patience.silence / 2)
-            // For the headers and for each read, not for a body as a whole.
-            .timeout(patience.silence)
-            .redirect(redirect::policy())
-            .build()
-            .map_err(|source| RegistryError::Setup { registry: endpoint.host.clone(), source })?;
-        let authorization = Mutex::new(None);
+        let connection = Connection::new(endpoint, patience, access.certificates)?;
+        let (credentials, problems) = (access.credentials, access.problems);
+        let authorization = Mutex::new(match &credentials {
+            Some(Credentials::Bearer(token)) => Some(format!("Bearer {token}")),
+            _ => None,
+        });
         let given_up = GivenUp::default();
-        Ok(Self { http, endpoint, credentials, authorization, patience, expected, given_up, sink })
+        Ok(Self {
+            connection,
+            credentials,
+            problems,
+            authorization,
+            patience,
+            expected,
+            given_up,
+            sink,
+        })
+    }
+
+    /// The digest that a tag stands for, if the registry tells it without sending the document.
+    pub(crate) fn digest_of(&self, tag: &str) -> Result<Option<Digest>, RegistryError> {
+        let what = format!("{}:{tag}", self.connection.endpoint.repository);
+        self.patiently(&what, || {
+            let response = self.ask((Method::HEAD, &format!("manifests/{tag}")), &what, 0)?;
+            let told = response.headers().get("Docker-Content-Digest");
+            Ok(told.and_then(|told| Digest::parse(told.to_str().ok()?).ok()))
+        })
     }
 
     /// The manifest or index of a tag or digest.
     pub(crate) fn manifest(&self, name: &str) -> Result<Answer, RegistryError> {
-        let what = format!("{}:{name}", self.endpoint.repository);
+        let what = format!("{}:{name}", self.connection.endpoint.repository);
         self.patiently(&what, || {
             let response = self.get(&format!("manifests/{name}"), &what, 0)?;
             let media_type = text(&response, CONTENT_TYPE).map(str::to_owned);
             if media_type.as_ref().is_some_and(|media_type| media_type.starts_with("text/html")) {
-                let registry = self.endpoint.host.clone();
+                let registry = self.connection.endpoint.host.clone();
                 return Err(RegistryError::WebPage { registry, what: what.clone() });
             }
             let bytes = self.whole(response, &what, None)?;
@@ -143,7 +170,7 @@ impl<'a> Client<'a> {
         let tries = if is_silent { self.patience.tries.min(2) } else { self.patience.tries };
         let pause = self.patience.pause_before(attempt, error.retry_after());
         let Some(pause) = pause.filter(|_| attempt <= tries) else { return Err(error) };
-        let what = format!("{what} from {}", self.endpoint.host);
+        let what = format!("{what} from {}", self.connection.endpoint.host);
         self.sink.report(ProgressEvent::Retrying { what, attempt, reason: error.to_string() });
         let known = self.given_up.is_so.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.given_up.changed.wait_timeout_while(known, pause, |is_so| !*is_so);
@@ -157,11 +184,21 @@ impl<'a> Client<'a> {
         self.given_up.changed.notify_all();
     }
 
-    /// Asks for everything from byte `from` on, and asks again with a token when the registry
-    /// wants one: the first time, and when the token has expired.
+    /// Asks for everything from byte `from` on.
     pub(super) fn get(&self, path: &str, what: &str, from: u64) -> Result<Response, RegistryError> {
+        self.ask((Method::GET, path), what, from)
+    }
+
+    /// Asks, and asks again with a token when the registry wants one: the first time, and when
+    /// the token has expired.
+    fn ask(
+        &self,
+        question: (Method, &str),
+        what: &str,
+        from: u64,
+    ) -> Result<Response, RegistryError> {
         let used = self.known_authorization().clone();
-        let response = self.send(self.request(path, from, used.as_ref()), what)?;
+        let response = self.try_ask(&question, (from, used.as_ref()), what)?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return self.check(response, what);
         }
@@ -175,24 +212,42 @@ impl<'a> Client<'a> {
         if renewed.is_none() {
             return self.check(response, what);
         }
-        let response = self.send(self.request(path, from, renewed.as_ref()), what)?;
+        let response = self.try_ask(&question, (from, renewed.as_ref()), what)?;
         self.check(response, what)
+    }
+
+    /// Asks once; a place that may do without TLS is asked without it if it has none.
+    fn try_ask(
+        &self,
+        (method, path): &(Method, &str),
+        (from, authorization): (u64, Option<&String>),
+        what: &str,
+    ) -> Result<Response, RegistryError> {
+        let request = || self.request((method.clone(), path), from, authorization);
+        match self.send(request(), what) {
+            Ok(response) => {
+                self.connection.settle();
+                Ok(response)
+            }
+            Err(error) if self.connection.step_down(&error) => self.send(request(), what),
+            Err(error) => Err(error),
+        }
     }
 
     fn known_authorization(&self) -> std::sync::MutexGuard<'_, Option<String>> {
         self.authorization.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `https://host`, with the port if there is one.
-    pub(super) fn base(&self) -> String {
-        let scheme = if self.endpoint.insecure { "http" } else { "https" };
-        format!("{scheme}://{}", self.endpoint.host)
-    }
-
-    fn request(&self, path: &str, from: u64, authorization: Option<&String>) -> RequestBuilder {
-        let url = format!("{}/v2/{}/{path}", self.base(), self.endpoint.repository);
+    fn request(
+        &self,
+        (method, path): (Method, &str),
+        from: u64,
+        authorization: Option<&String>,
+    ) -> RequestBuilder {
+        let connection = &self.connection;
+        let url = format!("{}/v2/{}/{path}", connection.base(), connection.endpoint.repository);
         let types = [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST].join(", ");
-        let mut request = self.http.get(url).header(ACCEPT, types);
+        let mut request = connection.http().request(method, url).header(ACCEPT, types);
         if from > 0 {
             request = request.header(RANGE, format!("bytes={from}-"));
         }
@@ -209,7 +264,7 @@ impl<'a> Client<'a> {
         what: &str,
     ) -> Result<Response, RegistryError> {
         request.send().map_err(|source| {
-            let registry = self.endpoint.host.clone();
+            let registry = self.connection.endpoint.host.clone();
             let source = source.without_url(); // which may hold secrets
             if source.is_redirect() {
                 RegistryError::Redirect { registry, source }
@@ -222,17 +277,24 @@ impl<'a> Client<'a> {
     }
 
     pub(super) fn check(&self, response: Response, what: &str) -> Result<Response, RegistryError> {
-        let (registry, what) = (self.endpoint.host.clone(), what.to_owned());
+        let (registry, what) = (self.connection.endpoint.host.clone(), what.to_owned());
         match response.status().as_u16() {
             200 | 206 => Ok(response),
             404 => Err(RegistryError::NotFound { registry, what }),
-            status @ (401 | 403) => Err(RegistryError::Denied { registry, what, status }),
+            status @ (401 | 403) => Err(self.denied(what, status)),
             status => {
                 let wait = text(&response, RETRY_AFTER);
                 let retry_after = wait.and_then(|wait| retry_after(wait, SystemTime::now()));
                 Err(RegistryError::Status { registry, what, status, retry_after })
             }
         }
+    }
+
+    pub(super) fn denied(&self, what: String, status: u16) -> RegistryError {
+        let registry = self.connection.endpoint.host.clone();
+        let credentials = self.credentials.is_some();
+        let shown = Shown { credentials, problems: self.problems.clone() };
+        RegistryError::Denied { registry, what, status, shown }
     }
 
     /// Refuses an answer that announces another size than it should have.
@@ -244,7 +306,7 @@ impl<'a> Client<'a> {
     ) -> Result<(), RegistryError> {
         match announced_size(response) {
             Some(found) if found != expected => {
-                let (registry, what) = (self.endpoint.host.clone(), what.to_owned());
+                let (registry, what) = (self.connection.endpoint.host.clone(), what.to_owned());
                 Err(RegistryError::WrongSize { registry, what, expected, found })
             }
             _ => Ok(()),
@@ -263,7 +325,7 @@ impl<'a> Client<'a> {
         }
         let limit = size.unwrap_or(DOCUMENT_LIMIT).min(DOCUMENT_LIMIT);
         if announced_size(&response).is_some_and(|size| size > limit) {
-            let (registry, what) = (self.endpoint.host.clone(), what.to_owned());
+            let (registry, what) = (self.connection.endpoint.host.clone(), what.to_owned());
             return Err(RegistryError::TooLarge { registry, what });
         }
         let (mut bytes, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
@@ -276,7 +338,7 @@ impl<'a> Client<'a> {
                 break;
             }
         }
-        let (registry, what) = (self.endpoint.host.clone(), what.to_owned());
+        let (registry, what) = (self.connection.endpoint.host.clone(), what.to_owned());
         let found = bytes.len() as u64;
         match size {
             Some(expected) if found != expected => {
@@ -305,17 +367,17 @@ impl<'a> Client<'a> {
     }
 
     pub(super) fn broken_off(&self, what: &str, at: u64, source: io::Error) -> RegistryError {
-        let (registry, what) = (self.endpoint.host.clone(), what.to_owned());
+        let (registry, what) = (self.connection.endpoint.host.clone(), what.to_owned());
         RegistryError::BrokenOff { registry, what, at, source }
     }
 
     pub(super) fn wrong_range(&self, what: &str, answered: String) -> RegistryError {
-        let (registry, what) = (self.endpoint.host.clone(), what.to_owned());
+        let (registry, what) = (self.connection.endpoint.host.clone(), what.to_owned());
         RegistryError::WrongRange { registry, what, answered }
     }
 
     fn silent(&self, what: &str) -> RegistryError {
-        let (registry, what) = (self.endpoint.host.clone(), what.to_owned());
+        let (registry, what) = (self.connection.endpoint.host.clone(), what.to_owned());
         RegistryError::Silent { registry, what, patience: self.patience.silence }
     }
 }

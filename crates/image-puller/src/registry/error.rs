@@ -1,9 +1,20 @@
 //! Why a registry did not give what was asked for.
 
+use std::error::Error;
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use thiserror::Error;
+
+/// What a registry was shown to be let in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// Whether there were credentials for it.
+    pub credentials: bool,
+    /// Why there may be some that were not found.
+    pub problems: Vec<String>,
+}
 
 /// A request that failed.
 #[derive(Debug, Error)]
@@ -25,6 +36,8 @@ pub enum RegistryError {
         what: String,
         /// The HTTP status.
         status: u16,
+        /// What was shown to it.
+        shown: Shown,
     },
     /// Any other answer.
     #[error("{registry} answered {status} to the request for {what}")]
@@ -122,6 +135,14 @@ pub enum RegistryError {
         /// What was asked for.
         what: String,
     },
+    /// A certificate that is configured for the registry cannot be used.
+    #[error("cannot use {}", path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// The client could not be set up.
     #[error("cannot set up the connection to {registry}")]
     Setup {
@@ -167,43 +188,77 @@ impl RegistryError {
     pub(crate) fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NotFound { .. } => "check the image's name and tag".to_owned(),
-            Self::Denied { registry, .. } => {
-                format!(
-                    "put credentials for {registry} into ~/.docker/config.json; a name that does not exist is denied too"
-                )
+            Self::Denied { registry, shown, .. } => denied_hint(familiar(registry), shown),
+            Self::Unreachable { registry, source } => {
+                unreachable_hint(familiar(registry), source)
             }
-            Self::Unreachable { registry, source } if is_plain_http(source) => format!(
-                "{registry} speaks plain HTTP: set insecure = true for it in registries.conf"
+            Self::Status { registry, status: 429, .. } => format!(
+                "{registry} limits how often it is asked: wait, or put credentials for {} into ~/.docker/config.json",
+                familiar(registry)
             ),
-            Self::Unreachable { registry, .. } => {
-                format!(
-                    "check the network and the name {registry}; mirrors go into registries.conf"
-                )
-            }
-            Self::Status { registry, status: 429, .. } => {
-                format!(
-                    "{registry} limits how often it is asked: wait, or put credentials for it into ~/.docker/config.json"
-                )
-            }
-            Self::WebPage { registry, .. } => {
-                format!(
-                    "check that {registry} is a registry and that no login page or proxy stands before it"
-                )
+            Self::WebPage { registry, .. } => format!(
+                "check that {registry} is a registry and that no login page or proxy stands before it"
+            ),
+            Self::Certificate { .. } => {
+                "*.crt holds authorities, NAME.cert and NAME.key the client's own certificate, all as PEM".to_owned()
             }
             _ => return None,
         })
     }
 }
 
-/// Whether TLS was answered by something that is not TLS.
-fn is_plain_http(error: &reqwest::Error) -> bool {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
+/// The name that images and configuration files have for a registry.
+fn familiar(registry: &str) -> &str {
+    if registry == super::configuration::HUB { crate::DEFAULT_REGISTRY } else { registry }
+}
+
+fn denied_hint(registry: &str, shown: &Shown) -> String {
+    let mut hint = if shown.credentials {
+        format!("check the credentials for {registry}: they were not accepted for this image")
+    } else {
+        format!(
+            "put credentials for {registry} into ~/.docker/config.json or $REGISTRY_AUTH_FILE \
+             (`docker login` and `podman login` write them), or name an imagePullSecret in the pod"
+        )
+    };
+    hint += "; a name that does not exist is denied, too";
+    for problem in &shown.problems {
+        hint += "; ";
+        hint += problem;
+    }
+    hint
+}
+
+fn unreachable_hint(registry: &str, source: &reqwest::Error) -> String {
+    let causes = causes(source);
+    let has = |text: &str| causes.contains(text);
+    if has("InvalidContentType") || has("corrupt message") {
+        format!(
+            "{registry} speaks plain HTTP; if that is meant, put into /etc/containers/registries.conf:\n\
+             \x20      [[registry]]\n\
+             \x20      location = \"{registry}\"\n\
+             \x20      insecure = true"
+        )
+    } else if has("UnknownIssuer") {
+        format!(
+            "put the certificate of its authority into /etc/containers/certs.d/{registry}/ca.crt"
+        )
+    } else if has("not valid for name") || has("NotValidForName") {
+        format!("{registry} has a certificate for other names; use one of these")
+    } else if has("expired") || has("not valid yet") {
+        format!("check the clock of this machine; or else {registry} needs a new certificate")
+    } else {
+        format!("check the network and the name {registry}; mirrors go into registries.conf")
+    }
+}
+
+/// All causes in one text.
+fn causes(error: &reqwest::Error) -> String {
+    let mut text = String::new();
+    let mut cause: Option<&dyn Error> = Some(error);
     while let Some(error) = cause {
-        let text = error.to_string();
-        if text.contains("InvalidContentType") || text.contains("corrupt message") {
-            return true;
-        }
+        text += &format!("{error}: ");
         cause = error.source();
     }
-    false
+    text
 }

@@ -3,15 +3,17 @@
 
 mod auth;
 mod body;
+pub(crate) mod certificates;
 mod client;
 pub(crate) mod configuration;
+mod connection;
 pub(crate) mod credentials;
 mod error;
 mod patience;
 mod redirect;
 mod token;
 
-pub(crate) use client::{Client, Expected};
+pub(crate) use client::{Access, Client, Expected};
 pub use configuration::ConfigurationError;
-pub use error::RegistryError;
+pub use error::{RegistryError, Shown};
 pub use patience::Patience;

@@ -12,6 +12,8 @@ pub struct Patience {
     pub pause: Duration,
     /// No pause is longer. A registry that wants a longer one (`Retry-After`) is given up.
     pub longest_pause: Duration,
+    /// A registry that does not take a connection, with TLS, for this long is not there.
+    pub connect: Duration,
     /// A registry that sends not a single byte for this long is given up after one more try.
     pub silence: Duration,
 }
@@ -22,6 +24,7 @@ impl Default for Patience {
             tries: 5,
             pause: Duration::from_secs(1),
             longest_pause: Duration::from_mins(1),
+            connect: Duration::from_secs(15),
             silence: Duration::from_secs(30),
         }
     }

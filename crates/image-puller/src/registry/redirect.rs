@@ -32,17 +32,20 @@ fn refusal(from: &Url, to: &Url) -> Option<&'static str> {
         "http" => return Some("it redirects from https to http"),
         _ => return Some("it redirects to something else than http"),
     }
-    let host = to.host_str().unwrap_or_default();
+    is_link_local(to).then_some("it redirects to a link-local address")
+}
+
+/// Clouds keep the credentials of machines at such addresses.
+pub(super) fn is_link_local(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
     let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
-    // Clouds keep the credentials of machines at such addresses.
-    let is_link_local = address.is_some_and(|address| match address {
+    address.is_some_and(|address| match address {
         IpAddr::V4(address) => address.is_link_local(),
         IpAddr::V6(address) => {
             address.is_unicast_link_local()
                 || address.to_ipv4_mapped().is_some_and(|address| address.is_link_local())
         }
-    });
-    is_link_local.then_some("it redirects to a link-local address")
+    })
 }
 
 #[cfg(test)]

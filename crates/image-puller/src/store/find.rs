@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, OFlags};
 
@@ -13,7 +13,7 @@ use crate::layer::{EntryPath, LastLink, Node, View};
 use crate::reference::Reference;
 
 use super::places::Places;
-use super::record::{self, ImageRecord};
+use super::record::{self, ImageRecord, LayerRecord};
 use super::{Store, StoreError, index};
 
 /// An image in the store, unpacked and verified.
@@ -47,10 +47,15 @@ pub struct ImageSummary {
     pub id: Digest,
     /// The digest of the manifest for this platform.
     pub manifest_digest: Digest,
-    /// All canonical names of the image, sorted.
+    /// The digest of the index that the manifest was chosen from, if there was one.
+    pub index_digest: Option<Digest>,
+    /// All canonical names of the image, sorted; none if it is only kept because it is used, or
+    /// until somebody cleans up.
     pub names: Vec<String>,
     /// Compressed bytes of all layers.
     pub size: u64,
+    /// Bytes of all files in the unpacked layers.
+    pub unpacked: u64,
     /// `linux/amd64`.
     pub platform: String,
     /// When it was built, as the image says.
@@ -156,43 +161,67 @@ impl Store {
         }
     }
 
-    /// Every image, by name.
+    /// Every image, by name; those without a name come last.
     pub fn list(&self) -> Result<Vec<ImageSummary>, StoreError> {
         let index = index::read(&self.places)?;
-        let mut images: BTreeMap<Digest, ImageSummary> = BTreeMap::new();
+        let mut names: BTreeMap<&Digest, Vec<String>> = BTreeMap::new();
         for entry in index.entries() {
-            let Some(name) = entry.name() else { continue };
-            if let Some(known) = images.get_mut(&entry.digest) {
-                known.names.push(name.to_owned());
-                continue;
-            }
-            let path = self.places.image(&entry.digest);
-            let record: Option<ImageRecord> =
-                record::read(&path).map_err(StoreError::system("read", &path))?;
-            if let Some(record) = record {
-                images.insert(entry.digest.clone(), summary(record, name));
-            }
+            names.entry(&entry.digest).or_default().extend(entry.name().map(str::to_owned));
         }
-        let mut images: Vec<ImageSummary> = images.into_values().collect();
-        images.iter_mut().for_each(|image| image.names.sort());
-        images.sort_by(|a, b| a.names.cmp(&b.names));
+        let mut images = Vec::new();
+        for record in self.records()? {
+            let mut names = names.remove(&record.manifest).unwrap_or_default();
+            names.sort();
+            images.push(self.summary(record, names)?);
+        }
+        images.sort_by(|a, b| {
+            let key = |image: &ImageSummary| (image.names.is_empty(), image.names.clone());
+            key(a).cmp(&key(b)).then_with(|| a.manifest_digest.cmp(&b.manifest_digest))
+        });
         Ok(images)
     }
 
-    /// Takes a name away and answers which image had it. The image's files stay until `prune`.
-    pub fn remove(&self, reference: &Reference) -> Result<Digest, StoreError> {
-        let name = lookup_name(reference);
-        let _lock = self.hold()?;
-        let removed = index::change(&self.places, |index| index.remove(&name))?;
-        let path = self.places.name(&name);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(StoreError::system("remove", &path)(error));
-            }
-            _ => {}
+    /// The records of all images.
+    pub(super) fn records(&self) -> Result<Vec<ImageRecord>, StoreError> {
+        let mut records = Vec::new();
+        for path in entries(&self.places.images())? {
+            records.extend(record::read(&path).map_err(StoreError::system("read", &path))?);
         }
-        removed.ok_or_else(|| StoreError::NotFound { name: reference.familiar() })
+        Ok(records)
     }
+
+    fn summary(&self, record: ImageRecord, names: Vec<String>) -> Result<ImageSummary, StoreError> {
+        let mut unpacked = 0;
+        for layer in &record.layers {
+            unpacked += self.layer_bytes(layer)?;
+        }
+        Ok(ImageSummary {
+            id: record.id,
+            manifest_digest: record.manifest,
+            index_digest: record.index,
+            names,
+            size: record.size,
+            unpacked,
+            platform: record.platform,
+            created: record.created,
+        })
+    }
+
+    /// Bytes of the files in an unpacked layer.
+    pub(super) fn layer_bytes(&self, layer: &Digest) -> Result<u64, StoreError> {
+        let path = self.places.layer(layer).join("meta.json");
+        let record: Option<LayerRecord> =
+            record::read(&path).map_err(StoreError::system("read", &path))?;
+        Ok(record.map_or(0, |record| record.bytes))
+    }
+}
+
+/// The paths in a directory of the store.
+pub(super) fn entries(directory: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let list = || -> io::Result<Vec<PathBuf>> {
+        fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect()
+    };
+    list().map_err(StoreError::system("list", directory))
 }
 
 /// The name under which an image is kept: by digest if there is one, else by tag.
@@ -200,16 +229,5 @@ pub(crate) fn lookup_name(reference: &Reference) -> String {
     match reference.digest() {
         Some(digest) => reference.with_digest(digest.clone()).to_string(),
         None => reference.to_string(),
-    }
-}
-
-fn summary(record: ImageRecord, name: &str) -> ImageSummary {
-    ImageSummary {
-        id: record.id,
-        manifest_digest: record.manifest,
-        names: vec![name.to_owned()],
-        size: record.size,
-        platform: record.platform,
-        created: record.created,
     }
 }

@@ -14,8 +14,10 @@
 mod find;
 mod index;
 mod ingest;
+mod inspect;
 mod layer_directory;
 mod lock;
+mod pin;
 mod places;
 mod prune;
 mod record;
@@ -30,7 +32,10 @@ pub use self::find::{Image, ImageSummary, ReadFileError};
 pub use self::ingest::LayerError;
 pub(crate) use self::ingest::layer::open_regular;
 pub(crate) use self::ingest::{BlobSource, Documents, Ingest, IngestOptions};
-pub use self::prune::Pruned;
+pub use self::inspect::{Inspection, LayerUsage, Usage};
+pub use self::pin::Pin;
+pub use self::prune::{Pruned, Unwanted};
+pub(crate) use self::revive::Nowhere;
 
 pub(crate) use self::places::unique;
 
@@ -104,9 +109,9 @@ pub(crate) fn system_hint(error: &io::Error) -> Option<String> {
 }
 
 impl Store {
-    /// Opens the store below `data_dir`, creating it if it is missing.
-    pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
-        let places = Places::new(data_dir.join("images"));
+    /// Opens the store in that directory, creating it if it is missing.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let places = Places::new(directory.to_owned());
         let complete = places.index().exists() && places.locks().exists();
         let store = Self { places, now: Written::now() };
         if !complete {
@@ -136,6 +141,11 @@ impl Store {
     ) -> io::Result<Option<(Manifest, Vec<u8>)>> {
         let record: Option<ImageRecord> = record::read(&self.places.image(manifest))?;
         Ok(record.and_then(|record| revive::stored_documents(&self.places, &record)))
+    }
+
+    /// A small document that is in the store and what its digest says.
+    pub(crate) fn document(&self, digest: &Digest) -> Option<Vec<u8>> {
+        revive::read_document(&self.places, digest)
     }
 
     /// A blob, by whatever it should contain.

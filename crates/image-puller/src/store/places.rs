@@ -102,6 +102,11 @@ impl Places {
         self.root.join("locks")
     }
 
+    /// Locked by those who use the image.
+    pub(crate) fn pin(&self, manifest: &Digest) -> PathBuf {
+        self.locks().join(format!("image-{}", manifest.hex()))
+    }
+
     /// A name in `tmp` that nobody else has.
     pub(crate) fn fresh(&self) -> PathBuf {
         self.tmp().join(unique())

@@ -2,24 +2,38 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::digest::Digest;
+use crate::reference::Reference;
 
+use super::find::entries;
 use super::lock::Lock;
 use super::record::{self, ImageRecord};
-use super::{Store, StoreError, index};
+use super::{Store, StoreError, index, lookup_name};
 
 /// What was removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pruned {
+    /// Names that were taken away.
+    pub names: Vec<String>,
     /// Manifest digests of images that are gone.
     pub images: Vec<Digest>,
     /// Number of unpacked layers that are gone.
     pub layers: u64,
-    /// Bytes of blobs that are gone. (Unpacked layers are not measured.)
+    /// Bytes that were freed: blobs, and the files of unpacked layers.
     pub bytes: u64,
+}
+
+/// Which images go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unwanted {
+    /// Those without a name.
+    Nameless,
+    /// All.
+    All,
+    /// This one (the digest of its manifest), if it has no name.
+    This(Digest),
 }
 
 /// Digests that must stay.
@@ -30,31 +44,42 @@ struct Live {
 }
 
 impl Store {
-    /// Removes every image that has no name and is not in `in_use` (manifest digests or ids),
-    /// with the layers and blobs that nobody else needs. Waits for pulls under way.
-    pub fn prune(&self, in_use: &[Digest]) -> Result<Pruned, StoreError> {
+    /// Takes a name away and answers which image had it. The image's files stay until somebody
+    /// cleans up.
+    pub fn remove(&self, reference: &Reference) -> Result<Digest, StoreError> {
+        let name = lookup_name(reference);
+        let _lock = self.hold()?;
+        self.remove_name(&name)?.ok_or_else(|| StoreError::NotFound { name: reference.familiar() })
+    }
+
+    /// Removes unwanted images that are not in `in_use` (digests of manifests, indexes or
+    /// configurations) and not pinned, with the layers and blobs that nobody else needs. Waits
+    /// for pulls under way.
+    pub fn prune(&self, unwanted: &Unwanted, in_use: &[Digest]) -> Result<Pruned, StoreError> {
         let path = self.places.lock("store");
         let _lock = Lock::exclusive(&path).map_err(StoreError::system("lock", &path))?;
         let mut pruned = Pruned::default();
-        let live = self.live(in_use, &mut pruned)?;
-        for entry in Self::entries(self.places.layers())? {
+        let live = self.live((unwanted, in_use), &mut pruned)?;
+        for entry in entries(&self.places.layers())? {
             if !live.layers.contains(&file_name(&entry)) {
                 pruned.layers += 1;
+                let id = Digest::parse(&format!("sha256:{}", file_name(&entry)));
+                pruned.bytes += id.map_or(Ok(0), |id| self.layer_bytes(&id))?;
                 self.discard(&entry)?;
             }
         }
-        for entry in Self::entries(self.places.blobs())? {
+        for entry in entries(&self.places.blobs())? {
             if !live.blobs.contains(&file_name(&entry)) {
                 pruned.bytes += fs::symlink_metadata(&entry).map_or(0, |metadata| metadata.len());
                 self.discard(&entry)?;
             }
         }
-        for entry in Self::entries(self.places.names())? {
+        for entry in entries(&self.places.names())? {
             if !entry.exists() {
                 fs::remove_file(&entry).map_err(StoreError::system("remove", &entry))?;
             }
         }
-        for entry in Self::entries(self.places.locks())? {
+        for entry in entries(&self.places.locks())? {
             if file_name(&entry).len() == 64 {
                 fs::remove_file(&entry).map_err(StoreError::system("remove", &entry))?;
             }
@@ -64,38 +89,67 @@ impl Store {
         Ok(pruned)
     }
 
-    /// What must stay. Records of images that nobody needs go on the way.
-    fn live(&self, in_use: &[Digest], pruned: &mut Pruned) -> Result<Live, StoreError> {
-        let named: BTreeSet<Digest> =
-            index::read(&self.places)?.entries().iter().map(|entry| entry.digest.clone()).collect();
+    /// What must stay. Records of images that nobody needs go on the way, with their names.
+    fn live(
+        &self,
+        (unwanted, in_use): (&Unwanted, &[Digest]),
+        pruned: &mut Pruned,
+    ) -> Result<Live, StoreError> {
+        let index = index::read(&self.places)?;
         let mut live = Live::default();
-        for path in Self::entries(self.places.images())? {
+        for path in entries(&self.places.images())? {
             let record: Option<ImageRecord> =
                 record::read(&path).map_err(StoreError::system("read", &path))?;
             let Some(record) = record else {
                 self.discard(&path)?;
                 continue;
             };
-            let used = |digest: &Digest| in_use.contains(digest);
-            if named.contains(&record.manifest) || used(&record.manifest) || used(&record.id) {
+            let is_its = |entry: &&index::IndexEntry| entry.digest == record.manifest;
+            let names: Vec<&str> =
+                index.entries().iter().filter(is_its).filter_map(|entry| entry.name()).collect();
+            let may_go = match unwanted {
+                Unwanted::All => true,
+                Unwanted::Nameless => names.is_empty(),
+                Unwanted::This(digest) => names.is_empty() && record.manifest == *digest,
+            };
+            let is_wanted = !may_go || record.is_one_of(in_use);
+            let unpinned = if is_wanted { None } else { self.unpinned(&record.manifest)? };
+            let Some(_unpinned) = unpinned else {
                 live.add(&record);
-            } else {
-                pruned.images.push(record.manifest);
-                self.discard(&path)?;
+                continue;
+            };
+            // First what leads to the image, so that nobody finds half of it.
+            for name in names {
+                self.remove_name(name)?;
+                pruned.names.push(name.to_owned());
             }
+            self.discard(&path)?;
+            let pin = self.places.pin(&record.manifest);
+            fs::remove_file(&pin).map_err(StoreError::system("remove", &pin))?;
+            pruned.images.push(record.manifest);
         }
         Ok(live)
     }
 
-    fn entries(directory: PathBuf) -> Result<Vec<PathBuf>, StoreError> {
-        let list = || -> io::Result<Vec<PathBuf>> {
-            fs::read_dir(&directory)?.map(|entry| Ok(entry?.path())).collect()
-        };
-        list().map_err(|source| StoreError::System { action: "list", path: directory, source })
+    fn remove_name(&self, name: &str) -> Result<Option<Digest>, StoreError> {
+        let removed = index::change(&self.places, |index| index.remove(name))?;
+        let path = self.places.name(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StoreError::system("remove", &path)(error))
+            }
+            _ => Ok(removed),
+        }
     }
 
     fn discard(&self, path: &Path) -> Result<(), StoreError> {
         self.places.discard(path).map_err(StoreError::system("remove", path))
+    }
+}
+
+impl ImageRecord {
+    fn is_one_of(&self, digests: &[Digest]) -> bool {
+        [&self.manifest, &self.id].into_iter().chain(&self.index).any(|one| digests.contains(one))
     }
 }
 

@@ -100,7 +100,7 @@ pub(crate) fn stored_documents(
     Some((manifest.ok()?, config))
 }
 
-fn read_document(places: &Places, digest: &crate::Digest) -> Option<Vec<u8>> {
+pub(super) fn read_document(places: &Places, digest: &crate::Digest) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = open_regular(&places.blob(digest)).ok()?;
     file.take(crate::image_manifest::DOCUMENT_LIMIT + 1).read_to_end(&mut bytes).ok()?;

@@ -73,6 +73,9 @@ fn every_case_of_the_tests_is_in_the_table() {
     for number in (2..=120).step_by(2) {
         assert!(listed.contains(&format!("L-{number:02}")), "L-{number:02} is not in the table");
     }
+    for number in (50..=74).step_by(2) {
+        assert!(listed.contains(&format!("R-{number}")), "R-{number} is not in the table");
+    }
     for number in (2..=48).step_by(2).filter(|number| ![8, 14].contains(number)) {
         assert!(listed.contains(&format!("M-{number:02}")), "M-{number:02} is not in the table");
     }

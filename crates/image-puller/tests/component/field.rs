@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use image_puller::{Image, Rule};
+use image_puller::{Image, Rule, Unwanted};
 
 use crate::image::{Layer, TestImage};
 use crate::registry::Registry;
@@ -72,7 +72,7 @@ impl Field {
         if rule == Rule::HardLinkMissing {
             // Found out only when the layers below are known; the blob itself is whole and may be
             // another image's, too.
-            self.scratch.store().prune(&[]).expect("it can be cleaned up");
+            self.scratch.store().prune(&Unwanted::Nameless, &[]).expect("it can be cleaned up");
         }
         self.scratch.assert_empty(what);
     }

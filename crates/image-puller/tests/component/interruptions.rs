@@ -1,39 +1,21 @@
 //! Pulls that are killed, and disks that are full.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use image_puller::{PullOptions, Puller, Store};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use crate::archive::{Archive, gzip};
+use crate::child;
 use crate::image::{Layer, TestImage, noise};
 use crate::registry::{Delivery, Registry};
 use crate::store::{Scratch, file, reference, told};
 
-const CHILD: &str = "interruptions::a_pull_in_a_process_of_its_own";
-
-/// Not a test: what the test below starts and kills.
-#[test]
-#[ignore = "it is started by the test of killed pulls"]
-fn a_pull_in_a_process_of_its_own() {
-    let (Ok(data), Ok(host)) = (std::env::var("PULL_INTO"), std::env::var("PULL_FROM")) else {
-        return;
-    };
-    let store = Store::open(Path::new(&data)).expect("a store can be made here");
-    let pulled = Puller::new(store, PullOptions::default()).pull(&reference(&host), &());
-    panic!("it should have been killed: {pulled:?}");
-}
-
 fn start_pull(scratch: &Scratch, registry: &Registry) -> Child {
-    Command::new(std::env::current_exe().expect("this is running"))
-        .args(["--exact", CHILD, "--ignored"])
-        .env("PULL_INTO", scratch.path().join("data"))
-        .env("PULL_FROM", registry.host())
+    child::command(scratch, &reference(&registry.host()))
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
         .spawn()
         .expect("it can be started again")
 }
@@ -46,6 +28,7 @@ fn wait_until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
+///
 #[test]
 fn a_pull_that_was_killed_leaves_nothing_that_the_next_one_trips_over() {
     let archive = Archive::new().file("done", b"").file("large", &noise(2_000_000)).finish();
@@ -76,13 +59,13 @@ fn a_pull_that_was_killed_leaves_nothing_that_the_next_one_trips_over() {
     assert_eq!(scratch.names_in("layers").len(), 2);
 }
 
-/// A file system of so many bytes; it goes with the value.
+/// A small file system; it goes with the value.
 struct Small(PathBuf);
 
 impl Small {
-    fn at(path: PathBuf, size: &str) -> Self {
+    fn at(path: PathBuf, limit: &str) -> Self {
         std::fs::create_dir(&path).expect("the name is free");
-        let options = std::ffi::CString::new(format!("size={size}")).expect("it has no NUL");
+        let options = std::ffi::CString::new(limit).expect("it has no NUL");
         mount("none", &path, "tmpfs", MountFlags::empty(), options.as_c_str())
             .expect("root may mount");
         Self(path)
@@ -95,16 +78,26 @@ impl Drop for Small {
     }
 }
 
+///
 #[test]
 fn a_full_disk_ends_the_pull_and_leaves_room_for_the_next() {
-    let scratch = Scratch::new();
-    let _disk = Small::at(scratch.path().join("data"), "3m");
-    let large = Registry::serving(&TestImage::of_size(2_000_000), |_, answer| answer);
-    let error = scratch.pull(&large.host()).expect_err("blob and file do not fit");
-    assert!(told(&error).contains("No space left on device"), "{}", told(&error));
-    let hint = error.hint().expect("there is something to do");
-    assert!(hint.contains("free some disk space"), "{hint}");
-    scratch.assert_empty(&told(&error));
-    let small = Registry::serving(&TestImage::of_size(200_000), |_, answer| answer);
-    scratch.pull(&small.host()).expect("this one fits");
+    let many = |archive: Archive, number| archive.file(format!("{number}"), b"");
+    let files = Archive::new().file("small", &noise(1000));
+    let many_files = (0..200).fold(files, many).finish();
+    let rows = [
+        ("size=3m", TestImage::of_size(2_000_000)),
+        ("nr_inodes=100", TestImage::of(vec![Layer::plain(many_files)])),
+    ];
+    for (limit, image) in rows {
+        let scratch = Scratch::new();
+        let _disk = Small::at(scratch.path().join("data"), limit);
+        let large = Registry::serving(&image, |_, answer| answer);
+        let error = scratch.pull(&large.host()).expect_err("it does not fit");
+        assert!(told(&error).contains("No space left on device"), "{limit}: {}", told(&error));
+        let hint = error.hint().expect("there is something to do");
+        assert!(hint.contains("free some disk space"), "{hint}");
+        scratch.assert_empty(&told(&error));
+        let small = Registry::serving(&TestImage::of_size(200_000), |_, answer| answer);
+        scratch.pull(&small.host()).expect("this one fits");
+    }
 }

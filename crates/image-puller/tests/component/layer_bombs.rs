@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use image_puller::Rule;
+use image_puller::{Rule, Unwanted};
 
 use crate::archive::{Archive, Header, gzip, zstd};
 use crate::field::Field;
@@ -91,7 +91,7 @@ fn a_very_deep_tree_is_made_and_removed() {
     let store = field.scratch.store();
     let name = store.list().expect("it can be listed")[0].names[0].clone();
     store.remove(&image_puller::Reference::parse(&name).expect("it is one")).expect("it is there");
-    store.prune(&[]).expect("no depth is too deep");
+    store.prune(&Unwanted::Nameless, &[]).expect("no depth is too deep");
     field.scratch.assert_empty("pruned");
 }
 

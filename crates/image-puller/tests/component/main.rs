@@ -3,6 +3,8 @@
 
 mod archive;
 mod catalogue;
+mod child;
+mod credentials;
 mod damaged_layers;
 mod field;
 mod hostile_archives;
@@ -20,3 +22,5 @@ mod registry_faults;
 mod registry_lies;
 mod saving;
 mod store;
+mod tls;
+mod unchanged;

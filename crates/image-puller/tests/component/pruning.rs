@@ -1,6 +1,6 @@
 //! Cleaning up takes what nobody needs, and nothing else.
 
-use image_puller::{Image, Reference};
+use image_puller::{Image, Reference, Unwanted};
 
 use crate::archive::Archive;
 use crate::image::{Layer, TestImage};
@@ -22,7 +22,7 @@ fn pulled(scratch: &Scratch, layers: &[&str]) -> (Reference, Image) {
 fn images_with_a_name_stay_whole() {
     let scratch = Scratch::new();
     let (name, _) = pulled(&scratch, &["a", "b"]);
-    let pruned = scratch.store().prune(&[]).expect("it can be cleaned up");
+    let pruned = scratch.store().prune(&Unwanted::Nameless, &[]).expect("it can be cleaned up");
     assert_eq!((pruned.images.len(), pruned.layers, pruned.bytes), (0, 0, 0));
     let found = scratch.store().find(&name).expect("it can be read").expect("it is there");
     assert_eq!(file(&found, "b"), Some(b"b".to_vec()));
@@ -36,7 +36,7 @@ fn what_two_images_share_stays_with_the_one_that_is_left() {
     let store = scratch.store();
     store.remove(&first).expect("it has a name");
     assert!(store.find(&first).expect("it can be read").is_none());
-    let pruned = store.prune(&[]).expect("it can be cleaned up");
+    let pruned = store.prune(&Unwanted::Nameless, &[]).expect("it can be cleaned up");
     assert_eq!((pruned.images, pruned.layers), (vec![gone.manifest_digest], 1));
     assert!(pruned.bytes >= layer("own").blob.len() as u64);
     let found = store.find(&second).expect("it can be read").expect("it is there");
@@ -52,11 +52,14 @@ fn an_image_without_a_name_stays_as_long_as_it_is_used() {
     let store = scratch.store();
     store.remove(&name).expect("it has a name");
     for used in [image.manifest_digest.clone(), image.id.clone()] {
-        let pruned = store.prune(&[used]).expect("it can be cleaned up");
+        let pruned = store.prune(&Unwanted::Nameless, &[used]).expect("it can be cleaned up");
         assert_eq!(pruned.images, []);
         assert!(image.layers[0].join("a").exists(), "a container runs from it");
     }
-    assert_eq!(store.prune(&[]).expect("it can be cleaned up").images, [image.manifest_digest]);
+    assert_eq!(
+        store.prune(&Unwanted::Nameless, &[]).expect("it can be cleaned up").images,
+        [image.manifest_digest]
+    );
     scratch.assert_empty("pruned");
 }
 
@@ -73,7 +76,7 @@ fn a_tag_that_moved_leaves_its_old_image_to_be_cleaned_up() {
     let old = scratch.pull(&registry.host()).expect("it is good").image;
     let new = scratch.pull(&registry.host()).expect("it is good").image;
     assert_ne!(old.id, new.id);
-    let pruned = scratch.store().prune(&[]).expect("it can be cleaned up");
+    let pruned = scratch.store().prune(&Unwanted::Nameless, &[]).expect("it can be cleaned up");
     assert_eq!(pruned.images, [old.manifest_digest]);
     assert!(new.layers[0].join("new").exists());
 }
@@ -86,7 +89,7 @@ fn what_a_died_process_left_is_removed() {
     std::fs::create_dir_all(images.join("tmp/died/fs/deep")).expect("it is ours");
     std::fs::write(images.join("tmp/part"), "half").expect("it is ours");
     std::fs::write(images.join("blobs/sha256").join("f".repeat(64)), "orphan").expect("ours");
-    let pruned = scratch.store().prune(&[]).expect("it can be cleaned up");
+    let pruned = scratch.store().prune(&Unwanted::Nameless, &[]).expect("it can be cleaned up");
     assert_eq!(pruned.bytes, 6);
     assert_eq!(scratch.names_in("tmp"), [] as [String; 0]);
 }
@@ -105,9 +108,61 @@ fn cleaning_up_waits_for_pulls_and_takes_nothing_from_them() {
         }
         scope.spawn(|| {
             for _ in 0..20 {
-                scratch.store().prune(&[]).expect("it can be cleaned up");
+                scratch.store().prune(&Unwanted::Nameless, &[]).expect("it can be cleaned up");
             }
         });
     });
     assert_eq!(scratch.store().list().expect("it can be listed").len(), 4);
+}
+
+#[test]
+fn all_that_is_not_used_goes_with_its_names_when_that_is_wanted() {
+    let scratch = Scratch::new();
+    let (unused, _) = pulled(&scratch, &["a", "shared"]);
+    let (used, image) = pulled(&scratch, &["b", "shared"]);
+    let (pinned, other) = pulled(&scratch, &["c"]);
+    let store = scratch.store();
+    let pin = store.pin(&other).expect("it can be locked").expect("it is there");
+    let in_use = [image.manifest_digest.clone()];
+    let before = store.usage().expect("it can be measured");
+    let staying = [image.manifest_digest.clone(), other.manifest_digest.clone()];
+    let pruned = store.prune(&Unwanted::All, &in_use).expect("it can be cleaned up");
+    assert_eq!(pruned.names, [unused.to_string()]);
+    assert_eq!((pruned.images.len(), pruned.layers), (1, 1));
+    assert_eq!(pruned.bytes, before.reclaimable(&staying), "what was told to be free");
+    for reference in [&used, &pinned] {
+        assert!(store.find(reference).expect("it can be read").is_some(), "{reference}");
+    }
+    assert!(file(&image, "shared").is_some());
+    drop(pin);
+    store.prune(&Unwanted::All, &[]).expect("it can be cleaned up");
+    scratch.assert_empty("all were unused");
+    assert_eq!(scratch.names_in("locks").iter().filter(|name| name.len() > 10).count(), 0);
+}
+
+#[test]
+fn an_image_that_is_removed_before_it_is_pinned_is_not_pinned() {
+    let scratch = Scratch::new();
+    let (_, image) = pulled(&scratch, &["a"]);
+    let store = scratch.store();
+    store.prune(&Unwanted::All, &[]).expect("it can be cleaned up");
+    assert!(store.pin(&image).expect("it can be locked").is_none());
+}
+
+#[test]
+fn one_image_is_removed_alone_and_only_without_a_name() {
+    let scratch = Scratch::new();
+    let (name, image) = pulled(&scratch, &["a"]);
+    let (other, nameless) = pulled(&scratch, &["b"]);
+    let store = scratch.store();
+    store.remove(&other).expect("it has this name");
+    let this = |image: &Image| Unwanted::This(image.manifest_digest.clone());
+    let pruned = store.prune(&this(&image), &[]).expect("it can be cleaned up");
+    assert_eq!(pruned.images, [], "it has a name");
+    store.remove(&name).expect("it has this name");
+    let pruned = store.prune(&this(&image), &[]).expect("it can be cleaned up");
+    assert_eq!(pruned.images, [image.manifest_digest]);
+    let left = store.list().expect("it can be read");
+    assert_eq!(left.len(), 1, "the other one without a name stays");
+    assert_eq!((left[0].names.len(), &left[0].id), (0, &nameless.id));
 }

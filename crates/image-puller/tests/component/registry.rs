@@ -8,13 +8,18 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use image_puller::Digest;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
 use crate::image::TestImage;
 
 /// A request that came in.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
+    pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
     /// How often this path was asked for, this time included.
     pub(crate) count: usize,
 }
@@ -102,9 +107,19 @@ pub(crate) fn honest(image: &TestImage, request: &Request) -> Answer {
             let range = format!("bytes {from}-{}/{}", bytes.len() - 1, bytes.len());
             Answer::new(206, &bytes[from..]).with("Content-Range", range)
         }
-        None => Answer::new(200, bytes).with("Content-Type", media_type),
+        None => {
+            let digest = Digest::of(&bytes).to_string();
+            Answer::new(200, bytes)
+                .with("Content-Type", media_type)
+                .with("Docker-Content-Digest", digest)
+        }
     }
 }
+
+/// Whoever asks.
+trait Peer: Read + Write {}
+
+impl<T: Read + Write> Peer for T {}
 
 /// A running registry; it ends with the value.
 pub(crate) struct Registry {
@@ -117,17 +132,43 @@ struct Shared {
     sent: AtomicU64,
     stop: AtomicBool,
     behavior: Box<dyn Fn(&Request) -> Answer + Send + Sync>,
+    /// What it speaks to those who come through it as through a proxy.
+    tls: Option<Arc<ServerConfig>>,
 }
 
 impl Registry {
     pub(crate) fn start(behavior: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        Self::start_with(None, behavior)
+    }
+
+    /// One that is also a proxy: whatever is reached through it is itself, with TLS.
+    pub(crate) fn start_with(
+        tls: Option<Arc<ServerConfig>>,
+        behavior: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has free ports");
+        Self::listen(listener, tls, behavior)
+    }
+
+    /// One that can be reached by IPv6 alone.
+    pub(crate) fn start_ipv6(image: &TestImage) -> Self {
+        let image = image.clone();
+        let listener = TcpListener::bind("[::1]:0").expect("the loopback has free ports");
+        Self::listen(listener, None, move |request| honest(&image, request))
+    }
+
+    fn listen(
+        listener: TcpListener,
+        tls: Option<Arc<ServerConfig>>,
+        behavior: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().expect("the listener is bound");
         let shared = Arc::new(Shared {
             log: Mutex::default(),
             sent: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             behavior: Box::new(behavior),
+            tls,
         });
         let accepting = Arc::clone(&shared);
         thread::spawn(move || {
@@ -184,36 +225,82 @@ impl Drop for Registry {
 }
 
 impl Shared {
-    fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
-        let mut lines = BufReader::new(stream.try_clone()?).lines();
-        let first = lines.next().transpose()?.unwrap_or_default();
-        let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
-        let mut headers = BTreeMap::new();
-        for line in lines {
-            let line = line?;
-            let Some((name, value)) = line.split_once(':') else { break };
-            headers.insert(name.to_lowercase(), value.trim().to_owned());
+    fn serve(&self, stream: TcpStream) -> std::io::Result<()> {
+        if is_tls(&stream)? {
+            return Ok(()); // it speaks plain HTTP
         }
-        let request = {
-            let mut log = self.log.lock().expect("no handler panics");
-            let count = log.iter().filter(|known| known.path == path).count() + 1;
-            let request = Request { path, headers, count };
-            log.push(request.clone());
-            request
-        };
-        let answer = (self.behavior)(&request);
-        stream.write_all(head(&answer).as_bytes())?;
-        self.send_body(&mut stream, &answer)?;
+        let request = self.read_request(&mut BufReader::new(&stream))?;
+        match &self.tls {
+            Some(tls) if request.method == "CONNECT" => {
+                (&stream).write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+                let connection = ServerConnection::new(Arc::clone(tls));
+                let connection = connection.map_err(std::io::Error::other)?;
+                let mut inner = StreamOwned::new(connection, stream.try_clone()?);
+                let request = self.read_request(&mut BufReader::new(&mut inner))?;
+                self.respond(&request, &mut inner, &stream)?;
+                inner.conn.send_close_notify();
+                inner.flush()?;
+            }
+            None if request.method == "CONNECT" => {
+                (&stream).write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+                (&stream).read_exact(&mut [0])?;
+                (&stream).write_all(b"HTTP/1.1 400 This is no TLS\r\n\r\n")?;
+            }
+            _ => self.respond(&request, &mut &stream, &stream)?,
+        }
         stream.shutdown(Shutdown::Write)
     }
 
-    fn send_body(&self, stream: &mut TcpStream, answer: &Answer) -> std::io::Result<()> {
+    fn read_request(&self, reader: &mut impl BufRead) -> std::io::Result<Request> {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let mut words = line.split_whitespace().map(str::to_owned);
+        let method = words.next().unwrap_or_default();
+        let path = words.next().unwrap_or_default();
+        let mut headers = BTreeMap::new();
+        loop {
+            line.clear();
+            reader.read_line(&mut line)?;
+            let Some((name, value)) = line.split_once(':') else { break };
+            headers.insert(name.to_lowercase(), value.trim().to_owned());
+        }
+        let length = headers.get("content-length").and_then(|length| length.parse().ok());
+        let mut body = vec![0; length.unwrap_or(0)];
+        reader.read_exact(&mut body)?;
+        let body = String::from_utf8_lossy(&body).into_owned();
+        let mut log = self.log.lock().expect("no handler panics");
+        let count = log.iter().filter(|known| known.path == path).count() + 1;
+        let request = Request { method, path, headers, body, count };
+        log.push(request.clone());
+        Ok(request)
+    }
+
+    fn respond(
+        &self,
+        request: &Request,
+        stream: &mut impl Peer,
+        socket: &TcpStream,
+    ) -> std::io::Result<()> {
+        let mut answer = (self.behavior)(request);
+        stream.write_all(head(&answer).as_bytes())?;
+        if request.method == "HEAD" {
+            answer.body.clear();
+        }
+        self.send_body(stream, socket, &answer)
+    }
+
+    fn send_body(
+        &self,
+        stream: &mut impl Peer,
+        socket: &TcpStream,
+        answer: &Answer,
+    ) -> std::io::Result<()> {
         let body = answer.body.as_slice();
         match answer.delivery {
             Delivery::Whole => self.send(stream, answer, body)?,
             Delivery::ResetAfter(count) => {
                 self.send(stream, answer, &body[..count.min(body.len())])?;
-                return rustix::net::sockopt::set_socket_linger(&*stream, Some(Duration::ZERO))
+                return rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO))
                     .map_err(Into::into);
             }
             Delivery::HangAfter(count) => {
@@ -240,7 +327,7 @@ impl Shared {
         Ok(())
     }
 
-    fn send(&self, stream: &mut TcpStream, answer: &Answer, bytes: &[u8]) -> std::io::Result<()> {
+    fn send(&self, stream: &mut impl Peer, answer: &Answer, bytes: &[u8]) -> std::io::Result<()> {
         if matches!(answer.length, Length::Chunked) && !bytes.is_empty() {
             stream.write_all(format!("{:x}\r\n", bytes.len()).as_bytes())?;
             stream.write_all(bytes)?;
@@ -251,6 +338,12 @@ impl Shared {
         self.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(())
     }
+}
+
+/// Whether the client begins with a TLS record.
+fn is_tls(stream: &TcpStream) -> std::io::Result<bool> {
+    let mut first = [0];
+    Ok(stream.peek(&mut first)? == 1 && first[0] == 0x16)
 }
 
 fn head(answer: &Answer) -> String {

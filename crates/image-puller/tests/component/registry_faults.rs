@@ -81,6 +81,7 @@ fn a_blob_that_breaks_off_after_every_megabyte_arrives_in_the_end() {
     assert_eq!(ranges(&registry, &image).len(), 9);
 }
 
+///
 #[test]
 fn a_server_that_ignores_ranges_is_read_from_its_start_again() {
     let (image, scratch) = (TestImage::of_size(SIZE), Scratch::new());
@@ -122,7 +123,7 @@ fn a_server_that_sends_another_part_than_asked_for_is_refused() {
 fn a_slow_registry_is_waited_for_as_long_as_something_comes() {
     let (image, scratch) = (TestImage::of_size(SIZE), Scratch::new());
     let registry = on_layer(&image, |_, answer| {
-        answer.delivery(Delivery::Drip(12, Duration::from_millis(60)))
+        answer.delivery(Delivery::Drip(12, Duration::from_millis(120)))
     });
     let started = Instant::now();
     scratch.pull(&registry.host()).expect("no pause is longer than the limit");
@@ -139,7 +140,7 @@ fn a_registry_that_falls_silent_is_given_up_after_one_more_try() {
     ];
     for (what, path, count, tries) in rows {
         let (image, mut scratch) = (TestImage::of_size(SIZE), Scratch::new());
-        scratch.patience.silence = Duration::from_millis(150);
+        scratch.patience.silence = Duration::from_millis(400);
         let config = image.config.len();
         let registry = Registry::serving(&image, move |request, answer| {
             let is_meant = request.path.contains(path) && answer.body.len() != config;
@@ -147,7 +148,7 @@ fn a_registry_that_falls_silent_is_given_up_after_one_more_try() {
         });
         let started = Instant::now();
         let told = scratch.pull_fails(&registry.host());
-        assert!(told.contains("sent nothing of") && told.contains("for 150ms"), "{what}: {told}");
+        assert!(told.contains("sent nothing of") && told.contains("for 400ms"), "{what}: {told}");
         assert!(started.elapsed() < Duration::from_secs(5), "{what}: {:?}", started.elapsed());
         let asked = registry.requests_for(path).len() - usize::from(path == "/blobs/");
         assert_eq!(asked, tries, "{what}");
@@ -163,6 +164,7 @@ fn a_silent_end_after_the_last_byte_does_not_matter() {
     scratch.pull(&registry.host()).expect("all bytes are there");
 }
 
+///
 #[test]
 fn bodies_may_come_without_a_length() {
     for length in [Length::Chunked, Length::Unsaid] {
@@ -172,6 +174,7 @@ fn bodies_may_come_without_a_length() {
     }
 }
 
+///
 #[test]
 fn an_error_of_the_server_that_passes_is_not_noticed() {
     for status in [408, 429, 500, 502, 503, 504] {
@@ -186,6 +189,7 @@ fn an_error_of_the_server_that_passes_is_not_noticed() {
     }
 }
 
+///
 #[test]
 fn an_error_of_the_server_that_stays_ends_the_pull_after_five_tries() {
     for path in ["/manifests/", "/blobs/"] {
@@ -232,6 +236,7 @@ fn a_registry_that_wants_too_long_a_pause_is_given_up_at_once() {
     assert_eq!(registry.requests().len(), 1);
 }
 
+///
 #[test]
 fn a_registry_that_is_not_there_is_asked_once() {
     let scratch = Scratch::new();
@@ -310,6 +315,7 @@ fn a_token_that_expires_in_the_middle_of_a_blob_is_renewed() {
     assert_eq!(tokens[0].header("authorization"), Some(&*format!("Basic {auth}")));
 }
 
+///
 #[test]
 fn a_token_that_opens_nothing_is_not_asked_for_again() {
     let (image, scratch) = (TestImage::of_size(1000), Scratch::new());
@@ -337,6 +343,7 @@ fn a_token_that_is_no_token_is_an_error_and_not_shown() {
     }
 }
 
+///
 #[test]
 fn a_token_is_not_fetched_from_an_unsafe_place() {
     let (image, mut scratch) = (TestImage::of_size(1000), Scratch::new());
@@ -354,6 +361,7 @@ fn a_token_is_not_fetched_from_an_unsafe_place() {
     assert_eq!(elsewhere.requests().len(), 0);
 }
 
+///
 #[test]
 fn a_blob_elsewhere_is_fetched_without_authorization() {
     let (image, scratch) = (TestImage::of_size(SIZE), Scratch::new());
@@ -398,6 +406,7 @@ fn a_blob_elsewhere_is_resumed_through_the_registry() {
     assert_eq!(ranges(&elsewhere, &image), [None, Some(1000)]);
 }
 
+///
 #[test]
 fn a_challenge_from_elsewhere_is_not_answered() {
     let (image, mut scratch) = (TestImage::of_size(1000), Scratch::new());
@@ -422,6 +431,7 @@ fn a_challenge_from_elsewhere_is_not_answered() {
     assert!(requests.iter().all(|one| one.header("authorization").is_none()), "{requests:?}");
 }
 
+///
 #[test]
 fn redirects_that_lead_nowhere_or_astray_are_refused() {
     let rows = [
@@ -437,4 +447,27 @@ fn redirects_that_lead_nowhere_or_astray_are_refused() {
         assert!(told.contains(why), "{what}: {told}");
         assert!(registry.requests().len() <= count, "{what}: {}", registry.requests().len());
     }
+}
+
+///
+#[test]
+fn a_tls_handshake_that_hangs_is_given_up() {
+    let mut scratch = Scratch::new();
+    scratch.patience.connect = Duration::from_millis(200);
+    // Connections are taken by the kernel, and then nobody says anything.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("there are free ports");
+    let host = silent.local_addr().expect("it is bound").to_string();
+    let error = scratch.pull(&host).expect_err("nobody answers");
+    assert!(error.is_unreachable(), "{error:?}");
+    assert!(error.hint().expect("there is something to do").contains(&host));
+    scratch.assert_empty("it hung");
+}
+
+///
+#[test]
+fn a_registry_may_be_reached_by_ipv6_alone() {
+    let (image, scratch) = (TestImage::of_size(1000), Scratch::new());
+    let registry = Registry::start_ipv6(&image);
+    assert!(registry.host().starts_with("[::1]:"), "{}", registry.host());
+    scratch.pull(&registry.host()).expect("it is there");
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use image_puller::{Digest, Reference};
+use image_puller::{Digest, Reference, Unwanted};
 use serde_json::json;
 
 use crate::archive::Archive;
@@ -28,6 +28,7 @@ fn a_layer_with_other_content_is_refused() {
     assert!(told.contains("has other content than its digest says"), "{told}");
 }
 
+///
 #[test]
 fn a_layer_of_another_length_is_refused() {
     let rows = [
@@ -61,6 +62,7 @@ fn a_layer_of_another_length_is_refused() {
     }
 }
 
+///
 #[test]
 fn a_body_without_an_end_is_stopped() {
     for path in ["/manifests/", "/blobs/"] {
@@ -115,6 +117,7 @@ fn a_web_page_that_calls_itself_a_manifest_is_refused_without_being_shown() {
     assert!(told.contains("not an image") && !told.contains("html"), "{told}");
 }
 
+///
 #[test]
 fn a_manifest_with_another_digest_than_asked_for_is_refused() {
     let (image, scratch) = (TestImage::of_size(1000), Scratch::new());
@@ -180,6 +183,7 @@ fn a_configuration_with_other_content_or_length_is_refused() {
     }
 }
 
+///
 #[test]
 fn a_layer_that_is_missing_ends_the_pull_of_all_others() {
     let layers = ["one", "two", "three"]
@@ -196,7 +200,7 @@ fn a_layer_that_is_missing_ends_the_pull_of_all_others() {
     assert_eq!(scratch.names_in("tmp"), [] as [String; 0]);
     assert_eq!(scratch.names_in("images"), [] as [String; 0]);
     // Whole layers may stay for the next try; cleaning up takes them.
-    scratch.store().prune(&[]).expect("it can be cleaned up");
+    scratch.store().prune(&Unwanted::Nameless, &[]).expect("it can be cleaned up");
     scratch.assert_empty(&told);
 }
 
@@ -223,6 +227,7 @@ fn nobody_waits_for_a_layer_when_another_has_failed() {
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
 }
 
+///
 #[test]
 fn the_addresses_in_a_layer_are_never_asked() {
     let (mut image, scratch) = (TestImage::of_size(1000), Scratch::new());

@@ -34,7 +34,7 @@ impl Scratch {
     fn in_directory(directory: tempfile::TempDir) -> Self {
         let patience = Patience {
             pause: Duration::from_millis(1),
-            silence: Duration::from_millis(400),
+            silence: Duration::from_secs(1),
             ..Patience::default()
         };
         let limits = Limits::default();
@@ -74,7 +74,7 @@ impl Scratch {
     }
 
     pub(crate) fn images_directory(&self) -> PathBuf {
-        self.path().join("data/images")
+        self.path().join("data")
     }
 
     /// Nothing of any image is there, not even a temporary file.
