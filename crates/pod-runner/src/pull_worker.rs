@@ -10,6 +10,7 @@ use image_puller::{PullOptions, Puller, Reference, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::linux_host::image_id;
+use crate::pull_progress::Recorder;
 use crate::text::chain;
 
 /// The hidden subcommand that pulls; the order comes on its standard input.
@@ -24,6 +25,8 @@ pub struct PullOrder {
     pub store: PathBuf,
     /// Contents of the pod's `imagePullSecrets`, in the format of `~/.docker/config.json`.
     pub docker_configs: Vec<String>,
+    /// The pod's directory, where it can be seen how far the pull is.
+    pub directory: PathBuf,
 }
 
 /// How a pull went.
@@ -70,8 +73,9 @@ fn pull(order: &PullOrder) -> Result<(String, u64), PullResult> {
     let store = Store::open(&order.store).map_err(|error| failed(&error, false))?;
     let mut options = PullOptions::from_environment().map_err(|error| failed(&error, false))?;
     options.docker_configs.extend(order.docker_configs.iter().cloned());
+    let progress = Recorder::new(&order.directory, &order.reference);
     let pulled = Puller::new(store, options)
-        .pull(&reference, &())
+        .pull(&reference, &progress)
         .map_err(|error| failed(&error, error.is_unreachable()))?;
-    Ok((image_id(&pulled.image, &reference), pulled.image.size))
+    Ok((image_id(&pulled.image, &pulled.reference), pulled.image.size))
 }

@@ -6,7 +6,7 @@ use crate::linux_host::Context;
 use crate::objects::Objects;
 
 /// The contents of the pod's pull secrets, in the format of `~/.docker/config.json`. A secret
-/// that does not exist is passed over, as a kubelet does.
+/// that does not exist or is of another type is passed over, as a kubelet does.
 pub(crate) fn pull_secrets(context: &Context) -> Vec<String> {
     let objects = Objects::new(&context.settings.places);
     let spec = context.pod.object.spec.as_ref();
@@ -20,10 +20,36 @@ pub(crate) fn pull_secrets(context: &Context) -> Vec<String> {
 
 fn docker_config(secret: &Secret) -> Option<String> {
     let data = secret.data.as_ref()?;
-    if let Some(config) = data.get(".dockerconfigjson") {
-        return String::from_utf8(config.0.clone()).ok();
+    let text = |key: &str| String::from_utf8(data.get(key)?.0.clone()).ok();
+    match secret.type_.as_deref()? {
+        "kubernetes.io/dockerconfigjson" => text(".dockerconfigjson"),
+        // The older form is the inner part alone.
+        "kubernetes.io/dockercfg" => Some(format!("{{\"auths\":{}}}", text(".dockercfg")?)),
+        _ => None,
     }
-    // The older form is the inner part alone.
-    let auths = String::from_utf8(data.get(".dockercfg")?.0.clone()).ok()?;
-    Some(format!("{{\"auths\":{auths}}}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::ByteString;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_counts_only_if_its_type_fits_its_content() {
+        let secret = |kind: &str, key: &str| Secret {
+            type_: Some(kind.to_owned()),
+            data: Some([(key.to_owned(), ByteString(b"{}".to_vec()))].into()),
+            ..Default::default()
+        };
+        let rows = [
+            ("kubernetes.io/dockerconfigjson", ".dockerconfigjson", Some("{}")),
+            ("kubernetes.io/dockercfg", ".dockercfg", Some("{\"auths\":{}}")),
+            ("kubernetes.io/dockercfg", ".dockerconfigjson", None),
+            ("Opaque", ".dockerconfigjson", None),
+        ];
+        for (kind, key, expected) in rows {
+            assert_eq!(docker_config(&secret(kind, key)).as_deref(), expected, "{kind} {key}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
-use image_puller::{Image, Reference};
+use image_puller::{Image, PullOptions, Reference, StoreError};
 use pod_lifecycle::{Fact, ImageFailure, PullReport};
 use pod_model::{ContainerName, PullPolicy};
 use sandbox::Child;
@@ -19,7 +19,10 @@ use crate::{plan, secrets};
 
 /// What is to be done about an image.
 enum Answer {
+    /// It is here, under that name.
     Found(Reference, Box<Image>),
+    /// It was pulled for this pod before its turn came.
+    Fetched(String, Box<Image>, PullReport),
     Pull(Reference),
     Failed(ImageFailure, String),
 }
@@ -30,6 +33,11 @@ impl LinuxHost {
         while let Some(wanted) = self.wanted_volume_image(&name) {
             match self.look_up(&wanted.image, wanted.policy) {
                 Answer::Found(_, found) => self.take_volume_image(wanted, *found, None),
+                Answer::Fetched(_, found, report) => {
+                    let image = wanted.image.clone();
+                    self.facts.push_back(Fact::VolumeImagePulling { image });
+                    self.take_volume_image(wanted, *found, Some(report));
+                }
                 Answer::Pull(reference) => return self.pull(name, Some(wanted), &reference),
                 Answer::Failed(failure, message) => {
                     let image = wanted.image;
@@ -47,14 +55,29 @@ impl LinuxHost {
         match self.look_up(&image, policy) {
             Answer::Found(reference, found) => {
                 let image_id = image_id(&found, &reference);
-                self.images.insert(name.clone(), *found);
-                self.facts.push_back(Fact::ImageReady { name, image_id, pulled: None });
+                self.image_ready(name, (image_id, *found), None);
+            }
+            Answer::Fetched(image_id, found, report) => {
+                self.facts.push_back(Fact::ImagePulling { name: name.clone() });
+                self.image_ready(name, (image_id, *found), Some(report));
             }
             Answer::Pull(reference) => self.pull(name, None, &reference),
             Answer::Failed(failure, message) => {
                 self.facts.push_back(Fact::ImageFailed { name, failure, message });
             }
         }
+    }
+
+    /// A container has its image, and what comes later may be fetched.
+    fn image_ready(
+        &mut self,
+        name: ContainerName,
+        (image_id, image): (String, Image),
+        pulled: Option<PullReport>,
+    ) {
+        self.images.insert(name.clone(), image);
+        self.facts.push_back(Fact::ImageReady { name, image_id, pulled });
+        self.fetch_ahead();
     }
 
     fn wanted_volume_image(&self, name: &ContainerName) -> Option<VolumeImage> {
@@ -68,7 +91,7 @@ impl LinuxHost {
     }
 
     /// Looks into the store, as far as the pull policy allows to be content with it.
-    fn look_up(&self, image: &str, policy: PullPolicy) -> Answer {
+    fn look_up(&mut self, image: &str, policy: PullPolicy) -> Answer {
         let reference = match Reference::parse(image) {
             Ok(reference) => reference,
             Err(error) => {
@@ -81,10 +104,19 @@ impl LinuxHost {
             }
         };
         if policy == PullPolicy::Always {
+            self.prefetch.take(&reference); // it may have changed since
             return Answer::Pull(reference);
         }
-        match self.store.find(&reference) {
-            Ok(Some(found)) => Answer::Found(reference, Box::new(found)),
+        let found = match policy {
+            // Before its turn it is not here for those who may not pull it.
+            PullPolicy::Never if self.prefetch.has_brought(&reference) => Ok(None),
+            _ => self.find_image(&reference),
+        };
+        match found {
+            Ok(Some((known_as, found))) => match self.prefetch.take(&reference) {
+                Some((image_id, report)) => Answer::Fetched(image_id, Box::new(found), report),
+                None => Answer::Found(known_as, Box::new(found)),
+            },
             Ok(None) if policy == PullPolicy::Never => {
                 let message =
                     format!("Container image \"{image}\" is not present with pull policy of Never");
@@ -99,17 +131,17 @@ impl LinuxHost {
     }
 
     fn pull(&mut self, name: ContainerName, volume: Option<VolumeImage>, reference: &Reference) {
-        let order = PullOrder {
-            reference: reference.to_string(),
-            store: self.context.settings.places.images(),
-            docker_configs: secrets::pull_secrets(&self.context),
+        let pulling = match &volume {
+            Some(wanted) => Fact::VolumeImagePulling { image: wanted.image.clone() },
+            None => Fact::ImagePulling { name: name.clone() },
         };
-        match start_worker(&order) {
+        let (name, volume) = match self.prefetch.join(reference, (name, volume)) {
+            Ok(()) => return self.facts.push_back(pulling),
+            Err(waiting) => waiting,
+        };
+        match start_worker(&self.pull_order(reference)) {
             Ok((child, output)) => {
-                self.facts.push_back(match &volume {
-                    Some(wanted) => Fact::VolumeImagePulling { image: wanted.image.clone() },
-                    None => Fact::ImagePulling { name: name.clone() },
-                });
+                self.facts.push_back(pulling);
                 self.tasks.add(Purpose::Pull(name, volume), child, Some(output));
             }
             Err(error) => {
@@ -119,6 +151,49 @@ impl LinuxHost {
         }
     }
 
+    pub(super) fn pull_order(&self, reference: &Reference) -> PullOrder {
+        PullOrder {
+            reference: reference.as_written(),
+            store: self.context.settings.places.images(),
+            docker_configs: secrets::pull_secrets(&self.context),
+            directory: self.context.dir.path().to_owned(),
+        }
+    }
+
+    /// The image with this name and the name that it has in full, pinned so that nobody cleans it
+    /// up.
+    pub(super) fn find_image(
+        &mut self,
+        reference: &Reference,
+    ) -> Result<Option<(Reference, Image)>, StoreError> {
+        if let Some(found) = self.find_pinned(reference)? {
+            return Ok(Some((reference.clone(), found)));
+        }
+        // A short name may stand for another image (registries.conf). What is wrong with the
+        // configuration is told by the pull.
+        let options = if reference.names_its_registry() {
+            None
+        } else {
+            PullOptions::from_environment().ok()
+        };
+        let candidates = options.and_then(|options| options.candidates(reference).ok());
+        for candidate in candidates.unwrap_or_default() {
+            if let Some(found) = self.find_pinned(&candidate)? {
+                return Ok(Some((candidate, found)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn find_pinned(&mut self, reference: &Reference) -> Result<Option<Image>, StoreError> {
+        let Some(found) = self.store.find(reference)? else { return Ok(None) };
+        if !self.pins.contains_key(&found.manifest_digest) {
+            let Some(pin) = self.store.pin(&found)? else { return Ok(None) };
+            self.pins.insert(found.manifest_digest.clone(), pin);
+        }
+        Ok(Some(found))
+    }
+
     /// A pull ended; its last words are the result.
     pub(super) fn pull_finished(
         &mut self,
@@ -126,7 +201,17 @@ impl LinuxHost {
         volume: Option<VolumeImage>,
         finished: &Finished,
     ) {
-        match pull_result(finished) {
+        self.take_result(name, volume, pull_result(finished));
+        self.fetch_ahead();
+    }
+
+    pub(super) fn take_result(
+        &mut self,
+        name: ContainerName,
+        volume: Option<VolumeImage>,
+        result: PullResult,
+    ) {
+        match result {
             PullResult::Pulled { image_id, took, took_with_waiting, bytes } => {
                 let report = PullReport { took, took_with_waiting, bytes };
                 self.take_pulled(name, volume, (image_id, report));
@@ -161,16 +246,14 @@ impl LinuxHost {
         let own = self.context.pod.container(&name).map(|spec| spec.image.as_str());
         let image = volume.as_ref().map(|wanted| wanted.image.as_str()).or(own);
         let reference = image.and_then(|image| Reference::parse(image).ok());
-        let found = reference.map(|reference| self.store.find(&reference));
+        let found = reference.map(|reference| self.find_image(&reference));
         match (found, volume) {
-            (Some(Ok(Some(image))), Some(wanted)) => {
+            (Some(Ok(Some((_, image)))), Some(wanted)) => {
                 self.take_volume_image(wanted, image, Some(report));
                 self.ensure_image(name); // there may be more to find
             }
-            (Some(Ok(Some(image))), None) => {
-                self.images.insert(name.clone(), image);
-                let pulled = Some(report);
-                self.facts.push_back(Fact::ImageReady { name, image_id, pulled });
+            (Some(Ok(Some((_, image)))), None) => {
+                self.image_ready(name, (image_id, image), Some(report));
             }
             (_, volume) => {
                 let message = "the image was pulled and is gone from the store again".to_owned();
@@ -186,7 +269,7 @@ pub(crate) fn image_id(image: &Image, reference: &Reference) -> String {
     format!("{}/{}@{digest}", reference.registry(), reference.repository())
 }
 
-fn pull_result(finished: &Finished) -> PullResult {
+pub(super) fn pull_result(finished: &Finished) -> PullResult {
     serde_json::from_slice(&finished.output).unwrap_or_else(|_| PullResult::Failed {
         unreachable: false,
         message: match &finished.ending {
@@ -198,7 +281,7 @@ fn pull_result(finished: &Finished) -> PullResult {
 }
 
 /// Starts a process that pulls: ours again, from the beginning, because it needs threads.
-fn start_worker(order: &PullOrder) -> io::Result<(Child, OwnedFd)> {
+pub(super) fn start_worker(order: &PullOrder) -> io::Result<(Child, OwnedFd)> {
     let (reader, writer) = output::pipe()?;
     let mut worker = Command::new("/proc/self/exe")
         .arg(PULL_WORKER)

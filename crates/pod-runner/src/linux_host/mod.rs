@@ -8,6 +8,7 @@ mod containers;
 mod images;
 mod inbox;
 mod output;
+mod prefetch;
 mod requests;
 mod sandbox;
 mod storage;
@@ -18,7 +19,7 @@ use std::fs;
 use std::net::IpAddr;
 
 use ::sandbox::Child;
-use image_puller::{Image, Store};
+use image_puller::{Digest, Image, Pin, Store};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use nix::sys::signalfd::SignalFd;
@@ -38,6 +39,7 @@ use crate::volumes::{self, ObjectWatch};
 
 use containers::RunningContainer;
 pub(crate) use images::image_id;
+use prefetch::Prefetch;
 use requests::Requests;
 use sandbox::RunningSandbox;
 use storage::StorageWatch;
@@ -88,6 +90,9 @@ pub struct LinuxHost {
     has_settled: bool,
     object_watch: Option<ObjectWatch>,
     images: BTreeMap<ContainerName, Image>,
+    /// What keeps the images in the store, by their manifests.
+    pins: BTreeMap<Digest, Pin>,
+    prefetch: Prefetch,
     containers: Vec<RunningContainer>,
     last_number: u64,
     tasks: Tasks,
@@ -133,6 +138,8 @@ impl LinuxHost {
             has_settled: false,
             object_watch: None,
             images: BTreeMap::new(),
+            pins: BTreeMap::new(),
+            prefetch: Prefetch::default(),
             containers: Vec::new(),
             last_number: 0,
             tasks: Tasks::default(),

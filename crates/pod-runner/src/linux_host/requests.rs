@@ -194,6 +194,7 @@ impl LinuxHost {
     fn task_finished(&mut self, finished: Finished) {
         match finished.purpose.clone() {
             Purpose::Pull(name, volume) => self.pull_finished(name, volume, &finished),
+            Purpose::Prefetch(name) => self.prefetch_finished(&name, &finished),
             Purpose::Hook(instance, hook) => self.hook_finished(instance, hook, &finished),
             Purpose::Probe(instance, probe) => self.probe_finished(instance, probe, finished),
             Purpose::Exec(id) => self.exec_finished(id, finished.ending),

@@ -18,6 +18,8 @@ use crate::volumes::VolumeImage;
 pub(super) enum Purpose {
     /// Pulls a container's image, or one that a volume of it shows.
     Pull(ContainerName, Option<VolumeImage>),
+    /// Pulls an image that is needed later.
+    Prefetch(String),
     /// Runs a hook.
     Hook(Instance, Hook),
     /// Runs a probe.
@@ -173,7 +175,12 @@ impl Tasks {
 
     /// Whether there is a task of that purpose.
     pub(super) fn has(&self, purpose: &Purpose) -> bool {
-        self.running.iter().any(|task| task.purpose == *purpose)
+        self.any(|one| one == purpose)
+    }
+
+    /// Whether there is a task with such a purpose.
+    pub(super) fn any(&self, is_meant: impl Fn(&Purpose) -> bool) -> bool {
+        self.running.iter().any(|task| is_meant(&task.purpose))
     }
 
     /// Kills the tasks that `is_unwanted` picks.
