@@ -1,6 +1,10 @@
 //! Images from a real registry.
 
-use e2e_tests::registry::Registry;
+use std::path::Path;
+use std::time::Instant;
+
+use e2e_tests::node::PATIENCE;
+use e2e_tests::registry::{ADDRESS, CREDENTIALS, Registry};
 use e2e_tests::{Node, fixtures};
 
 use crate::Test;
@@ -12,6 +16,14 @@ pub(crate) const TESTS: &[Test] = &[
     ),
     ("an_image_that_no_registry_has_backs_off", an_image_that_no_registry_has_backs_off),
     ("images_are_pulled_listed_and_removed_by_name", images_are_pulled_listed_and_removed_by_name),
+    (
+        "a_private_registry_opens_to_a_pod_with_a_secret",
+        a_private_registry_opens_to_a_pod_with_a_secret,
+    ),
+    (
+        "main_images_are_fetched_while_init_containers_run_and_told_in_their_turn",
+        main_images_are_fetched_while_init_containers_run_and_told_in_their_turn,
+    ),
 ];
 
 fn init_images_are_pulled_and_main_images_are_already_present() {
@@ -76,11 +88,134 @@ fn images_are_pulled_listed_and_removed_by_name() {
     node = node.with("CONTAINERS_REGISTRIES_CONF", &registry.configuration());
     let pulled = node.run(&["pull", "busybox:1.36"]).succeeds();
     let digest = pulled.stdout.split_whitespace().nth(1).unwrap_or_default().to_owned();
-    let _ = node.run(&["pull", &format!("busybox@{digest}")]).succeeds();
-    let listed = node.run(&["images"]).succeeds();
-    assert!(listed.stdout.contains("docker.io/library/busybox"), "{}", listed.stdout);
+    let by_digest = format!("busybox@{digest}");
+    let _ = node.run(&["image", "pull", &by_digest]).succeeds();
+    let listed = node.run(&["images", "--digests"]).succeeds().stdout;
+    let lines: Vec<Vec<&str>> = listed
+        .lines()
+        .map(|line| line.split("   ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
+        .collect();
+    assert_eq!(lines[0], ["REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE"]);
+    assert_eq!(lines[1][..3], ["docker.io/library/busybox", "1.36", &digest]);
+    assert_eq!(lines[2][..2], ["docker.io/library/busybox", "<none>"]);
+    let id = node.run(&["images", "-q", "busybox:1.36"]).succeeds().stdout.trim().to_owned();
+    assert_eq!(lines[1][3], id);
+    let inspected = node.run(&["image", "inspect", &id]).succeeds().stdout;
+    let inspected: serde_json::Value = serde_json::from_str(&inspected).expect("it is JSON");
+    assert_eq!(inspected[0]["RepoTags"][0], "docker.io/library/busybox:1.36");
+    assert_eq!(inspected[0]["RootFS"]["Type"], "layers");
+    let disk = node.run(&["image", "df"]).succeeds().stdout;
+    assert!(disk.lines().nth(1).is_some_and(|line| line.contains("(100%)")), "{disk}");
+    saved_and_loaded(&node, &id);
+    let _ = node.run(&["rmi", &id]).ends_with(1); // it has two names
     let _ = node.run(&["rmi", "busybox:1.36"]).succeeds();
     let _ = node.run(&["rmi", "busybox:1.36"]).ends_with(5);
+    let removed = node.run(&["image", "rm", &by_digest]).succeeds();
+    assert!(removed.stdout.contains("Deleted: sha256:"), "{}", removed.stdout);
+    assert_eq!(node.run(&["images", "-q"]).succeeds().stdout, "");
     let missing = node.run(&["pull", "busybox:1.37"]).ends_with(1);
     assert!(missing.stderr.contains("try: "), "{}", missing.stderr);
+}
+
+/// What is saved can be read by skopeo, and what skopeo writes can be loaded.
+fn saved_and_loaded(node: &Node, id: &str) {
+    for (format, transport) in
+        [("oci-archive", "oci-archive"), ("docker-archive", "docker-archive"), ("oci-dir", "oci")]
+    {
+        let saved = node.file(&format!("{format}.saved"), "").display().to_string();
+        std::fs::remove_file(&saved).expect("it is ours");
+        let _ = node.run(&["save", "--format", format, "-o", &saved, "busybox:1.36"]).succeeds();
+        let (from, back) = (format!("{transport}:{saved}"), format!("{saved}.back"));
+        let to = format!("{transport}:{back}:docker.io/library/busybox:copy-{format}");
+        let mut copy = node.lab.command(Path::new("skopeo"));
+        copy.args(["--insecure-policy", "copy", "--quiet", &from, &to]);
+        let output = copy.output().expect("skopeo can be started");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let loaded = node.run(&["load", "-i", &back]).succeeds().stdout;
+        let name = format!("docker.io/library/busybox:copy-{format}");
+        assert_eq!(loaded, format!("Loaded image: {name}\n"));
+        assert_eq!(node.run(&["images", "-q", &name]).succeeds().stdout.trim(), id, "{format}");
+        let _ = node.run(&["rmi", &name]).succeeds();
+    }
+    let store = format!(
+        "oci:{}:docker.io/library/busybox:1.36",
+        node.directories()[1].join("images").display()
+    );
+    let mut inspect = node.lab.command(Path::new("skopeo"));
+    let output = inspect.args(["inspect", &store]).output().expect("skopeo can be started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn a_private_registry_opens_to_a_pod_with_a_secret() {
+    let mut node = Node::new("private", &[]);
+    let registry = Registry::start_private(&node.lab, &[("busybox", "team/tools:1")]);
+    let home = node.directories()[0].with_file_name("home");
+    let certificates = home.join(".config/containers/certs.d").join(ADDRESS);
+    std::fs::create_dir_all(&certificates).expect("it is ours");
+    node = node.with("HOME", &home.display().to_string());
+    let image = format!("{ADDRESS}/team/tools:1");
+    let unknown = node.run(&["pull", &image]).ends_with(1).stderr;
+    let hint = format!("/etc/containers/certs.d/{ADDRESS}/ca.crt");
+    assert!(unknown.contains("UnknownIssuer") && unknown.contains(&hint), "{unknown}");
+    std::fs::write(certificates.join("ca.crt"), registry.authority()).expect("it is ours");
+    let denied = node.run(&["pull", &image]).ends_with(1).stderr;
+    assert!(denied.contains("(401)") && denied.contains("docker login"), "{denied}");
+    let config = serde_json::json!({ "auths": { ADDRESS: {
+        "username": CREDENTIALS.0, "password": CREDENTIALS.1,
+    }}});
+    let manifest = format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: key}}\n\
+         type: kubernetes.io/dockerconfigjson\n\
+         stringData: {{.dockerconfigjson: '{config}'}}\n---\n\
+         apiVersion: v1\nkind: Pod\nmetadata: {{name: tools}}\nspec:\n\
+         \x20 imagePullSecrets: [{{name: key}}]\n\
+         \x20 containers: [{{name: a, image: '{image}', command: [sleep, '1000']}}]\n"
+    );
+    let _ = node.apply(&manifest).succeeds();
+    node.wait_for_status("tools", &["Running"]);
+    let used = node.run(&["rmi", &image]).ends_with(1).stderr;
+    assert!(used.contains("is used by pod \"tools\""), "{used}");
+    let pruned = node.run(&["image", "prune", "--all"]).succeeds().stdout;
+    assert_eq!(pruned, "Total reclaimed space: 0B\n");
+    node.delete_leaves_nothing("tools", &["--now"]);
+    let pruned = node.run(&["image", "prune", "--all"]).succeeds().stdout;
+    assert!(pruned.contains(&format!("untagged: {image}\n")), "{pruned}");
+}
+
+fn main_images_are_fetched_while_init_containers_run_and_told_in_their_turn() {
+    let mut node = Node::new("ahead", &["busybox"]);
+    let registry = Registry::start(&node.lab, &[("init-demo", "luksa/init-demo:1.0")]);
+    node = node.with("CONTAINERS_REGISTRIES_CONF", &registry.configuration());
+    let manifest = "apiVersion: v1\nkind: Pod\nmetadata: {name: ahead}\nspec:\n  restartPolicy: Never\n  \
+         initContainers: [{name: first, image: 'busybox:1.36', imagePullPolicy: IfNotPresent, \
+         command: [sh, -c, 'mkfifo /go && read x < /go']}]\n  containers:\n  \
+         - {name: never, image: 'luksa/init-demo:1.0', imagePullPolicy: Never}\n  \
+         - {name: one, image: 'luksa/init-demo:1.0'}\n  - {name: two, image: 'luksa/init-demo:1.0'}\n";
+    let _ = node.apply(manifest).succeeds();
+    let deadline = Instant::now() + PATIENCE;
+    while node.run(&["images", "-q", "luksa/init-demo:1.0"]).stdout.is_empty() {
+        assert!(Instant::now() < deadline, "the image is not fetched");
+    }
+    let of_main = |events: &[(String, String)]| -> Vec<String> {
+        let about = events.iter().filter(|(_, message)| message.contains("luksa/init-demo"));
+        about.map(|(reason, message)| format!("{reason}: {message}")).collect()
+    };
+    assert_eq!(of_main(&node.events()), [] as [String; 0], "its turn has not come");
+    let _ = node.run(&["exec", "ahead", "-c", "first", "--", "sh", "-c", "echo > /go"]);
+    node.wait_for_status("ahead", &["ErrImageNeverPull"]);
+    let mut told = of_main(&node.events());
+    while told.len() < 4 {
+        assert!(Instant::now() < deadline, "{told:#?}");
+        told = of_main(&node.events());
+    }
+    let starts = [
+        "ErrImageNeverPull: Container image \"luksa/init-demo:1.0\" is not present with pull policy of Never",
+        "Pulling: Pulling image \"luksa/init-demo:1.0\"",
+        "Pulled: Successfully pulled image \"luksa/init-demo:1.0\" in ",
+        "Pulled: Container image \"luksa/init-demo:1.0\" already present on machine",
+    ];
+    for (told, start) in told.iter().zip(starts) {
+        assert!(told.starts_with(start), "{told} instead of {start}");
+    }
+    node.delete_leaves_nothing("ahead", &["--now"]);
 }

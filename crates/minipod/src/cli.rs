@@ -1,5 +1,6 @@
 //! The command line: arguments and their help, nothing else.
 
+pub(crate) mod images;
 mod pods;
 
 use std::path::PathBuf;
@@ -10,6 +11,8 @@ use clap_complete::ArgValueCompleter;
 pub(crate) use pods::{
     DeleteArgs, DescribeArgs, EventsArgs, GetArgs, LogsArgs, RunArgs, TopArgs, Until, WaitArgs,
 };
+
+use images::{ImageCommand, ImagesArgs, LoadArgs, PullArgs, RmiArgs, SaveArgs};
 
 /// Runs Kubernetes pods on this machine, without a cluster
 #[derive(Debug, Parser)]
@@ -91,10 +94,15 @@ pub(crate) enum Command {
     Images(ImagesArgs),
     /// Load images from an OCI layout or archive
     Load(LoadArgs),
+    /// Save images to an archive or directory
+    Save(SaveArgs),
     /// Remove images from the store
     Rmi(RmiArgs),
     /// Show which namespaces a pod's processes share
     Ns(NsArgs),
+    /// All commands about images
+    #[command(subcommand)]
+    Image(ImageCommand),
     /// Show what this kernel and host allow
     Doctor(DoctorArgs),
     /// Show the version
@@ -162,40 +170,6 @@ pub(crate) struct PlanArgs {
     pub(crate) output: String,
     #[command(flatten)]
     pub(crate) manifest: ManifestArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PullArgs {
-    /// The image, for example luksa/kubia:1.0
-    #[arg(add = ArgValueCompleter::new(completion::images))]
-    pub(crate) image: Vec<String>,
-    /// Print nothing but errors
-    #[arg(long, short)]
-    pub(crate) quiet: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ImagesArgs {
-    /// table or json
-    #[arg(long, short, default_value = "table", value_name = "FORMAT")]
-    pub(crate) output: String,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct LoadArgs {
-    /// An OCI layout directory, an OCI archive or a docker archive
-    #[arg(long, short, required = true, value_name = "PATH")]
-    pub(crate) input: Vec<PathBuf>,
-    /// Print nothing but errors
-    #[arg(long, short)]
-    pub(crate) quiet: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct RmiArgs {
-    /// The images
-    #[arg(required = true, add = ArgValueCompleter::new(completion::images))]
-    pub(crate) image: Vec<String>,
 }
 
 #[derive(Debug, Args)]

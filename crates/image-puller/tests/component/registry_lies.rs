@@ -204,7 +204,6 @@ fn a_layer_that_is_missing_ends_the_pull_of_all_others() {
     scratch.assert_empty(&told);
 }
 
-/// M-18.
 #[test]
 fn nobody_waits_for_a_layer_when_another_has_failed() {
     let layers =
@@ -227,7 +226,7 @@ fn nobody_waits_for_a_layer_when_another_has_failed() {
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
 }
 
-///
+/// M-18 and R-66.
 #[test]
 fn the_addresses_in_a_layer_are_never_asked() {
     let (mut image, scratch) = (TestImage::of_size(1000), Scratch::new());

@@ -13,7 +13,6 @@ mod manual;
 mod ns;
 mod plan;
 mod post_mortem;
-mod pull_progress;
 mod run;
 mod run_output;
 mod terminal;
@@ -49,8 +48,10 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Pull(args) => images::pull(&places, &args),
         Command::Images(args) => images::list(&places, &args),
         Command::Load(args) => images::load(&places, &args),
+        Command::Save(args) => images::save(&places, &args),
         Command::Rmi(args) => images::remove(&places, &args),
         Command::Ns(args) => ns::run(&places, &args),
+        Command::Image(command) => images::run(&places, &command),
         Command::Doctor(args) => doctor::run(&places, &args),
         Command::Version => screen::answer(&format!("minipod {}\n", env!("CARGO_PKG_VERSION"))),
         Command::Completion(args) => manual::completion(args.shell),

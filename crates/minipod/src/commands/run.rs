@@ -4,6 +4,7 @@ use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Instant;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -12,10 +13,11 @@ use pod_runner::delete::Deletion;
 use pod_runner::follow::{PodChange, PodsFollower};
 use pod_runner::launch::Launched;
 use pod_runner::watch::Woken;
-use pod_runner::{Places, Pods, Settings, lock};
+use pod_runner::{Places, Pods, Settings, lock, pull_progress};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::apply::{self, Existing};
+use super::images::Board;
 use super::run_output::{LogPrinter, OpenLine};
 use super::{post_mortem, require_root, settings};
 use crate::cli::{PlaceArgs, RunArgs, Until};
@@ -99,6 +101,7 @@ struct Front {
     line: OpenLine,
     pods: Vec<Watched>,
     requests: usize,
+    board: Rc<Board>,
 }
 
 /// Why `run` stopped watching.
@@ -123,8 +126,9 @@ impl Front {
                 is_gone: false,
             })
             .collect();
-        let places = settings.places.clone();
-        Ok(Self { places, follower, line: OpenLine::default(), pods, requests: 0 })
+        let (places, line) = (settings.places.clone(), OpenLine::default());
+        let board = Rc::new(Board::new(false));
+        Ok(Self { places, follower, line, pods, requests: 0, board })
     }
 
     fn stay(
@@ -151,8 +155,18 @@ impl Front {
         self.leave(run, outcome)
     }
 
-    /// Prints new events and new log lines.
+    /// Prints new events and new log lines, and on a terminal how far pulls are.
     fn show(&mut self) -> Result<(), Failure> {
+        let board = Rc::clone(&self.board);
+        board.aside(|| self.show_news())?;
+        if board.is_seen() {
+            let dirs = self.pods.iter().map(|one| &one.launched.dir);
+            board.show(&dirs.flat_map(pull_progress::read).collect::<Vec<_>>());
+        }
+        Ok(())
+    }
+
+    fn show_news(&mut self) -> Result<(), Failure> {
         for change in self.follower.changes()? {
             match change {
                 PodChange::Event(event) => {
@@ -200,6 +214,7 @@ impl Front {
     }
 
     fn leave(mut self, run: &RunArgs, outcome: Outcome) -> Result<ExitCode, Failure> {
+        self.board.clear();
         self.line.end_unless_of("")?;
         if matches!(outcome, Outcome::TimedOut | Outcome::Finished) {
             self.explain();

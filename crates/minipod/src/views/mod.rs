@@ -4,6 +4,7 @@ pub(crate) mod age;
 pub(crate) mod custom_columns;
 pub(crate) mod describe;
 pub(crate) mod events;
+pub(crate) mod images;
 pub(crate) mod jsonpath;
 pub(crate) mod log_line;
 pub(crate) mod namespaces;
