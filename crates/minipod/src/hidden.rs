@@ -7,11 +7,10 @@ use std::io;
 use std::process::ExitCode;
 
 use pod_runner::launch::SUPERVISE;
-use pod_runner::prober::{self, PROBE_WORKER};
 use pod_runner::pull_worker::{self, PULL_WORKER};
 use pod_runner::{PodDir, supervisor};
 
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::screen;
 
 /// Runs a hidden subcommand, if this process was started for one.
@@ -22,7 +21,6 @@ pub(crate) fn run() -> Option<ExitCode> {
     let outcome = match first.to_str()? {
         SUPERVISE => supervise(second.as_deref()?),
         PULL_WORKER => pull(),
-        PROBE_WORKER => probe(second.as_deref()?),
         _ => return None,
     };
     Some(match outcome {
@@ -42,10 +40,4 @@ fn pull() -> Result<(), Failure> {
     let order = serde_json::from_reader(io::stdin().lock())?;
     let result = pull_worker::run(&order);
     Ok(serde_json::to_writer(io::stdout().lock(), &result)?)
-}
-
-fn probe(question: &OsStr) -> Result<(), Failure> {
-    let question =
-        question.to_str().ok_or_else(|| Failure::new(Kind::Usage, "the question is not UTF-8"))?;
-    Ok(prober::run(question, io::stdout().lock())?)
 }

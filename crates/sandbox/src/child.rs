@@ -5,7 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::sys::signal::Signal;
 use rustix::process::{
-    Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
+    Pid, PidfdFlags, WaitId, WaitIdOptions, kill_process_group, pidfd_open, pidfd_send_signal,
+    waitid,
 };
 
 use crate::sys::clone::{self, Cloned, New};
@@ -65,6 +66,16 @@ impl Child {
     /// Kills it; as the first process of a pid namespace it takes the whole namespace along.
     pub fn kill(&self) -> io::Result<()> {
         self.signal(Signal::SIGKILL)
+    }
+
+    /// Kills it and what it has started, as far as that is still in its process group. For a
+    /// child that leads a session of its own.
+    pub fn kill_group(&self) -> io::Result<()> {
+        // It has not been reaped, so nobody else can have its number.
+        if let (false, Some(group)) = (self.is_reaped, Pid::from_raw(self.pid)) {
+            let _ = kill_process_group(group, rustix::process::Signal::KILL); // it may not lead yet
+        }
+        self.kill()
     }
 
     /// How it ended, if it has.

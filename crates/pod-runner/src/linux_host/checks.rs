@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pod_lifecycle::{Fact, Hook, Instance, ProbeKind, ProbeOutcome};
 use pod_model::{Handler, Uptime};
-use sandbox::{Placement, SandboxError, Stdio};
+use sandbox::{Placement, SandboxError, StageError, Stdio};
 
 use super::LinuxHost;
 use super::output;
@@ -75,7 +75,7 @@ impl LinuxHost {
         deadline: Option<Uptime>,
         purpose: Purpose,
     ) -> Result<(), SandboxError> {
-        let (reader, stdio) = combined_output()?;
+        let (readers, stdio) = outputs()?;
         let (Some(sandbox), Some(container)) = (&self.sandbox, self.find(instance)) else {
             return Ok(()); // its exit is a fact of its own
         };
@@ -85,7 +85,7 @@ impl LinuxHost {
         let process = plan::visitor(&container.plan.process, command);
         let placement = Placement { cgroup: container.cgroup(), gate: None };
         let starting = sandbox.start_visitor(child, &process, stdio, placement)?;
-        self.tasks.add_starting(purpose, starting, Some(reader), deadline);
+        self.tasks.add_starting(purpose, starting, readers, deadline);
         Ok(())
     }
 
@@ -106,8 +106,8 @@ impl LinuxHost {
         let is_probe = matches!(purpose, Purpose::Probe(..));
         let asker = if is_probe { Asker::Probe } else { Asker::Hook };
         let question = Question { target, timeout, asker };
-        let ask = || prober::become_prober(&question, writer);
-        let child = sandbox.visit_network("minipod:probe", ask)?;
+        let ask = |output| prober::run(&question, output);
+        let child = sandbox.visit_network("minipod:probe", writer, ask)?;
         // The prober keeps the time itself, so as to say what it was waiting for; this is for one
         // that cannot.
         let deadline = deadline.map(|deadline| deadline + Duration::from_secs(1));
@@ -126,7 +126,7 @@ impl LinuxHost {
         });
         let outcome = match handler {
             Some((Handler::Exec { command }, timeout)) => exec_outcome(&command, timeout, &done),
-            _ => match prober::verdict(&done.output) {
+            _ => match verdict(&done) {
                 Verdict::Success => ProbeOutcome::Success,
                 Verdict::Warning(text) => ProbeOutcome::Warning(text),
                 Verdict::Failure(text) => ProbeOutcome::Failure(text),
@@ -145,33 +145,60 @@ impl LinuxHost {
                 ("Exec", format!("{command:?}").replace("\", \"", " ").replace('"', ""), error)
             }),
             Handler::HttpGet { path, .. } => {
-                http_error(done).map(|error| ("HTTP", path.clone(), error))
+                self.network_error(done).map(|error| ("HTTP", path.clone(), error))
             }
-            _ => http_error(done).map(|error| ("TCP", String::new(), error)),
+            Handler::Sleep { duration } => self
+                .network_error(done)
+                .map(|error| ("Sleep", duration.as_secs().to_string(), error)),
+            _ => self.network_error(done).map(|error| ("", String::new(), error)),
         };
         let outcome = outcome.map_or(Ok(()), |(kind, what, error)| {
+            if kind.is_empty() {
+                return Err(error);
+            }
             let (name, pod) = (&instance.name, self.context.pod.format());
             let head = format!("{kind} lifecycle hook ({what}) for Container \"{name}\" in Pod");
             Err(format!("{head} \"{pod}\" failed - error: {error}"))
         });
         self.facts.push_back(Fact::HookFinished { instance, hook, outcome });
     }
+
+    /// Why a hook that asks a port failed; what it has to tell beside becomes an event.
+    fn network_error(&mut self, done: &Finished) -> Option<String> {
+        match verdict(done) {
+            Verdict::Success => None,
+            Verdict::Warning(message) => {
+                self.facts.push_back(Fact::Warned { reason: "LifecycleHTTPFallback", message });
+                None
+            }
+            Verdict::Failure(text) | Verdict::Unknown(text) => Some(text),
+        }
+    }
 }
 
-/// One pipe for both outputs, in the order in which they were written.
-fn combined_output() -> std::io::Result<(OwnedFd, Stdio)> {
-    let (reader, writer) = output::pipe()?;
-    let stderr = Some(writer.try_clone()?);
-    Ok((reader, Stdio { stdin: None, stdout: Some(writer), stderr }))
+/// A pipe for each output: the near ends, and what the command gets.
+fn outputs() -> std::io::Result<(Vec<OwnedFd>, Stdio)> {
+    let (stdout, far_stdout) = output::pipe()?;
+    let (stderr, far_stderr) = output::pipe()?;
+    let stdio = Stdio { stdin: None, stdout: Some(far_stdout), stderr: Some(far_stderr) };
+    Ok((vec![stdout, stderr], stdio))
+}
+
+/// More of a command's output is not told, as a kubelet limits it.
+const MOST_TOLD: usize = 10 * 1024;
+
+/// What a command wrote: standard output, then standard error.
+fn told(done: &Finished) -> String {
+    let mut bytes = [done.output.as_slice(), &done.errors].concat();
+    bytes.truncate(MOST_TOLD);
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn exec_outcome(command: &[String], timeout: Duration, done: &Finished) -> ProbeOutcome {
-    let output = String::from_utf8_lossy(&done.output).into_owned();
     match &done.ending {
         Ending::Exited(exit) if exit.code == 0 => ProbeOutcome::Success,
-        Ending::Exited(_) => ProbeOutcome::Failure(output),
-        Ending::NotStarted(error) if error.is_exec() => ProbeOutcome::Failure(error.to_string()),
-        Ending::NotStarted(error) => ProbeOutcome::Unknown(error.to_string()),
+        Ending::Exited(_) => ProbeOutcome::Failure(told(done)),
+        Ending::NotStarted(error) => ProbeOutcome::Unknown(not_started(error)),
         Ending::TimedOut => {
             let (command, timeout) = (command.join(" "), go_duration(timeout));
             let text = format!("command timed out: \"{command}\" timed out after {timeout}");
@@ -181,23 +208,29 @@ fn exec_outcome(command: &[String], timeout: Duration, done: &Finished) -> Probe
 }
 
 fn exec_error(command: &[String], done: &Finished) -> Option<String> {
-    let output = String::from_utf8_lossy(&done.output);
     let command = command.join(" ");
     match &done.ending {
         Ending::Exited(exit) if exit.code == 0 => None,
-        Ending::Exited(exit) => Some(format!(
-            "command '{command}' exited with {}: {output}, message: {output:?}",
-            exit.code
-        )),
-        Ending::NotStarted(error) => Some(error.to_string()),
+        Ending::Exited(exit) => {
+            let errors = String::from_utf8_lossy(&done.errors);
+            let (code, told) = (exit.code, told(done));
+            Some(format!("command '{command}' exited with {code}: {errors}, message: {told:?}"))
+        }
+        Ending::NotStarted(error) => Some(format!("{}, message: \"\"", not_started(error))),
         Ending::TimedOut => Some(format!("command '{command}' ran longer than the grace period")),
     }
 }
 
-/// A hook over HTTP succeeds with any answer.
-fn http_error(done: &Finished) -> Option<String> {
-    match prober::verdict(&done.output) {
-        Verdict::Success | Verdict::Warning(_) => None,
-        Verdict::Failure(text) | Verdict::Unknown(text) => Some(text),
-    }
+/// That a command could not be run at all, as a container runtime puts it.
+fn not_started(error: &StageError) -> String {
+    format!("failed to exec in container: unable to start container process: {error}")
+}
+
+/// What the prober found. One that had to be ended was waiting for something that never came.
+fn verdict(done: &Finished) -> Verdict {
+    let said = prober::verdict(&done.output);
+    said.unwrap_or_else(|| match done.ending {
+        Ending::TimedOut => Verdict::Failure("context deadline exceeded".into()),
+        _ => Verdict::Unknown("the prober ended without a verdict".into()),
+    })
 }

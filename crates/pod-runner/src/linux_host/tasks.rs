@@ -1,7 +1,7 @@
 //! Short-lived children of the supervisor: pulls, probes, hooks, commands of `exec`.
 //!
-//! A task has one purpose, at most one output that is collected, and perhaps a deadline. It is
-//! over when its process has ended; dropping it kills and reaps it.
+//! A task has one purpose, perhaps outputs that are collected, and perhaps a deadline. It is over
+//! when its process has ended; dropping it kills and reaps it.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -47,6 +47,7 @@ pub(super) struct Finished {
     pub(super) purpose: Purpose,
     pub(super) ending: Ending,
     pub(super) output: Vec<u8>,
+    pub(super) errors: Vec<u8>,
 }
 
 /// A running task.
@@ -55,9 +56,15 @@ pub(super) struct Task {
     id: u64,
     purpose: Purpose,
     process: Process,
-    output: Option<OwnedFd>,
-    collected: Vec<u8>,
+    outputs: Vec<Output>,
     deadline: Option<Uptime>,
+}
+
+/// The near end of something that a task writes, and what it has written so far.
+#[derive(Debug, Default)]
+struct Output {
+    file: Option<OwnedFd>,
+    collected: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -79,18 +86,19 @@ const MOST_OUTPUT: usize = 10 * 1024;
 impl Tasks {
     /// Adds a process that runs already.
     pub(super) fn add(&mut self, purpose: Purpose, child: Child, output: Option<OwnedFd>) {
-        self.push(purpose, Process::Running(child), output, None);
+        self.push(purpose, Process::Running(child), output.into_iter().collect(), None);
     }
 
-    /// Adds a process that is joining a container.
+    /// Adds a process that is joining a container; its outputs are standard output and standard
+    /// error, in this order.
     pub(super) fn add_starting(
         &mut self,
         purpose: Purpose,
         starting: Starting,
-        output: Option<OwnedFd>,
+        outputs: Vec<OwnedFd>,
         deadline: Option<Uptime>,
     ) {
-        self.push(purpose, Process::Starting(starting), output, deadline);
+        self.push(purpose, Process::Starting(starting), outputs, deadline);
     }
 
     /// Adds a process with a deadline.
@@ -101,7 +109,7 @@ impl Tasks {
         output: Option<OwnedFd>,
         deadline: Option<Uptime>,
     ) {
-        self.push(purpose, Process::Running(child), output, deadline);
+        self.push(purpose, Process::Running(child), output.into_iter().collect(), deadline);
     }
 
     /// The earliest deadline of a task.
@@ -116,9 +124,9 @@ impl Tasks {
                 Process::Starting(starting) => (Token::TaskReport(task.id), starting.report_fd()),
                 Process::Running(child) => (Token::TaskExit(task.id), child.pidfd()),
             };
-            let output =
-                task.output.as_ref().map(|file| (Token::TaskOutput(task.id), file.as_fd()));
-            std::iter::once(process).chain(output)
+            let files = task.outputs.iter().filter_map(|output| output.file.as_ref());
+            let outputs = files.map(|file| (Token::TaskOutput(task.id), file.as_fd()));
+            std::iter::once(process).chain(outputs)
         })
     }
 
@@ -168,6 +176,7 @@ impl Tasks {
         let mut expired = Vec::new();
         while let Some(at) = self.running.iter().position(|task| task.is_due(now)) {
             self.running[at].read();
+            self.running[at].process.kill();
             expired.push(self.finish(at, Ending::TimedOut));
         }
         expired
@@ -185,19 +194,22 @@ impl Tasks {
 
     /// Kills the tasks that `is_unwanted` picks.
     pub(super) fn cancel(&mut self, is_unwanted: impl Fn(&Purpose) -> bool) {
-        self.running.retain(|task| !is_unwanted(&task.purpose));
+        let unwanted = self.running.extract_if(.., |task| is_unwanted(&task.purpose));
+        unwanted.for_each(|task| task.process.kill());
     }
 
     fn push(
         &mut self,
         purpose: Purpose,
         process: Process,
-        output: Option<OwnedFd>,
+        outputs: Vec<OwnedFd>,
         deadline: Option<Uptime>,
     ) {
         self.last_id += 1;
-        let (id, collected) = (self.last_id, Vec::new());
-        self.running.push(Task { id, purpose, process, output, collected, deadline });
+        let outputs = outputs.into_iter();
+        let outputs =
+            outputs.map(|file| Output { file: Some(file), ..Output::default() }).collect();
+        self.running.push(Task { id: self.last_id, purpose, process, outputs, deadline });
     }
 
     fn position(&self, id: u64) -> Option<usize> {
@@ -206,7 +218,10 @@ impl Tasks {
 
     fn finish(&mut self, at: usize, ending: Ending) -> Finished {
         let task = self.running.swap_remove(at);
-        Finished { purpose: task.purpose, ending, output: task.collected }
+        let mut collected = task.outputs.into_iter().map(|output| output.collected);
+        let output = collected.next().unwrap_or_default();
+        let errors = collected.next().unwrap_or_default();
+        Finished { purpose: task.purpose, ending, output, errors }
     }
 }
 
@@ -225,17 +240,33 @@ impl Task {
     }
 
     fn read(&mut self) {
-        let Some(file) = &self.output else {
+        self.outputs.iter_mut().for_each(Output::read);
+    }
+}
+
+impl Process {
+    /// Kills it with what it has started.
+    fn kill(&self) {
+        let child = match self {
+            Self::Starting(starting) => starting.child(),
+            Self::Running(child) => child,
+        };
+        let _ = child.kill_group(); // it may just have ended
+    }
+}
+
+impl Output {
+    fn read(&mut self) {
+        let Some(file) = &self.file else {
             return;
         };
-        let room = MOST_OUTPUT.saturating_sub(self.collected.len());
         let collected = &mut self.collected;
         let drained = output::drain(file, |bytes| {
+            let room = MOST_OUTPUT.saturating_sub(collected.len());
             collected.extend_from_slice(&bytes[..bytes.len().min(room)]);
-            collected.truncate(MOST_OUTPUT);
         });
         if drained == Drained::Ended {
-            self.output = None;
+            self.file = None;
         }
     }
 }

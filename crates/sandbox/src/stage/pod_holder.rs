@@ -10,7 +10,7 @@
 use std::convert::Infallible;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use nix::errno::Errno;
@@ -55,7 +55,7 @@ fn hold(
         become_root_of_pod()?;
         die_with_supervisor()?; // a change of user clears it
     }
-    drop_descriptors(report)
+    let_go_of_files(report.as_fd())
         .map_err(|error| StageError::prepare("cannot let go of files", error))?;
     if plan.network == Sharing::Pod {
         loopback::bring_up()
@@ -91,7 +91,7 @@ pub(super) fn become_root_of_pod() -> Result<(), StageError> {
 }
 
 /// The kernel kills this process when its parent dies; if that has happened already, it ends here.
-pub(super) fn die_with_supervisor() -> Result<(), StageError> {
+pub(crate) fn die_with_supervisor() -> Result<(), StageError> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)
         .map_err(|error| StageError::prepare("cannot ask to die with the supervisor", error))
 }
@@ -103,8 +103,9 @@ pub(super) fn hide_from_others() -> Result<(), StageError> {
         .map_err(|error| StageError::prepare("cannot hide from other processes", error))
 }
 
-/// The holder keeps no file of the supervisor's open, least of all its standard streams.
-fn drop_descriptors(report: &ReportWriter) -> io::Result<()> {
+/// A child that is not started afresh keeps one file of the supervisor's open and no other, least
+/// of all its standard streams.
+pub(crate) fn let_go_of_files(kept: BorrowedFd<'_>) -> io::Result<()> {
     let null = OpenOptions::new()
         .read(true)
         .write(true)
@@ -115,7 +116,7 @@ fn drop_descriptors(report: &ReportWriter) -> io::Result<()> {
     rustix::stdio::dup2_stderr(&null)?;
     drop(null); // before it is closed below, or it would be closed twice
     rustix::process::chdir("/")?;
-    descriptors::close_all_but(report.as_fd())
+    descriptors::close_all_but(kept)
 }
 
 fn write_sysctl(sysctl: &Sysctl) -> Result<(), StageError> {
