@@ -52,7 +52,10 @@ fn a_command_runs_in_a_container_and_passes_its_code_on() {
     node.wait_for_status("exec", &["Running"]);
     let inside = node.run(&["exec", "exec", "--", "sh", "-c", "hostname; echo e >&2; exit 7"]);
     let inside = inside.ends_with(7);
-    assert_eq!((inside.stdout.as_str(), inside.stderr.as_str()), ("exec\n", "e\n"));
+    assert_eq!(
+        (inside.stdout.as_str(), inside.stderr.as_str()),
+        ("exec\n", "e\ncommand terminated with exit code 7\n")
+    );
     let missing = node.run(&["exec", "exec", "--", "nothing-of-that-name"]).ends_with(127);
     assert!(missing.stderr.contains("executable file not found in $PATH"), "{}", missing.stderr);
     let _ = node.run(&["exec", "exec", "--", "/etc/passwd"]).ends_with(126);

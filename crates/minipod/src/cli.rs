@@ -1,5 +1,6 @@
 //! The command line: arguments and their help, nothing else.
 
+mod entering;
 pub(crate) mod images;
 mod pods;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use crate::completion;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::ArgValueCompleter;
+pub(crate) use entering::{AttachArgs, CopyArgs, ExecArgs, PortForwardArgs};
 pub(crate) use pods::{
     DeleteArgs, DescribeArgs, EventsArgs, GetArgs, LogsArgs, RunArgs, TopArgs, Until, WaitArgs,
 };
@@ -78,6 +80,13 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// Run a command in a container
     Exec(ExecArgs),
+    /// Show what a running container writes, and write to it
+    Attach(AttachArgs),
+    /// Copy files between a container and this machine
+    #[command(name = "cp")]
+    Copy(CopyArgs),
+    /// Make ports of a pod local ports
+    PortForward(PortForwardArgs),
     /// Delete pods
     Delete(DeleteArgs),
     /// Wait for a condition of pods
@@ -129,27 +138,6 @@ pub(crate) struct ApplyArgs {
     pub(crate) file: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) manifest: ManifestArgs,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  minipod exec -it kubia-init -c kubia -- sh")]
-pub(crate) struct ExecArgs {
-    /// The pod
-    #[arg(add = ArgValueCompleter::new(completion::pods))]
-    pub(crate) pod: String,
-    /// The container, when the pod has several
-    #[arg(long, short, value_name = "NAME")]
-    #[arg(add = ArgValueCompleter::new(completion::containers))]
-    pub(crate) container: Option<String>,
-    /// Pass standard input on
-    #[arg(long, short = 'i')]
-    pub(crate) stdin: bool,
-    /// Give the command a terminal
-    #[arg(long, short)]
-    pub(crate) tty: bool,
-    /// The command and its arguments
-    #[arg(last = true, required = true)]
-    pub(crate) command: Vec<String>,
 }
 
 #[derive(Debug, Args)]

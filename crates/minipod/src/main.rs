@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod completion;
+mod detach_keys;
 mod failure;
 mod hidden;
 mod labels;

@@ -1,16 +1,14 @@
 //! Talks to a pod's supervisor.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::fs::inotify;
-use rustix::termios::Winsize;
 use thiserror::Error;
 
-use crate::control::{ContainerUsage, ExecRequest, Refusal, Reply, Request, TerminalSize};
+use crate::control::{ContainerUsage, Refusal, Reply, Request};
 use crate::lock;
 use crate::packet::{Incoming, PacketSocket};
 use crate::places::PodDir;
@@ -78,7 +76,7 @@ pub fn usage(dir: &PodDir) -> Result<BTreeMap<String, ContainerUsage>, ClientErr
     }
 }
 
-fn answer(socket: &PacketSocket) -> Result<(Reply, Vec<OwnedFd>), ClientError> {
+pub(crate) fn answer(socket: &PacketSocket) -> Result<(Reply, Vec<OwnedFd>), ClientError> {
     match socket.receive::<Reply>()? {
         Incoming::Message(Reply::Refused { kind, message }, _) => {
             Err(ClientError::Refused { kind, message })
@@ -86,79 +84,4 @@ fn answer(socket: &PacketSocket) -> Result<(Reply, Vec<OwnedFd>), ClientError> {
         Incoming::Message(reply, files) => Ok((reply, files)),
         Incoming::Nothing | Incoming::Closed => Err(ClientError::NoAnswer),
     }
-}
-
-/// The near ends of a command's streams.
-#[derive(Debug, Default)]
-pub struct Streams {
-    /// Written by the user, read by the command.
-    pub stdin: Option<File>,
-    /// What the command writes.
-    pub stdout: Option<File>,
-    /// What the command writes as errors.
-    pub stderr: Option<File>,
-    /// The near end of the command's terminal, instead of the three.
-    pub terminal: Option<File>,
-}
-
-/// A command that runs in a container.
-#[derive(Debug)]
-pub struct Session {
-    socket: PacketSocket,
-}
-
-/// Starts a command in a container and hands out the near ends of its streams.
-pub fn exec(
-    dir: &PodDir,
-    request: &ExecRequest,
-    with_stdin: bool,
-) -> Result<(Session, Streams), ClientError> {
-    let socket = connect(dir).map_err(ClientError::Gone)?;
-    if request.terminal.is_some() {
-        socket.send(&Request::Exec(request.clone()), &[])?;
-        let (_, files) = answer(&socket)?;
-        let terminal = files.into_iter().next().map(File::from);
-        return Ok((Session { socket }, Streams { terminal, ..Streams::default() }));
-    }
-    let (streams, far) = pipes(with_stdin)?;
-    let far: Vec<BorrowedFd<'_>> = far.iter().map(AsFd::as_fd).collect();
-    socket.send(&Request::Exec(request.clone()), &far)?;
-    drop(far);
-    answer(&socket)?;
-    Ok((Session { socket }, streams))
-}
-
-impl Session {
-    /// Waits for the command's end and returns its exit code.
-    pub fn wait(&self) -> Result<i32, ClientError> {
-        match answer(&self.socket)? {
-            (Reply::Ended { code }, _) => Ok(code),
-            _ => Err(ClientError::NoAnswer),
-        }
-    }
-}
-
-/// Tells a terminal how large the window is that shows it.
-pub fn resize(terminal: &File, size: TerminalSize) -> io::Result<()> {
-    let size = Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 };
-    Ok(rustix::termios::tcsetwinsize(terminal, size)?)
-}
-
-/// Pipes for a command: near ends for us, far ends in the order stdin, stdout, stderr.
-fn pipes(with_stdin: bool) -> io::Result<(Streams, Vec<OwnedFd>)> {
-    let (stdin, near_stdin) = if with_stdin {
-        let (far, near) = io::pipe()?;
-        (OwnedFd::from(far), Some(File::from(OwnedFd::from(near))))
-    } else {
-        (OwnedFd::from(File::open("/dev/null")?), None)
-    };
-    let (stdout, far_stdout) = io::pipe()?;
-    let (stderr, far_stderr) = io::pipe()?;
-    let streams = Streams {
-        stdin: near_stdin,
-        stdout: Some(File::from(OwnedFd::from(stdout))),
-        stderr: Some(File::from(OwnedFd::from(stderr))),
-        terminal: None,
-    };
-    Ok((streams, vec![stdin, far_stdout.into(), far_stderr.into()]))
 }

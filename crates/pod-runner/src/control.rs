@@ -18,6 +18,18 @@ pub enum Request {
     },
     /// Run a command in a container. Without a terminal, its stdin, stdout and stderr come along.
     Exec(ExecRequest),
+    /// Follow what a container writes, and perhaps write to it. The far ends of pipes for its
+    /// standard output and standard error come along; its terminal or standard input comes back.
+    Attach(AttachRequest),
+    /// Whoever is attached has nothing more to write.
+    InputEnded,
+    /// Whoever is attached has seen enough. Answered with [`Reply::Detached`].
+    Detach,
+    /// Copy files out of a container or into it. A stream of tar entries goes through the first
+    /// file that comes along; the second takes complaints.
+    Copy(CopyRequest),
+    /// The pod's network namespace, which comes back; the connection closes when it is gone.
+    Network,
     /// Set a condition that a readiness gate waits for.
     SetCondition {
         /// The condition's type.
@@ -44,6 +56,40 @@ pub struct ExecRequest {
     pub term: Option<String>,
 }
 
+/// A wish to see what a container writes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachRequest {
+    /// The container's name.
+    pub container: String,
+    /// Whether the user writes, too.
+    pub with_stdin: bool,
+}
+
+/// Files to copy out of a container or into it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyRequest {
+    /// The container's name.
+    pub container: String,
+    /// A path in the container; a relative one begins at its working directory.
+    pub path: String,
+    /// Which way.
+    pub direction: Direction,
+}
+
+/// Which way files are copied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Direction {
+    /// Out of the container.
+    FromContainer,
+    /// Into the container.
+    ToContainer {
+        /// Whether owners and modes are those of the originals.
+        preserve: bool,
+        /// The name that it gets in a directory that exists.
+        name: String,
+    },
+}
+
 /// A supervisor's answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reply {
@@ -53,6 +99,11 @@ pub enum Reply {
     Ended {
         /// Its exit code.
         code: i32,
+    },
+    /// Somebody who was attached is no longer.
+    Detached {
+        /// How many bytes of output the reader was too slow for.
+        skipped: u64,
     },
     /// The supervisor will not or cannot do it.
     Refused {

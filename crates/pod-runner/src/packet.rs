@@ -67,6 +67,11 @@ impl PacketSocket {
         Ok(Self(socket))
     }
 
+    /// Another handle of the same end.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self(self.0.try_clone()?))
+    }
+
     /// Sends one message with some open files.
     pub fn send(&self, message: &impl Serialize, files: &[BorrowedFd<'_>]) -> io::Result<()> {
         let text = serde_json::to_vec(message)?;

@@ -9,13 +9,16 @@ use nix::sched::{CloneFlags, setns};
 use rustix::event::{PollFd, PollFlags, poll};
 use thiserror::Error;
 
+use crate::capabilities;
 use crate::child::Child;
 use crate::container::{Placement, Starting, Stdio};
 use crate::namespaces::Shared;
-use crate::plan::{ContainerPlan, PidSharing, PodSandboxPlan, ProcessPlan, Sharing};
+use crate::plan::{
+    CapabilitySets, ContainerPlan, PidSharing, PodSandboxPlan, ProcessPlan, Sharing,
+};
 use crate::stage::container_init::{self, Setting};
 use crate::stage::report::{self, Report, StageError};
-use crate::stage::{pod_holder, visitor};
+use crate::stage::{file_visitor, pod_holder, visitor};
 use crate::sys::clone::New;
 use crate::user_namespace::IdMap;
 
@@ -160,24 +163,49 @@ impl PodSandbox {
         Ok(Starting::new(child, reader))
     }
 
+    /// Runs `job` in a child that sees a running container's files as the planned process would,
+    /// with that process's rights, and nothing else of the container. The container does not see
+    /// the child: it is in no process namespace of the pod's.
+    pub fn visit_files(
+        &self,
+        container: &Child,
+        plan: &ProcessPlan,
+        (stdio, placement): (Stdio, Placement<'_>),
+        job: impl FnOnce() -> i32,
+    ) -> Result<Starting, SandboxError> {
+        let new = New { cgroup: placement.birthplace(), ..New::default() };
+        let (reader, writer) = report::channel()?;
+        let joined = (container.pidfd(), self.id_map());
+        let process = (plan, stdio, placement);
+        let child = Child::spawn(new, move || file_visitor::run(joined, process, writer, job))
+            .map_err(|source| SandboxError::Clone { what: "a copy".into(), source })?;
+        Ok(Starting::new(child, reader))
+    }
+
     /// The pod's user namespace, where it has one of its own.
     fn id_map(&self) -> Option<IdMap<'_>> {
         let namespace = self.users.as_ref()?.as_fd();
         Some(IdMap { namespace, range: self.plan.user_ids? })
     }
 
-    /// Runs `job` in a child in the pod's network namespace, and nowhere else of the pod.
+    /// Runs `job` in a child in the pod's network namespace, and nowhere else of the pod. The child
+    /// keeps no file but `output` and no capability.
     pub fn visit_network(
         &self,
         title: &str,
-        job: impl FnOnce() -> i32,
+        output: OwnedFd,
+        job: impl FnOnce(OwnedFd) -> i32,
     ) -> Result<Child, SandboxError> {
         let name = CString::new(title).unwrap_or_default();
         let network = self.network.as_ref();
         Child::spawn(New::default(), || {
             let _ = nix::sys::prctl::set_name(&name); // only what ps shows
             let joined = network.map_or(Ok(()), |file| setns(file, CloneFlags::CLONE_NEWNET));
-            if joined.is_ok() { job() } else { 1 }
+            let is_ready = joined.is_ok()
+                && pod_holder::die_with_supervisor().is_ok()
+                && pod_holder::let_go_of_files(output.as_fd()).is_ok()
+                && capabilities::apply(&CapabilitySets::default()).is_ok();
+            if is_ready { job(output) } else { 1 }
         })
         .map_err(|source| SandboxError::Clone { what: title.to_owned(), source })
     }

@@ -1,11 +1,12 @@
 //! `exec`: a command in a container's namespaces.
 
-use std::io;
 use std::process::ExitCode;
 
+use k8s_openapi::api::core::v1;
 use pod_runner::Pods;
-use pod_runner::client::{self, ClientError, Session, Streams};
+use pod_runner::client::ClientError;
 use pod_runner::control::{ExecRequest, Refusal, TerminalSize};
+use pod_runner::session::{self, Broken, End, Session};
 
 use super::{places, require_root, terminal};
 use crate::cli::{ExecArgs, PlaceArgs};
@@ -18,62 +19,97 @@ const NOT_EXECUTABLE: u8 = 126;
 const COMMAND_NOT_FOUND: u8 = 127;
 
 pub(crate) fn run(args: &PlaceArgs, exec: &ExecArgs) -> Result<ExitCode, Failure> {
+    check_command(exec)?;
     require_root()?;
     let found = selection::pod(&Pods::new(&places(args)), &args.namespace, &exec.pod)?;
     let (container, note) = selection::container(&found.pod, exec.container.as_deref())?;
-    if let Some(note) = note {
+    require_unfinished(&found.pod, "exec into")?;
+    if let Some(note) = note.filter(|_| !exec.quiet) {
         screen::narrate(&note);
     }
-    let fallback = TerminalSize { rows: 24, columns: 80 };
-    let size = exec.tty.then(|| terminal::size().unwrap_or(fallback));
+    let size = terminal_size(exec);
     let request = ExecRequest {
         container,
         command: exec.command.clone(),
         terminal: size,
         term: std::env::var("TERM").ok(),
     };
-    let (session, streams) = client::exec(&found.dir, &request, exec.stdin)
-        .map_err(|error| failure(error, found.pod.metadata.name.as_ref()))?;
-    let code = if size.is_some() {
-        with_terminal(&session, streams, exec.stdin)?
-    } else {
-        with_pipes(&session, streams)?
-    };
+    let pod = found.name().to_owned();
+    let session = session::exec(&found.dir, &request, exec.stdin)
+        .map_err(|error| failure(error, Some(&pod)))?;
+    let code = converse(session)?;
+    if code != 0 && !exec.quiet {
+        screen::narrate(&format!("command terminated with exit code {code}\n"));
+    }
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
-fn with_terminal(session: &Session, streams: Streams, stdin: bool) -> Result<i32, Failure> {
-    let Some(near) = streams.terminal else {
-        return Err(Failure::new(Kind::Code(OWN_FAILURE), "the command got no terminal"));
+fn check_command(exec: &ExecArgs) -> Result<(), Failure> {
+    let wrong = if !exec.without_dashes.is_empty() {
+        "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead"
+    } else if exec.command.is_empty() {
+        "you must specify at least one command for the container"
+    } else {
+        return Ok(());
     };
-    let raw = if stdin { terminal::RawMode::enter() } else { None };
-    terminal::follow_size(&near)?;
-    if stdin {
-        terminal::pump(io::stdin(), near.try_clone()?);
-    }
-    let output = terminal::pump(near, io::stdout());
-    let code = session.wait();
-    let _ = output.join(); // it ends with the terminal's other end
-    drop(raw);
-    code.map_err(|error| failure(error, None))
+    let words = [exec.without_dashes.as_slice(), &exec.command].concat().join(" ");
+    let words = if words.is_empty() { "sh" } else { &words };
+    Err(Failure::new(Kind::Usage, wrong).hint(format!("minipod exec {} -- {words}", exec.pod)))
 }
 
-fn with_pipes(session: &Session, streams: Streams) -> Result<i32, Failure> {
-    if let Some(stdin) = streams.stdin {
-        terminal::pump(io::stdin(), stdin);
+/// That nothing can be entered in a pod that has ended.
+pub(super) fn require_unfinished(pod: &v1::Pod, verb: &str) -> Result<(), Failure> {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    match phase {
+        Some(phase @ ("Succeeded" | "Failed")) => Err(Failure::new(
+            Kind::Failed,
+            format!("cannot {verb} a container in a completed pod; current phase is {phase}"),
+        )),
+        _ => Ok(()),
     }
-    let stdout = streams.stdout.map(|stdout| terminal::pump(stdout, io::stdout()));
-    let stderr = streams.stderr.map(|stderr| terminal::pump(stderr, io::stderr()));
-    let code = session.wait();
-    for output in [stdout, stderr].into_iter().flatten() {
-        let _ = output.join(); // it ends when the last writer has
+}
+
+/// The size of the terminal that the command gets. It gets one only when somebody types on one.
+fn terminal_size(exec: &ExecArgs) -> Option<TerminalSize> {
+    if !exec.tty || !exec.stdin {
+        return None;
     }
-    code.map_err(|error| failure(error, None))
+    if !terminal::is_there() {
+        screen::narrate(
+            "Unable to use a TTY - input is not a terminal or the right kind of file\n",
+        );
+        return None;
+    }
+    Some(terminal::size().unwrap_or(TerminalSize { rows: 24, columns: 80 }))
+}
+
+/// Passes everything on until the command ends.
+fn converse(mut session: Session) -> Result<i32, Failure> {
+    let raw = match session.take_terminal() {
+        Some(near) => {
+            terminal::follow_size(near)?;
+            terminal::RawMode::enter()?
+        }
+        None => None,
+    };
+    if let Some(input) = session.take_input() {
+        terminal::pass_input(input, None);
+    }
+    let end = terminal::show(session);
+    drop(raw); // before anything is said
+    match end {
+        Ok(End::Exited(code)) => Ok(code),
+        Ok(End::Detached { .. }) => Ok(0),
+        Err(error) => Err(terminal::broken(error, |error| match error {
+            Broken::Client(error) => failure(error, None),
+            Broken::Output(error) => Failure::of(Kind::Code(OWN_FAILURE), &error),
+        })),
+    }
 }
 
 fn failure(error: ClientError, pod: Option<&String>) -> Failure {
     let ClientError::Refused { kind, message } = error else {
-        let hint = pod.as_ref().map(|name| format!("minipod describe pod {name}"));
+        let hint = pod.map(|name| format!("minipod describe pod {name}"));
         return Failure::of(Kind::Code(OWN_FAILURE), &error).maybe_hint(hint);
     };
     let kind = match kind {

@@ -1,6 +1,8 @@
 //! One file per command.
 
 mod apply;
+mod attach;
+mod copy;
 mod delete;
 mod describe;
 mod doctor;
@@ -12,6 +14,7 @@ mod logs;
 mod manual;
 mod ns;
 mod plan;
+mod port_forward;
 mod post_mortem;
 mod run;
 mod run_output;
@@ -34,6 +37,9 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Run(args) => return run::run(&places, &args),
         Command::Exec(args) => return exec::run(&places, &args),
+        Command::Attach(args) => attach::run(&places, &args),
+        Command::Copy(args) => copy::run(&places, &args),
+        Command::PortForward(args) => port_forward::run(&places, &args),
         Command::Apply(args) => apply::run(&places, &args, apply::Existing::Update),
         Command::Create(args) => apply::run(&places, &args, apply::Existing::Refuse),
         Command::Get(args) => get::run(&places, &args),

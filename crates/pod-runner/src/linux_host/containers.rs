@@ -11,6 +11,7 @@ use sandbox::{
 };
 
 use super::LinuxHost;
+use super::attached::Attached;
 use super::inbox::Token;
 use super::output::{self, Drained};
 use crate::cleanup;
@@ -30,6 +31,7 @@ pub(super) struct RunningContainer {
     process: Process,
     outputs: Vec<(Stream, OwnedFd)>,
     log: ContainerLog,
+    pub(super) attached: Attached,
     cgroup: Option<ContainerCgroup>,
     stop_signal: Signal,
 }
@@ -64,6 +66,12 @@ impl RunningContainer {
             Process::Running(child) => Some(child),
             Process::Starting(_) => None,
         }
+    }
+
+    /// The near end of its terminal.
+    pub(super) fn terminal(&self) -> Option<&OwnedFd> {
+        self.plan.process.terminal?;
+        self.outputs.first().map(|(_, terminal)| terminal)
     }
 
     /// Its cgroup.
@@ -127,8 +135,13 @@ impl LinuxHost {
         plan.cgroup_mounts = plan::cgroup_mounts(cgroup.as_ref(), plan.privileged_mounts);
         let log = ContainerLog::create(&context.logs.file(name, instance.attempt.0))
             .map_err(|error| StartFailure::create(&error))?;
-        let (outputs, stdio) = streams(plan.process.terminal.is_some())
-            .map_err(|error| StartFailure::create(&error))?;
+        let has_terminal = plan.process.terminal.is_some();
+        let (outputs, mut stdio) =
+            streams(has_terminal).map_err(|error| StartFailure::create(&error))?;
+        let (attached, stdin) =
+            Attached::new(plan::stdin(&context.pod, &instance.name), has_terminal)
+                .map_err(|error| StartFailure::create(&error))?;
+        stdio.stdin = stdin;
         let placement = Placement { cgroup: cgroup.as_ref(), gate: None };
         let starting = sandbox
             .start_container(&plan, stdio, placement)
@@ -143,6 +156,7 @@ impl LinuxHost {
             process: Process::Starting(starting),
             outputs,
             log,
+            attached,
             cgroup,
         })
     }
@@ -205,7 +219,7 @@ impl LinuxHost {
         let _ = container.log.finish(date); // a full disk must not hide that the container ended
         let fact = self.exited(&container, exit);
         self.facts.push_back(fact);
-        self.requests.container_ended(&container.instance, exit.code);
+        self.dismiss(&mut container.attached);
     }
 
     fn exited(&self, container: &RunningContainer, exit: Exit) -> Fact {
@@ -243,6 +257,19 @@ impl LinuxHost {
         self.containers.iter().find(|one| one.instance == *instance)
     }
 
+    /// Those who are attached learn that the container has ended.
+    pub(super) fn dismiss(&mut self, attached: &mut Attached) {
+        for (connection, reply) in attached.dismiss() {
+            self.requests.close(connection, &reply);
+        }
+    }
+
+    /// The container of that name, if its program runs.
+    pub(super) fn find_running_mut(&mut self, name: &str) -> Option<&mut RunningContainer> {
+        let mut containers = self.containers.iter_mut();
+        containers.find(|one| one.instance.name.as_str() == name && one.running().is_some())
+    }
+
     /// The live start of the container of that name.
     pub(super) fn find_by_name(&self, name: &ContainerName) -> Option<&RunningContainer> {
         self.containers.iter().find(|one| one.instance.name == *name)
@@ -254,9 +281,10 @@ impl RunningContainer {
         let Some(at) = self.outputs.iter().position(|(one, _)| *one == stream) else {
             return;
         };
-        let log = &mut self.log;
+        let (log, attached) = (&mut self.log, &mut self.attached);
         let drained = output::drain(&self.outputs[at].1, |bytes| {
             let _ = log.write(stream, bytes, date); // a full disk must not stop the container
+            attached.show(stream, bytes);
         });
         if drained == Drained::Ended {
             self.outputs.swap_remove(at);

@@ -3,6 +3,7 @@
 //! Everything that takes time is a child process or a descriptor, and there is one place where
 //! the supervisor waits: [`LinuxHost::next_fact`].
 
+mod attached;
 mod checks;
 mod containers;
 mod images;

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
-use pod_lifecycle::{Fact, Instance};
+use pod_lifecycle::Fact;
 use pod_model::ContainerName;
 use sandbox::{Placement, StageError, Stdio};
 
@@ -14,10 +14,10 @@ use super::LinuxHost;
 use super::inbox::Token;
 use super::sandbox::RunningSandbox;
 use super::tasks::{Ending, Finished, Purpose, Report};
-use crate::control::{ContainerUsage, ExecRequest, Refusal, Reply, Request};
+use crate::control::{ContainerUsage, CopyRequest, ExecRequest, Refusal, Reply, Request};
 use crate::packet::{Incoming, PacketListener, PacketSocket};
-use crate::plan;
 use crate::text::chain;
+use crate::{copy, plan};
 
 /// The control socket and its connections.
 #[derive(Debug)]
@@ -25,6 +25,7 @@ pub(super) struct Requests {
     listener: PacketListener,
     last_id: u64,
     connections: BTreeMap<u64, PacketSocket>,
+    network_users: Vec<u64>,
 }
 
 impl Requests {
@@ -35,7 +36,7 @@ impl Requests {
             _ => {}
         }
         let listener = PacketListener::bind(path)?;
-        Ok(Self { listener, last_id: 0, connections: BTreeMap::new() })
+        Ok(Self { listener, last_id: 0, connections: BTreeMap::new(), network_users: Vec::new() })
     }
 
     /// The descriptors to wait for.
@@ -54,19 +55,26 @@ impl Requests {
     }
 
     /// Answers, and keeps the connection.
-    fn answer(&self, id: u64, reply: &Reply, files: &[BorrowedFd<'_>]) {
+    pub(super) fn answer(&self, id: u64, reply: &Reply, files: &[BorrowedFd<'_>]) {
         if let Some(socket) = self.connections.get(&id) {
             let _ = socket.send(reply, files); // who asked may be gone
         }
     }
 
+    /// Those who have the pod's network learn that it is gone.
+    pub(super) fn network_gone(&mut self) {
+        for user in std::mem::take(&mut self.network_users) {
+            self.connections.remove(&user);
+        }
+    }
+
     /// Answers, and closes the connection.
-    fn close(&mut self, id: u64, reply: &Reply) {
+    pub(super) fn close(&mut self, id: u64, reply: &Reply) {
         self.answer(id, reply, &[]);
         self.connections.remove(&id);
     }
 
-    fn refuse(&mut self, id: u64, kind: Refusal, message: String) {
+    pub(super) fn refuse(&mut self, id: u64, kind: Refusal, message: String) {
         self.close(id, &Reply::Refused { kind, message });
     }
 }
@@ -82,7 +90,9 @@ impl LinuxHost {
             Ok(Incoming::Nothing) => {}
             Ok(Incoming::Closed) => {
                 self.requests.connections.remove(&id);
+                self.requests.network_users.retain(|user| *user != id);
                 self.tasks.cancel(|purpose| *purpose == Purpose::Exec(id));
+                self.detach(id);
             }
             Err(error) => {
                 let message = format!("the request cannot be understood: {error}");
@@ -99,6 +109,11 @@ impl LinuxHost {
                 self.facts.push_back(Fact::DeleteRequested { grace });
             }
             Request::Exec(request) => self.exec(id, &request, files),
+            Request::Attach(request) => self.attach(id, &request, files),
+            Request::InputEnded => self.input_ends(id),
+            Request::Detach => self.detach(id),
+            Request::Copy(request) => self.copy(id, &request, files),
+            Request::Network => self.hand_out_network(id),
             Request::SetCondition { kind, is_true } => {
                 self.facts.push_back(Fact::ConditionSet { kind, is_true });
                 self.requests.close(id, &Reply::Accepted);
@@ -147,10 +162,7 @@ impl LinuxHost {
         files: Vec<OwnedFd>,
     ) -> Result<(), (Refusal, String)> {
         let wanted = &request.container;
-        let not_found = || {
-            let message = format!("container {wanted:?} of the pod is not running");
-            (Refusal::NotFound, message)
-        };
+        let not_found = || not_running(wanted);
         let name = ContainerName::parse(wanted).map_err(|_| not_found())?;
         let container = self.find_by_name(&name).ok_or_else(not_found)?;
         let child = container.running().ok_or_else(not_found)?;
@@ -161,8 +173,48 @@ impl LinuxHost {
         let starting = sandbox
             .start_visitor(child, &process, stdio, placement)
             .map_err(|error| (Refusal::Failed, chain(&error)))?;
-        self.tasks.add_starting(Purpose::Exec(id), starting, None, None);
+        self.tasks.add_starting(Purpose::Exec(id), starting, Vec::new(), None);
         Ok(())
+    }
+
+    fn copy(&mut self, id: u64, request: &CopyRequest, files: Vec<OwnedFd>) {
+        if let Err((kind, message)) = self.try_copy(id, request, files) {
+            self.requests.refuse(id, kind, message);
+        }
+    }
+
+    fn try_copy(
+        &mut self,
+        id: u64,
+        request: &CopyRequest,
+        files: Vec<OwnedFd>,
+    ) -> Result<(), (Refusal, String)> {
+        let not_found = || not_running(&request.container);
+        let sandbox = self.sandbox.as_ref().ok_or_else(not_found)?;
+        let mut containers = self.containers.iter();
+        let container = containers
+            .find(|one| one.instance.name.as_str() == request.container)
+            .ok_or_else(not_found)?;
+        let child = container.running().ok_or_else(not_found)?;
+        let placement = Placement { cgroup: container.cgroup(), gate: None };
+        let process = plan::visitor(&container.plan.process, &[]);
+        let job = || copy::serve(request);
+        let starting = sandbox
+            .visit_files(child, &process, (streams(files), placement), job)
+            .map_err(|error| (Refusal::Failed, chain(&error)))?;
+        self.tasks.add_starting(Purpose::Exec(id), starting, Vec::new(), None);
+        Ok(())
+    }
+
+    /// Whoever forwards ports connects for itself, in the pod's network.
+    fn hand_out_network(&mut self, id: u64) {
+        let Some(sandbox) = &self.sandbox else {
+            let message = "the pod has no network".to_owned();
+            return self.requests.refuse(id, Refusal::NotFound, message);
+        };
+        let files: Vec<BorrowedFd<'_>> = sandbox.network_namespace().into_iter().collect();
+        self.requests.answer(id, &Reply::Accepted, &files);
+        self.requests.network_users.push(id);
     }
 
     /// A starting task reports.
@@ -213,9 +265,10 @@ impl LinuxHost {
     }
 }
 
-impl Requests {
-    /// Nobody waits for a container yet; attached clients will.
-    pub(super) fn container_ended(&mut self, _instance: &Instance, _code: i32) {}
+/// That a container cannot be entered, as a kubelet puts it.
+pub(super) fn not_running(name: &str) -> (Refusal, String) {
+    let message = format!("unable to upgrade connection: container not found ({name:?})");
+    (Refusal::NotFound, message)
 }
 
 fn refusal(error: &StageError) -> Refusal {

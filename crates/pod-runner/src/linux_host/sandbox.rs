@@ -163,7 +163,9 @@ impl LinuxHost {
     /// Ends the holder and everything that still runs, then takes the network down.
     pub(super) fn remove_sandbox(&mut self) {
         self.tasks.cancel(|_| true);
-        self.containers.clear();
+        for mut container in std::mem::take(&mut self.containers) {
+            self.dismiss(&mut container.attached);
+        }
         self.take_down();
         self.facts.push_back(Fact::SandboxGone);
     }
@@ -178,6 +180,7 @@ impl LinuxHost {
         let Some(RunningSandbox { sandbox, cgroup, .. }) = self.sandbox.take() else {
             return;
         };
+        self.requests.network_gone();
         self.begin_to_leave_network();
         drop(sandbox);
         if let Some(cgroup) = cgroup {

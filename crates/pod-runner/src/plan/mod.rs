@@ -240,6 +240,27 @@ fn command(
     if argv.is_empty() { Err(PlanError::NoCommand) } else { Ok(argv) }
 }
 
+/// What a container reads as its standard input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stdin {
+    /// Nothing.
+    Closed,
+    /// What those write who are attached.
+    Open,
+    /// What the first of them writes.
+    Once,
+}
+
+/// Whether a container has a standard input (`stdin`, `stdinOnce`).
+pub(crate) fn stdin(pod: &Pod, name: &ContainerName) -> Stdin {
+    let spec = container_object(pod, name);
+    match (spec.stdin, spec.stdin_once) {
+        (Some(true), Some(true)) => Stdin::Once,
+        (Some(true), _) => Stdin::Open,
+        _ => Stdin::Closed,
+    }
+}
+
 /// The plan of a command that joins a container: the container's own, with another command.
 pub(crate) fn visitor(container: &ProcessPlan, command: &[String]) -> ProcessPlan {
     ProcessPlan { argv: command.to_vec(), terminal: None, ..container.clone() }

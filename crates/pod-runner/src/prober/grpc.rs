@@ -198,15 +198,12 @@ fn percent_decoded(text: &str) -> String {
     while let [first, tail @ ..] = rest {
         let code = tail.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
         let code = code.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match (first, code) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = tail;
-            }
+        if let (b'%', Some(byte)) = (first, code) {
+            bytes.push(byte);
+            rest = &tail[2..];
+        } else {
+            bytes.push(*first);
+            rest = tail;
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
@@ -219,10 +216,10 @@ fn message(service: &str) -> Bytes {
         field.push(0x0a); // field 1, a string
         let mut length = service.len();
         while length >= 0x80 {
-            field.push(0x80 | (length & 0x7f) as u8);
+            field.push(0x80 | length.to_le_bytes()[0]); // seven bits of it, and that more come
             length >>= 7;
         }
-        field.push(length as u8);
+        field.push(length.to_le_bytes()[0]);
         field.extend_from_slice(service.as_bytes());
     }
     let length = u32::try_from(field.len()).unwrap_or(u32::MAX);

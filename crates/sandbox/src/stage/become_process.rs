@@ -60,6 +60,16 @@ pub(crate) fn become_process(
     stdio: Stdio,
     users: Option<Users<'_>>,
 ) -> Result<Infallible, StageError> {
+    confine(plan, stdio, users)?;
+    exec(plan)
+}
+
+/// Becomes what the planned process is in everything but its program.
+pub(crate) fn confine(
+    plan: &ProcessPlan,
+    stdio: Stdio,
+    users: Option<Users<'_>>,
+) -> Result<(), StageError> {
     let owner = users.as_ref().map_or(plan.user.uid, |one| one.ids.range.outside(plan.user.uid));
     set_streams(stdio, (owner, plan.terminal.is_some()))
         .map_err(|error| StageError::prepare("cannot set the streams", error))?;
@@ -86,7 +96,7 @@ pub(crate) fn become_process(
             .map_err(|error| StageError::prepare("cannot set no_new_privs", error))?;
         program.iter().try_for_each(install)?;
     }
-    exec(plan)
+    Ok(())
 }
 
 /// Joins the pod's user namespace. In it root has every capability, over what is the pod's.

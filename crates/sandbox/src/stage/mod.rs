@@ -2,6 +2,7 @@
 
 pub(crate) mod become_process;
 pub(crate) mod container_init;
+pub(crate) mod file_visitor;
 pub(crate) mod pod_holder;
 pub(crate) mod report;
 pub(crate) mod visitor;

@@ -20,7 +20,7 @@ impl Place {
         let Request { tls, host, port, path, .. } = *request;
         let place = Self { tls, host: host.to_owned(), port, target: path.to_owned() };
         // Characters that must not stand in a request line are encoded, as Go's client does it.
-        let target = place.parse().map(|url| target(&url)).unwrap_or_else(|_| "/".into());
+        let target = place.parse().map_or_else(|_| "/".into(), |url| target(&url));
         Self { target, ..place }
     }
 

@@ -3,6 +3,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use rustls::pki_types::pem::PemObject;
+
 use super::*;
 
 /// How long a test waits for an answer that comes.
@@ -204,7 +206,6 @@ fn tls_server() -> u16 {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let files = concat!(env!("CARGO_MANIFEST_DIR"), "/../../rootfs-fixtures/files/");
     let read = |name: &str| std::fs::read(format!("{files}{name}")).unwrap();
-    use rustls::pki_types::pem::PemObject;
     let certificate = rustls::pki_types::CertificateDer::from_pem_slice(&read("example-com.crt"));
     let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(&read("example-com.key"));
     let config = rustls::ServerConfig::builder_with_provider(provider)
