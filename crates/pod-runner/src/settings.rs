@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(settings.network().unwrap().ipv6, None);
         let cidr = Some("fd85:a55:0::/64".to_owned());
         let network = Settings { pod_cidr6: cidr, ..settings.clone() }.network().unwrap();
-        assert_eq!(network.ipv6.map(|cidr| cidr.prefix()), Some(64));
+        assert_eq!(network.ipv6.map(sandbox::network::Ipv6Cidr::prefix), Some(64));
         assert!(Settings { pod_cidr6: Some("x".into()), ..settings }.network().is_err());
     }
 }
