@@ -108,7 +108,8 @@ impl StorageLimits {
             return limit.text.clone();
         }
         let units = [(30, "Gi"), (20, "Mi"), (10, "Ki")];
-        let whole = units.iter().find(|(shift, _)| bytes.is_multiple_of(1_u64 << shift) && bytes > 0);
+        let whole =
+            units.iter().find(|(shift, _)| bytes.is_multiple_of(1_u64 << shift) && bytes > 0);
         whole.map_or_else(|| bytes.to_string(), |(shift, unit)| format!("{}{unit}", bytes >> shift))
     }
 }
