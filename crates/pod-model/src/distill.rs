@@ -9,7 +9,7 @@ use crate::pod::{
     ContainerRestartPolicy, ContainerSpec, Handler, HttpScheme, Pod, PodUid, ProbeSpec, PullPolicy,
     RestartPolicy, RestartRule, RestartRuleAction, Role,
 };
-use crate::{ContainerName, NameError, PodName};
+use crate::{ContainerName, NameError, PodName, expand};
 
 /// The pod that a checked object describes. Only a name that was never checked can fail.
 pub(crate) fn pod(object: v1::Pod) -> Result<Pod, NameError> {
@@ -89,7 +89,7 @@ fn rule(rule: &v1::ContainerRestartRule) -> RestartRule {
 
 fn probe(probe: &v1::Probe, container: &v1::Container) -> Option<ProbeSpec> {
     let handler = if let Some(exec) = &probe.exec {
-        Handler::Exec { command: exec.command.clone().unwrap_or_default() }
+        Handler::Exec { command: probe_command(exec, container) }
     } else if let Some(get) = &probe.http_get {
         http_get(get, container)?
     } else if let Some(tcp) = &probe.tcp_socket {
@@ -110,6 +110,16 @@ fn probe(probe: &v1::Probe, container: &v1::Container) -> Option<ProbeSpec> {
         failure_threshold: threshold(probe.failure_threshold, 3),
         termination_grace: probe.termination_grace_period_seconds.map(seconds),
     })
+}
+
+/// A probe's command may refer to the variables that the manifest sets itself; a hook's may not.
+fn probe_command(exec: &v1::ExecAction, container: &v1::Container) -> Vec<String> {
+    let variables = || container.env.iter().flatten().filter(|one| one.value_from.is_none());
+    let value = |name: &str| {
+        let last = variables().rfind(|one| one.name == name);
+        last.map(|one| one.value.as_deref().unwrap_or_default())
+    };
+    exec.command.iter().flatten().map(|text| expand(text, value)).collect()
 }
 
 fn hook(hook: &v1::LifecycleHandler, container: &v1::Container) -> Option<Handler> {

@@ -73,13 +73,17 @@ pub fn differences_markdown() -> String {
     let mut text = String::from("| Type | Field | Here | Why |\n| --- | --- | --- | --- |\n");
     for (kind, fields) in table() {
         for field in fields {
+            let is_written = *kind == "ObjectMeta" || field.name == "status";
             let (word, why) = match field.level {
                 Level::Works => continue,
+                Level::Harmless(why) if is_written => ("ignored", why),
                 Level::Harmless(why) => ("ignored, with a warning", why),
                 Level::Unsupported(why) => ("refused", why),
             };
+            let but = field.default.map(|value| format!(" (but for `{value}`)"));
+            let but = but.unwrap_or_default();
             // A String takes whatever is written to it.
-            let _ = writeln!(text, "| {kind} | `{}` | {word} | {why} |", field.name);
+            let _ = writeln!(text, "| {kind} | `{}` | {word}{but} | {why} |", field.name);
         }
     }
     text

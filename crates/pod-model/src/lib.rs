@@ -8,6 +8,7 @@ mod defaults;
 mod distill;
 pub mod event;
 pub mod event_log;
+mod expansion;
 pub mod fields;
 mod kinds;
 pub mod kubernetes_status;
@@ -24,6 +25,7 @@ pub mod yaml;
 
 pub use event::{EventKind, EventSubject, PodEvent};
 pub use event_log::EventLog;
+pub use expansion::expand;
 pub use kubernetes_status::to_v1;
 pub use names::{ContainerName, NameError, PodName};
 pub use parse::{Manifest, Object, ParseOptions, from_object, parse};

@@ -78,17 +78,18 @@ fn complete(pod: &mut v1::Pod, settings: &Settings) {
         spec.node_name = Some(settings.node_name.clone());
     }
     pod.metadata.uid = Some(new_uid());
-    pod.metadata.creation_timestamp = Some(Time(whole_seconds(Timestamp::now())));
+    pod.metadata.creation_timestamp = Some(now());
     pod.status = Some(v1::PodStatus { phase: Some("Pending".into()), ..Default::default() });
 }
 
-/// Kubernetes keeps dates in objects to the second.
-fn whole_seconds(date: Timestamp) -> Timestamp {
-    Timestamp::from_second(date.as_second()).unwrap_or(date)
+/// The date as Kubernetes keeps it in objects: to the second.
+pub(crate) fn now() -> Time {
+    let date = Timestamp::now();
+    Time(Timestamp::from_second(date.as_second()).unwrap_or(date))
 }
 
 /// A random UUID (RFC 9562, version 4).
-fn new_uid() -> String {
+pub(crate) fn new_uid() -> String {
     let mut bytes = [0_u8; 16];
     crate::random::fill(&mut bytes);
     bytes[6] = (bytes[6] & 0x0f) | 0x40;

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on is a failed test")]
 
 mod container;
+mod corpus;
 mod decoding;
 mod defaults;
 mod objects;

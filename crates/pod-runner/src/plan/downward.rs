@@ -1,11 +1,12 @@
 //! What a pod may learn about itself (Kubernetes: downward API).
 
 use std::fmt::Write;
+use std::path::Path;
 
 use k8s_openapi::api::core::v1::{Container, ResourceFieldSelector};
 use pod_model::Quantity;
 
-use super::PlanInput;
+use super::{PlanError, PlanInput, container_named};
 
 /// The value of a `fieldRef`.
 pub(crate) fn field(input: &PlanInput<'_>, path: &str) -> String {
@@ -38,12 +39,16 @@ pub(crate) fn field(input: &PlanInput<'_>, path: &str) -> String {
     }
 }
 
-/// The value of a `resourceFieldRef`: the quantity in units of the divisor, rounded up.
+/// The value of a `resourceFieldRef`: the quantity in units of the divisor, rounded up. It is of
+/// the container that the reference names, else of the container whose variable it is.
 pub(crate) fn resource(
     input: &PlanInput<'_>,
-    container: &Container,
+    own: Option<&Container>,
     selector: &ResourceFieldSelector,
-) -> String {
+) -> Result<String, PlanError> {
+    let name = selector.container_name.as_deref().unwrap_or_default();
+    let container = if name.is_empty() { own } else { container_named(input.pod, name) };
+    let container = container.ok_or_else(|| PlanError::NoContainer { name: name.to_owned() })?;
     let (list, resource) = selector.resource.split_once('.').unwrap_or(("", ""));
     let resources = container.resources.as_ref();
     let stated = match list {
@@ -57,10 +62,15 @@ pub(crate) fn resource(
         (None, _) => 0,
     };
     let divisor = selector.divisor.as_ref().and_then(|text| Quantity::parse(&text.0).ok());
-    let divisor = divisor.map(Quantity::milli).filter(|divisor| *divisor > 0);
-    (milli.div_euclid(divisor.unwrap_or(1000))
-        + i128::from(milli.rem_euclid(divisor.unwrap_or(1000)) > 0))
-    .to_string()
+    let divisor = divisor.map(Quantity::milli).filter(|divisor| *divisor > 0).unwrap_or(1000);
+    let rest = i128::from(milli.rem_euclid(divisor) > 0);
+    Ok((milli.div_euclid(divisor) + rest).to_string())
+}
+
+/// How many bytes the file system holds that a path of minipod's own is or will be on.
+pub(super) fn file_system_size(path: &Path) -> u64 {
+    let sizes = path.ancestors().filter_map(|path| rustix::fs::statvfs(path).ok());
+    sizes.map(|found| found.f_blocks.saturating_mul(found.f_frsize)).next().unwrap_or(0)
 }
 
 /// `metadata.labels['key']` as `metadata.labels` and `key`.
@@ -88,12 +98,34 @@ fn go_quoted(text: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\t' => quoted.push_str("\\t"),
             '\r' => quoted.push_str("\\r"),
+            '\u{7}' => quoted.push_str("\\a"),
+            '\u{8}' => quoted.push_str("\\b"),
+            '\u{b}' => quoted.push_str("\\v"),
+            '\u{c}' => quoted.push_str("\\f"),
             control if control.is_control() => {
-                let _ = write!(quoted, "\\x{:02x}", u32::from(control)); // a String takes it all
+                let code = u32::from(control);
+                // A String takes it all.
+                let _ = match code {
+                    0x80.. => write!(quoted, "\\u{code:04x}"),
+                    _ => write!(quoted, "\\x{code:02x}"),
+                };
             }
             other => quoted.push(other),
         }
     }
     quoted.push('"');
     quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_written_as_go_quotes_them() {
+        let labels = [("b", "line\nbreak\u{7}\u{1b}\u{85}"), ("a", "\"q\" \\ ü")];
+        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let text = lines(Some(&labels.into_iter().collect()));
+        assert_eq!(text, "a=\"\\\"q\\\" \\\\ ü\"\nb=\"line\\nbreak\\a\\x1b\\u0085\"");
+    }
 }

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::downward;
+use super::env_file;
 use super::{PlanError, PlanInput};
 
 /// What a container finds as `PATH` when nobody says otherwise.
@@ -37,36 +38,10 @@ impl Environment {
         self.variables.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
     }
 
-    /// Replaces each `$(NAME)` by the variable's value. `$$` is a dollar sign; a name that is not
-    /// set stays as written.
+    /// Replaces each `$(NAME)` by the variable's value.
     pub(super) fn expand(&self, text: &str) -> String {
-        let mut expanded = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some(at) = rest.find('$') {
-            expanded.push_str(&rest[..at]);
-            let after = &rest[at + 1..];
-            if let Some(after) = after.strip_prefix('$') {
-                expanded.push('$');
-                rest = after;
-            } else if let Some((name, after)) = enclosed(after) {
-                match self.get(name) {
-                    Some(value) => expanded.push_str(value),
-                    None => expanded.push_str(&rest[at..at + name.len() + 3]),
-                }
-                rest = after;
-            } else {
-                expanded.push('$');
-                rest = after;
-            }
-        }
-        expanded.push_str(rest);
-        expanded
+        pod_model::expand(text, |name| self.get(name))
     }
-}
-
-/// `(NAME)rest` as `NAME` and `rest`.
-fn enclosed(text: &str) -> Option<(&str, &str)> {
-    text.strip_prefix('(')?.split_once(')')
 }
 
 /// The variables that the manifest sets, in Kubernetes' order: `envFrom`, then `env`.
@@ -84,14 +59,16 @@ pub(super) fn of_manifest(
     Ok(environment)
 }
 
-/// The whole environment: the defaults, the image's, the manifest's; later ones win.
+/// The whole environment: the defaults, the image's, the manifest's; later ones win. An entry of
+/// the image that is no `NAME=value` is nobody's variable and least of all one of minipod's own.
 pub(super) fn complete(hostname: &str, image: &[String], manifest: &Environment) -> Environment {
     let mut environment = Environment::default();
     environment.set("PATH", DEFAULT_PATH.to_owned());
     environment.set("HOSTNAME", hostname.to_owned());
-    for variable in image {
-        let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
-        environment.set(name, value.to_owned());
+    for variable in image.iter().filter(|variable| !variable.contains('\0')) {
+        if let Some((name, value)) = variable.split_once('=').filter(|(name, _)| !name.is_empty()) {
+            environment.set(name, value.to_owned());
+        }
     }
     for (name, value) in &manifest.variables {
         environment.set(name, value.clone());
@@ -158,7 +135,10 @@ fn value_from(
         return Ok(Some(downward::field(input, &field.field_path)));
     }
     if let Some(resource) = &source.resource_field_ref {
-        return Ok(Some(downward::resource(input, container, resource)));
+        return downward::resource(input, Some(container), resource).map(Some);
+    }
+    if let Some(reference) = &source.file_key_ref {
+        return env_file::value(input, reference);
     }
     if let Some(reference) = &source.config_map_key_ref {
         let optional = reference.optional == Some(true);
@@ -197,35 +177,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn references_to_variables_are_expanded_as_kubernetes_does_it() {
-        let mut environment = Environment::default();
-        environment.set("NAME", "kubia".into());
-        environment.set("EMPTY", String::new());
-        for (text, expanded) in [
-            ("$(NAME)", "kubia"),
-            ("-$(NAME)-$(NAME)-", "-kubia-kubia-"),
-            ("$(EMPTY)", ""),
-            ("$(UNKNOWN)", "$(UNKNOWN)"),
-            ("$$(NAME)", "$(NAME)"),
-            ("$$$(NAME)", "$kubia"),
-            ("$(NAME", "$(NAME"),
-            ("$NAME ${NAME}", "$NAME ${NAME}"),
-            ("$", "$"),
-            ("grüße $(NAME)", "grüße kubia"),
-        ] {
-            assert_eq!(environment.expand(text), expanded, "{text}");
-        }
-    }
-
-    #[test]
     fn the_manifest_wins_over_the_image_and_the_image_over_the_defaults() {
         let mut manifest = Environment::default();
         manifest.set("B", "manifest".into());
-        let image = ["A=image", "B=image", "HOSTNAME=image", "ODD"].map(String::from);
+        let image =
+            ["A=image", "B=image", "HOSTNAME=image", "PATH*", "HOME", "*", "=x", "", "C=a=b"];
+        let image = image.map(String::from);
         let strings = complete("web", &image, &manifest).strings();
         assert_eq!(
             strings,
-            [&format!("PATH={DEFAULT_PATH}"), "HOSTNAME=image", "A=image", "B=manifest", "ODD="]
+            [&format!("PATH={DEFAULT_PATH}"), "HOSTNAME=image", "A=image", "B=manifest", "C=a=b"]
         );
     }
 }

@@ -4,6 +4,7 @@
 //! `/etc/passwd`. `minipod plan` prints what they return, the sandbox carries it out.
 
 mod downward;
+mod env_file;
 mod environment;
 mod identity;
 mod limits;
@@ -57,6 +58,26 @@ pub enum PlanError {
         kind: &'static str,
         /// `namespace/name`.
         object: String,
+    },
+    /// A file with variables that is not there, or is no such file.
+    #[error("couldn't parse env file")]
+    EnvFile {
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A variable that such a file does not set.
+    #[error("environment variable key {key:?} not found in file {file:?}")]
+    MissingFileKey {
+        /// The variable.
+        key: String,
+        /// The file, in its volume.
+        file: String,
+    },
+    /// A container that a `resourceFieldRef` names and the pod does not have.
+    #[error("container {name} not found")]
+    NoContainer {
+        /// Its name.
+        name: String,
     },
     /// Neither the manifest nor the image names a command.
     #[error("no command specified")]
@@ -144,6 +165,7 @@ impl PlanInput<'_> {
                 i128::try_from(cpus).unwrap_or(1) * 1000
             }
             "memory" => i128::from(limits::node_memory()) * 1000,
+            "ephemeral-storage" => i128::from(downward::file_system_size(self.data.path())) * 1000,
             _ => 0,
         }
     }
@@ -309,3 +331,6 @@ pub(crate) fn signal_of(name: &str) -> Option<Signal> {
     let full = if name.starts_with("SIG") { name.to_owned() } else { format!("SIG{name}") };
     full.parse().ok().or_else(|| Signal::try_from(name.parse::<i32>().ok()?).ok())
 }
+
+#[cfg(test)]
+mod tests;

@@ -169,6 +169,17 @@ pub(crate) fn path(input: &PlanInput<'_>, volume: &Volume) -> Result<PathBuf, Vo
     })
 }
 
+/// A file that a container wrote into the volume, when it is not larger than that.
+pub(crate) fn read_file(
+    input: &PlanInput<'_>,
+    volume: &Volume,
+    file: &str,
+    most: u64,
+) -> io::Result<Vec<u8>> {
+    let directory = path(input, volume).map_err(io::Error::other)?;
+    Tree::open(&directory)?.read_at_most(file, most)
+}
+
 /// Whether containers can only read the volume, whatever their mount says.
 pub(crate) fn is_read_only(volume: &Volume) -> bool {
     let claim = volume.persistent_volume_claim.as_ref();

@@ -44,7 +44,7 @@ pub(super) fn of_volume(
         add_secret(input, volume, name, &selection, &mut payload)?;
     } else if let Some(source) = &volume.downward_api {
         let mode = source.default_mode.unwrap_or(DEFAULT_MODE);
-        add_downward(input, source.items.as_deref(), mode, &mut payload);
+        add_downward(input, volume, source.items.as_deref(), mode, &mut payload)?;
     } else if let Some(source) = &volume.projected {
         let mode = source.default_mode.unwrap_or(DEFAULT_MODE);
         let mut errors = Vec::new();
@@ -94,7 +94,7 @@ fn add_projection(
         add_secret(input, volume, &source.name, &selection, payload)?;
     }
     if let Some(source) = &projection.downward_api {
-        add_downward(input, source.items.as_deref(), mode, payload);
+        add_downward(input, volume, source.items.as_deref(), mode, payload)?;
     }
     Ok(())
 }
@@ -163,22 +163,20 @@ fn add_keys(
 
 fn add_downward(
     input: &PlanInput<'_>,
+    volume: &Volume,
     items: Option<&[DownwardAPIVolumeFile]>,
     mode: i32,
     payload: &mut Payload,
-) {
+) -> Result<(), VolumeError> {
     for item in items.into_iter().flatten() {
         let text = match (&item.field_ref, &item.resource_field_ref) {
             (Some(field), _) => plan::field(input, &field.field_path),
-            (None, Some(resource)) => {
-                let name = resource.container_name.as_deref().unwrap_or_default();
-                plan::container_named(input.pod, name)
-                    .map(|container| plan::resource(input, container, resource))
-                    .unwrap_or_default()
-            }
+            (None, Some(resource)) => plan::resource(input, None, resource)
+                .map_err(|error| VolumeError::source_of(volume, error.to_string()))?,
             (None, None) => String::new(),
         };
         let mode = item.mode.unwrap_or(mode).cast_unsigned();
         payload.insert(item.path.clone(), PayloadFile { content: text.into_bytes(), mode });
     }
+    Ok(())
 }

@@ -66,14 +66,22 @@ impl Tree {
 
     /// The content of a regular file below, found without following any link.
     pub(super) fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+        self.read_at_most(path, u64::MAX)
+    }
+
+    /// The same, but an error when the file is larger.
+    pub(super) fn read_at_most(&self, path: &str, most: u64) -> io::Result<Vec<u8>> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let confined = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-        let mut file = File::from(openat2(&self.0, path, flags, Mode::empty(), confined)?);
+        let file = File::from(openat2(&self.0, path, flags, Mode::empty(), confined)?);
         if !file.metadata()?.is_file() {
             return Err(io::ErrorKind::InvalidData.into());
         }
         let mut content = Vec::new();
-        file.read_to_end(&mut content)?;
+        file.take(most.saturating_add(1)).read_to_end(&mut content)?;
+        if content.len() as u64 > most {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         Ok(content)
     }
 

@@ -7,6 +7,7 @@ use super::{
     SeccompPlan, Sharing,
 };
 
+use crate::capabilities;
 use crate::user_namespace::ID_COUNT;
 
 impl Display for Sharing {
@@ -62,11 +63,16 @@ impl Display for ContainerPlan {
 impl Display for ProcessPlan {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let user = &self.user;
-        writeln!(f, "command     {}", self.argv.join(" "))?;
+        let words: Vec<String> = self.argv.iter().map(|word| quoted(word)).collect();
+        writeln!(f, "command     {}", words.join(" "))?;
         writeln!(f, "directory   {}", self.cwd)?;
         writeln!(f, "user        {}:{} groups {:?}", user.uid, user.gid, user.groups)?;
         let sets = &self.capabilities;
-        writeln!(f, "capabilities {:016x} of {:016x}", sets.effective, sets.bounding)?;
+        write!(f, "capabilities {}", names(sets.effective))?;
+        if sets.bounding != sets.effective {
+            write!(f, ", with set-user-ID programs at most {}", names(sets.bounding))?;
+        }
+        writeln!(f)?;
         let seccomp = match &self.seccomp {
             SeccompPlan::RuntimeDefault => "RuntimeDefault",
             SeccompPlan::Unconfined => "Unconfined",
@@ -77,6 +83,25 @@ impl Display for ProcessPlan {
             writeln!(f, "env         {variable}")?;
         }
         Ok(())
+    }
+}
+
+/// A word as a shell would have it written.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    let needs_none = !word.is_empty() && word.chars().all(is_plain);
+    if needs_none { word.to_owned() } else { format!("{word:?}") }
+}
+
+/// The capabilities of a set by their names, in the order of the alphabet.
+fn names(set: u64) -> String {
+    let mut names: Vec<&str> =
+        (0..64).filter(|number| set & (1 << number) != 0).map(capabilities::name).collect();
+    names.sort_unstable();
+    match names.as_slice() {
+        [] => "none".to_owned(),
+        _ if set == capabilities::of_this_host() => "all".to_owned(),
+        names => names.join(" "),
     }
 }
 
