@@ -9,6 +9,7 @@ mod isolation_defaults;
 mod kubia_init;
 mod lifecycle;
 mod logs;
+mod manifests;
 mod network;
 mod resources;
 mod views;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         views::TESTS,
         logs::TESTS,
         network::TESTS,
+        manifests::TESTS,
     ];
     let trials = groups.into_iter().flatten().map(|(name, test)| trial(name, *test, &needs));
     let with_registry = [needs.as_slice(), &[Need::Registry]].concat();

@@ -136,6 +136,9 @@ pub(crate) struct ApplyArgs {
     #[arg(long = "filename", short, required = true, value_name = "FILE")]
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: Vec<PathBuf>,
+    /// Manifests in directories below those that are named, too
+    #[arg(long, short = 'R')]
+    pub(crate) recursive: bool,
     #[command(flatten)]
     pub(crate) manifest: ManifestArgs,
 }
@@ -153,7 +156,7 @@ pub(crate) struct ValidateArgs {
 pub(crate) struct PlanArgs {
     /// The manifest, or - for standard input
     pub(crate) file: PathBuf,
-    /// text or json
+    /// text, json or yaml
     #[arg(long, short, default_value = "text", value_name = "FORMAT")]
     pub(crate) output: String,
     #[command(flatten)]
@@ -173,7 +176,7 @@ pub(crate) struct NsArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// text or json
+    /// text, json or yaml
     #[arg(long, short, default_value = "text", value_name = "FORMAT")]
     pub(crate) output: String,
 }

@@ -1,5 +1,6 @@
 //! Reads manifests from files, directories and standard input.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,9 @@ use crate::screen;
 
 /// A manifest larger than this is none (the API server takes 3 MiB).
 const LARGEST: u64 = 3 << 20;
+
+/// What files in a directory are called that kubectl reads, too.
+const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
 
 /// Everything that the files describe, in their order. Problems of all files are printed
 /// together, and then nothing is returned.
@@ -43,38 +47,95 @@ pub(crate) fn read(
             }
         }
     }
-    if problems.is_empty() {
-        return Ok(objects);
+    if !problems.is_empty() {
+        screen::narrate(&problems);
+        let noun = if count == 1 { "problem" } else { "problems" };
+        let text = format!("{count} {noun} in the manifest; nothing was created");
+        return Err(Failure::new(Kind::Manifest, text));
     }
-    screen::narrate(&problems);
-    let noun = if count == 1 { "problem" } else { "problems" };
-    Err(Failure::new(
-        Kind::Manifest,
-        format!("{count} {noun} in the manifest; nothing was created"),
-    ))
+    if objects.is_empty() {
+        return Err(Failure::new(Kind::Manifest, "there is no object in the manifest"));
+    }
+    check_names(&objects)?;
+    Ok(objects)
+}
+
+/// With `-R`, the directories below those that were named, too.
+pub(crate) fn with_directories_below(files: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut found = Vec::new();
+    for file in files {
+        if file.is_dir() {
+            found.extend(manifests_in(file, true)?);
+        } else {
+            found.push(file.clone());
+        }
+    }
+    Ok(found)
+}
+
+/// A pod that is described twice would be half of each.
+fn check_names(objects: &[Object]) -> Result<(), Failure> {
+    let mut known = BTreeSet::new();
+    for object in objects {
+        if let Object::Pod(pod) = object
+            && !known.insert((pod.namespace.as_str(), pod.name.as_str()))
+        {
+            let text = format!("pod \"{}\" is described twice; nothing was created", pod.name);
+            return Err(Failure::new(Kind::Manifest, text).hint("give each pod a name of its own"));
+        }
+    }
+    Ok(())
 }
 
 /// A directory stands for the manifests in it.
 fn expand(files: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut expanded = Vec::new();
     for file in files {
-        if !file.is_dir() {
+        if file.is_dir() {
+            expanded.extend(manifests_in(file, false)?);
+        } else {
             expanded.push(file.clone());
-            continue;
         }
-        let entries = fs::read_dir(file).map_err(|error| cannot_read(file, &error))?;
-        let mut inside: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-        inside.retain(|path| {
-            let extension = path.extension().and_then(|extension| extension.to_str());
-            matches!(extension, Some("yaml" | "yml" | "json"))
-        });
-        inside.sort();
-        expanded.extend(inside);
     }
     Ok(expanded)
 }
 
+fn manifests_in(directory: &Path, recursive: bool) -> Result<Vec<PathBuf>, Failure> {
+    let mut found = Vec::new();
+    collect(directory, recursive, &mut found)?;
+    if found.is_empty() {
+        let text = format!("error reading {}: no manifest is in it", directory.display());
+        let known = EXTENSIONS.map(|extension| format!(".{extension}")).join(", ");
+        return Err(Failure::new(Kind::Failed, text)
+            .hint(format!("recognized file extensions are {known}; -R looks into directories")));
+    }
+    Ok(found)
+}
+
+fn collect(directory: &Path, recursive: bool, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
+    let entries = fs::read_dir(directory).map_err(|error| cannot_read(directory, &error))?;
+    let mut inside: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    inside.sort();
+    for path in inside {
+        let is_directory = path.is_dir();
+        if is_directory && recursive && !path.is_symlink() {
+            collect(&path, recursive, found)?;
+        }
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if !is_directory && extension.is_some_and(|one| EXTENSIONS.contains(&one)) {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
 fn read_text(file: &Path) -> Result<(String, String), Failure> {
+    let shown = file.display().to_string();
+    if shown.starts_with("http://") || shown.starts_with("https://") {
+        let text = format!("minipod reads no manifests from the network: {shown}");
+        return Err(Failure::new(Kind::Usage, text)
+            .hint(format!("curl -fsSL {shown} | minipod apply -f -")));
+    }
     let mut bytes = Vec::new();
     let name = if file == Path::new("-") {
         io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes)?;
@@ -85,28 +146,48 @@ fn read_text(file: &Path) -> Result<(String, String), Failure> {
             .take(LARGEST + 1)
             .read_to_end(&mut bytes)
             .map_err(|error| cannot_read(file, &error))?;
-        file.display().to_string()
+        shown
     };
     if bytes.len() as u64 > LARGEST {
         return Err(Failure::new(Kind::Manifest, format!("{name} is larger than 3 MiB")));
     }
-    match String::from_utf8(bytes) {
+    match decode(bytes) {
         Ok(text) => Ok((name, text)),
-        Err(error) => {
-            let at = error.utf8_error().valid_up_to();
-            let text = format!("{name} is not UTF-8 text: byte {} is wrong", at + 1);
-            Err(Failure::new(Kind::Manifest, text))
+        Err(problem) => {
+            Err(Failure::new(Kind::Manifest, format!("{name} is {problem}"))
+                .hint("save it as UTF-8"))
         }
     }
 }
 
-fn cannot_read(file: &Path, error: &io::Error) -> Failure {
-    let failure = Failure::new(Kind::Failed, format!("cannot read {}: {error}", file.display()));
-    if error.kind() == io::ErrorKind::NotFound {
-        let near = file.parent().and_then(|parent| near_file(parent, file));
-        return failure.maybe_hint(near.map(|near| format!("did you mean {near}?")));
+/// Text in UTF-8, or in UTF-16 with a byte order mark, as some editors save it.
+fn decode(bytes: Vec<u8>) -> Result<String, String> {
+    let unit: Option<fn([u8; 2]) -> u16> = match bytes.get(..2) {
+        Some([0xff, 0xfe]) => Some(u16::from_le_bytes),
+        Some([0xfe, 0xff]) => Some(u16::from_be_bytes),
+        _ => None,
+    };
+    let Some(unit) = unit else {
+        return String::from_utf8(bytes).map_err(|error| {
+            format!("not UTF-8 text: byte {} is wrong", error.utf8_error().valid_up_to() + 1)
+        });
+    };
+    let (pairs, rest) = bytes[2..].as_chunks::<2>();
+    let units: Vec<u16> = pairs.iter().map(|pair| unit(*pair)).collect();
+    match String::from_utf16(&units) {
+        Ok(text) if rest.is_empty() => Ok(text),
+        _ => Err("not UTF-16 text, although it begins like that".to_owned()),
     }
-    failure
+}
+
+fn cannot_read(file: &Path, error: &io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::NotFound {
+        let text = format!("the path {:?} does not exist", file.display().to_string());
+        let near = file.parent().and_then(|parent| near_file(parent, file));
+        return Failure::new(Kind::Failed, text)
+            .maybe_hint(near.map(|near| format!("did you mean {near}?")));
+    }
+    Failure::new(Kind::Failed, format!("cannot read {}: {error}", file.display()))
 }
 
 /// The file beside it with the most similar name.
@@ -118,4 +199,21 @@ fn near_file(parent: &Path, file: &Path) -> Option<String> {
     let wrong = file.file_name()?.to_str()?;
     let near = crate::failure::near_match(wrong, names.iter().map(String::as_str))?;
     Some(parent.join(near).display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_read_as_editors_save_them() {
+        let wide = |mark: [u8; 2], unit: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            mark.into_iter().chain("ä: 😀\n".encode_utf16().flat_map(unit)).collect()
+        };
+        assert_eq!(decode("ä: 😀\n".into()).as_deref(), Ok("ä: 😀\n"));
+        assert_eq!(decode(wide([0xff, 0xfe], u16::to_le_bytes)).as_deref(), Ok("ä: 😀\n"));
+        assert_eq!(decode(wide([0xfe, 0xff], u16::to_be_bytes)).as_deref(), Ok("ä: 😀\n"));
+        assert!(decode(vec![0xff, 0xfe, 0x00]).is_err());
+        assert_eq!(decode(vec![b'a', 0xc3]), Err("not UTF-8 text: byte 2 is wrong".to_owned()));
+    }
 }

@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use pod_model::{Object, Pod};
 use pod_runner::launch::{self, LaunchError, Launched};
-use pod_runner::objects::StoredObject;
+use pod_runner::objects::{StoredObject, completed};
 use pod_runner::{Objects, Pods, Settings};
 
 use super::{require_root, settings};
@@ -21,7 +21,12 @@ pub(crate) enum Existing {
 }
 
 pub(crate) fn run(places: &PlaceArgs, args: &ApplyArgs, existing: Existing) -> Result<(), Failure> {
-    let objects = manifest::read(&args.file, places, args.manifest)?;
+    let files = if args.recursive {
+        manifest::with_directories_below(&args.file)?
+    } else {
+        args.file.clone()
+    };
+    let objects = manifest::read(&files, places, args.manifest)?;
     require_root()?;
     let settings = settings(places);
     for object in objects {
@@ -60,15 +65,19 @@ fn keep<T: StoredObject + PartialEq>(
     let name = metadata.name.as_deref().unwrap_or_default();
     let namespace = metadata.namespace.as_deref().unwrap_or_default();
     let former = objects.find::<T>(namespace, name)?;
+    let object = match existing {
+        Existing::Update => completed(object.clone(), former.as_ref())?,
+        Existing::Refuse => completed(object.clone(), None)?,
+    };
     let verb = match (&former, existing) {
         (None, _) => "created",
         (Some(_), Existing::Refuse) => {
             return Err(already_exists(&format!("{kind}s"), name));
         }
-        (Some(former), Existing::Update) if former == object => "unchanged",
+        (Some(former), Existing::Update) if *former == object => "unchanged",
         (Some(_), Existing::Update) => "configured",
     };
-    objects.store(namespace, name, object)?;
+    objects.store(namespace, name, &object)?;
     Ok(format!("{kind}/{name} {verb}\n"))
 }
 

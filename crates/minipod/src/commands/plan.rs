@@ -1,33 +1,39 @@
 //! `plan`: what would be done for a manifest.
 
 use image_puller::{Reference, Store};
-use pod_model::{Object, Pod};
+use pod_model::{ContainerSpec, Object, Pod, Role};
 use pod_runner::plan::{self, PlanInput, VolumeImages};
 use pod_runner::{Objects, settings as node};
 use serde_json::{Value, json};
 
 use super::settings;
 use crate::cli::{PlaceArgs, PlanArgs};
-use crate::failure::Failure;
-use crate::views::output;
+use crate::failure::{Failure, Kind};
+use crate::views::{output, yaml};
 use crate::{manifest, screen};
 
 pub(crate) fn run(args: &PlaceArgs, plan: &PlanArgs) -> Result<(), Failure> {
+    let known = ["text", "json", "yaml"];
+    if !known.contains(&plan.output.as_str()) {
+        let text = format!("unknown output format {:?}", plan.output);
+        return Err(Failure::new(Kind::Usage, text).hint("text, json or yaml"));
+    }
     let objects = manifest::read(std::slice::from_ref(&plan.file), args, plan.manifest)?;
     let mut values = Vec::new();
     for object in objects {
         if let Object::Pod(pod) = object {
             let (text, value) = plan_pod(args, &pod)?;
             values.push(value);
-            if plan.output != "json" {
+            if plan.output == "text" {
                 screen::answer(&text)?;
             }
         }
     }
-    if plan.output == "json" {
-        screen::answer(&output::json_text(&Value::Array(values)))?;
+    match plan.output.as_str() {
+        "json" => screen::answer(&output::json_text(&Value::Array(values))),
+        "yaml" => screen::answer(&yaml::text(&Value::Array(values))),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn plan_pod(args: &PlaceArgs, pod: &Pod) -> Result<(String, Value), Failure> {
@@ -48,30 +54,84 @@ fn plan_pod(args: &PlaceArgs, pod: &Pod) -> Result<(String, Value), Failure> {
         volume_images: &VolumeImages::new(),
     };
     let sandbox = plan::pod(&input);
-    let mut text = format!("pod {}\n{}", pod.name, indented(&sandbox.to_string()));
+    let mut text = format!("pod {}\n", pod.name);
+    text.push_str(&indented(&format!(
+        "namespace   {}\n{sandbox}order       {}\n",
+        pod.namespace,
+        order(pod)
+    )));
     let mut containers = Vec::new();
     let store = Store::open(&places.images())?;
     for container in &pod.containers {
-        let image = Reference::parse(&container.image).ok();
-        let image = image.and_then(|reference| store.find(&reference).ok().flatten());
-        let heading = format!("{:?} container {}", container.role, container.name).to_lowercase();
-        text.push_str(&format!("{heading}\n  image       {}\n", container.image));
-        let Some(image) = image else {
-            text.push_str("  is not in the store: its command and user are known after a pull\n");
-            containers
-                .push(json!({ "name": container.name.to_string(), "image": container.image }));
-            continue;
-        };
-        let plan = plan::container(&input, &image, &plan::first_start(&container.name))?;
-        text.push_str(&indented(&plan.to_string()));
-        containers.push(serde_json::to_value(&plan)?);
+        let (more, value) = plan_container(&input, &store, container)?;
+        text.push_str(&more);
+        containers.push(value);
     }
     let value = json!({
         "pod": pod.name.to_string(),
+        "namespace": pod.namespace,
         "sandbox": serde_json::to_value(&sandbox)?,
         "containers": containers,
     });
     Ok((text, value))
+}
+
+fn plan_container(
+    input: &PlanInput<'_>,
+    store: &Store,
+    container: &ContainerSpec,
+) -> Result<(String, Value), Failure> {
+    let role = format!("{:?}", container.role).to_lowercase();
+    let mut value =
+        json!({ "name": container.name.as_str(), "role": role, "image": container.image });
+    let mut text = format!(
+        "{role} container {}\n  image       {} (pull {:?})\n",
+        container.name, container.image, container.pull_policy
+    );
+    text.push_str(&indented(&limits(input.pod, container)));
+    let image = Reference::parse(&container.image).ok();
+    let Some(image) = image.and_then(|reference| store.find(&reference).ok().flatten()) else {
+        text.push_str("  is not in the store: its command and user are known after a pull\n");
+        return Ok((text, value));
+    };
+    match plan::container(input, &image, &plan::first_start(&container.name)) {
+        Ok(plan) => {
+            text.push_str(&indented(&plan.to_string()));
+            value["plan"] = serde_json::to_value(&plan)?;
+        }
+        Err(error) => {
+            let reason = if error.is_configuration() {
+                "CreateContainerConfigError"
+            } else {
+                "CreateContainerError"
+            };
+            text.push_str(&format!("  would wait  {reason}: {error}\n"));
+            value["waiting"] = json!({ "reason": reason, "message": error.to_string() });
+        }
+    }
+    Ok((text, value))
+}
+
+/// Init containers one after the other, then the main containers together.
+fn order(pod: &Pod) -> String {
+    let inits = pod.init_containers().map(|one| match one.role {
+        Role::Sidecar => format!("{} (stays)", one.name),
+        _ => one.name.to_string(),
+    });
+    let mains: Vec<&str> = pod.main_containers().map(|one| one.name.as_str()).collect();
+    let steps: Vec<String> = inits.chain([mains.join(" + ")]).collect();
+    steps.join(", then ")
+}
+
+/// What the container may use.
+fn limits(pod: &Pod, container: &ContainerSpec) -> String {
+    let limits = plan::limits(pod, &container.name);
+    let mut words = Vec::new();
+    words.extend(limits.cpu_request_milli.map(|milli| format!("cpu {milli}m asked for")));
+    words.extend(limits.cpu_limit_milli.map(|milli| format!("cpu at most {milli}m")));
+    words.extend(limits.memory_max.map(|bytes| format!("memory at most {bytes} bytes")));
+    words.extend(limits.pids_max.map(|count| format!("at most {count} processes")));
+    if words.is_empty() { String::new() } else { format!("limits      {}\n", words.join(", ")) }
 }
 
 fn indented(text: &str) -> String {

@@ -1,0 +1,230 @@
+//! What a manifest says, and where manifests come from; the rules themselves are tables of the
+//! crate that reads them.
+
+use std::fs;
+use std::io::Write;
+use std::process::Stdio;
+
+use e2e_tests::{Node, Outcome};
+use serde_json::Value;
+
+use crate::Test;
+
+pub(crate) const TESTS: &[Test] = &[
+    (
+        "a_process_finds_the_command_and_the_environment_that_the_manifest_gives_it",
+        a_process_finds_the_command_and_the_environment_that_the_manifest_gives_it,
+    ),
+    (
+        "a_container_whose_configuration_is_missing_waits_until_it_is_there",
+        a_container_whose_configuration_is_missing_waits_until_it_is_there,
+    ),
+    (
+        "manifests_come_from_directories_lists_and_standard_input",
+        manifests_come_from_directories_lists_and_standard_input,
+    ),
+];
+
+const ENVIRONMENT: &str = "\
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: v1, kind: ConfigMap, metadata: {name: m}, data: {A: from-map, B: from-map}}
+- {apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {B: from-secret, C: $(A)}}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: env
+  labels: {app: kubia}
+spec:
+  restartPolicy: Never
+  volumes:
+  - {name: written, emptyDir: {}}
+  initContainers:
+  - name: writer
+    image: busybox:1.36
+    command: [sh, -c, \"printf \\\"# later\\\\nKEY='a b'\\\\n\\\" > /written/f.env\"]
+    volumeMounts: [{name: written, mountPath: /written}]
+  containers:
+  - name: probe
+    image: minipod/probe:1.0
+    resources: {limits: {memory: 100Mi}, requests: {cpu: 250m}}
+    envFrom:
+    - configMapRef: {name: m}
+    - secretRef: {name: s}
+    - {prefix: P_, configMapRef: {name: m}}
+    - configMapRef: {name: none, optional: true}
+    env:
+    - {name: A, value: own}
+    - {name: LATER, value: '$(A) $$(A) ${A} $(Z)'}
+    - {name: NONE, valueFrom: {secretKeyRef: {name: s, key: none, optional: true}}}
+    - {name: FILE, valueFrom: {fileKeyRef: {volumeName: written, path: f.env, key: KEY}}}
+    - {name: POD, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+    - {name: UID_OF_POD, valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
+    - {name: LABEL, valueFrom: {fieldRef: {fieldPath: \"metadata.labels['app']\"}}}
+    - {name: NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
+    - {name: POD_IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
+    - {name: HOST_IP, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}
+    - {name: CPU, valueFrom: {resourceFieldRef: {resource: requests.cpu, divisor: 1m}}}
+    - {name: MEMORY, valueFrom: {resourceFieldRef: {resource: limits.memory, divisor: 1Mi}}}
+    args: [json]
+  - name: words
+    image: minipod/probe:1.0
+    env: [{name: B, value: b}]
+    command: [/bin/echo]
+    args: [$(B), $$(B), '${B}', $(Z)]
+  - name: plain
+    image: minipod/probe:1.0
+";
+
+fn a_process_finds_the_command_and_the_environment_that_the_manifest_gives_it() {
+    let node = Node::new("env", &["busybox", "probe"]);
+    let node = node.with("SECRET_CANARY", "leaked");
+    let outcome = with_input(&node, &["run", "-"], ENVIRONMENT).succeeds();
+    let said = |container: &str| -> String {
+        let prefix = format!("[{container}] ");
+        let lines = outcome.stdout.lines().filter_map(|line| line.strip_prefix(&prefix));
+        lines.map(str::to_owned).next().unwrap_or_else(|| panic!("{}", outcome.stdout))
+    };
+    assert_eq!(said("words"), "b $(B) ${B} $(Z)");
+    let plain: Value = serde_json::from_str(&said("plain")).expect("JSON");
+    assert_eq!(plain["argv"], serde_json::json!(["/probe"]));
+    let seen: Value = serde_json::from_str(&said("probe")).expect("JSON");
+    assert_eq!(seen["argv"], serde_json::json!(["/probe", "json"]));
+    let pod = node.pod("env");
+    let of_pod = |pointer: &str| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    for (name, value) in [
+        ("A", "own"),
+        ("B", "from-secret"),
+        ("C", "$(A)"),
+        ("P_A", "from-map"),
+        ("P_B", "from-map"),
+        ("LATER", "own $(A) ${A} $(Z)"),
+        ("FILE", "a b"),
+        ("POD", "env"),
+        ("UID_OF_POD", of_pod("/metadata/uid")),
+        ("LABEL", "kubia"),
+        ("NODE", of_pod("/spec/nodeName")),
+        ("POD_IP", of_pod("/status/podIP")),
+        ("HOST_IP", of_pod("/status/hostIP")),
+        ("CPU", "250"),
+        ("MEMORY", "100"),
+        ("HOSTNAME", "env"),
+        ("HOME", "/root"),
+    ] {
+        assert_eq!(seen["env"][name], value, "{name}");
+    }
+    let names: Vec<&String> =
+        seen["env"].as_object().into_iter().flatten().map(|one| one.0).collect();
+    for name in names {
+        let is_foreign = ["SECRET", "MINIPOD", "CARGO", "KUBERNETES", "NONE", "SUDO", "TERM"];
+        assert!(!is_foreign.iter().any(|start| name.starts_with(start)), "{name} leaked");
+    }
+    node.delete_leaves_nothing("env", &[]);
+}
+
+fn a_container_whose_configuration_is_missing_waits_until_it_is_there() {
+    let node = Node::new("wait", &["busybox"]).with("MINIPOD_BACKOFF_SCALE", "0.1");
+    let manifest = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: wait}
+spec:
+  restartPolicy: Never
+  containers:
+  - name: main
+    image: busybox:1.36
+    command: [sh, -c, 'test \"$A\" = there']
+    env: [{name: A, valueFrom: {configMapKeyRef: {name: late, key: a}}}]
+";
+    let _ = node.apply(manifest).succeeds();
+    node.wait_for_status("wait", &["CreateContainerConfigError"]);
+    let waiting = &node.pod("wait")["status"]["containerStatuses"][0]["state"]["waiting"];
+    assert_eq!(waiting["message"], "configmap \"late\" not found");
+    assert!(
+        node.events().contains(&("Failed".into(), "Error: configmap \"late\" not found".into()))
+    );
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: late}\ndata: {a: there}\n";
+    let outcome = node.apply(map).succeeds();
+    assert_eq!(outcome.stdout, "configmap/late created\n");
+    node.wait_for_status("wait", &["Completed"]);
+    assert_eq!(node.pod("wait")["status"]["containerStatuses"][0]["restartCount"], 0);
+    node.delete_leaves_nothing("wait", &[]);
+}
+
+fn manifests_come_from_directories_lists_and_standard_input() {
+    let node = Node::new("from", &[]);
+    let map = |name: &str, more: &str| {
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n{more}\n")
+    };
+    let directory = node.directory("many");
+    fs::create_dir_all(directory.join("below")).expect("a directory");
+    for (file, text) in [
+        ("a.yaml", map("a", "data: {x: '1'}\n---\n\u{23}nothing")),
+        ("b.json", "{\"apiVersion\": \"v1\", \"kind\": \"ConfigMapList\",\n\t\"items\": [{\"metadata\": {\"name\": \"b\"}}]}".into()),
+        ("c.txt", "no manifest".into()),
+        ("below/d.yml", map("d", "immutable: true\ndata: {x: '1'}")),
+    ] {
+        fs::write(directory.join(file), text).expect("a file");
+    }
+    let many = directory.display().to_string();
+    let outcome = node.run(&["apply", "-f", &many]).succeeds();
+    assert_eq!(outcome.stdout, "configmap/a created\nconfigmap/b created\n");
+    let outcome = node.run(&["apply", "-R", "-f", &many]).succeeds();
+    let lines = ["configmap/a unchanged", "configmap/b unchanged", "configmap/d created", ""];
+    assert_eq!(outcome.stdout, lines.join("\n"));
+    // What is immutable stays as it is, and other objects are as they were.
+    let outcome =
+        with_input(&node, &["apply", "-f", "-"], &map("d", "immutable: true\ndata: {x: '2'}"));
+    let outcome = outcome.ends_with(1);
+    assert!(
+        outcome.stderr.contains("field is immutable when `immutable` is set"),
+        "{}",
+        outcome.stderr
+    );
+    // A broken document in any file, and nothing is stored.
+    let broken = node.file("broken.yaml", &format!("{}---\nkind: Pod\n", map("e", "")));
+    let broken = broken.display().to_string();
+    let outcome = node.run(&["apply", "-f", &many, "-f", &broken]).ends_with(3);
+    assert!(
+        outcome.stderr.contains("broken.yaml:6:1: error: apiVersion not set"),
+        "{}",
+        outcome.stderr
+    );
+    let maps = node.run(&["get", "configmaps", "-o", "name"]).succeeds().stdout;
+    assert_eq!(maps, "configmap/a\nconfigmap/b\nconfigmap/d\n");
+    // A claim is bound at once.
+    let claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: c}\nspec: {accessModes: [ReadWriteOnce], \
+                 resources: {requests: {storage: 1Gi}}}\n";
+    let outcome = with_input(&node, &["apply", "-f", "-"], claim).succeeds();
+    assert_eq!(outcome.stdout, "persistentvolumeclaim/c created\n");
+    let phase = node.run(&["get", "pvc", "c", "-o", "jsonpath={.status.phase}"]).succeeds();
+    assert_eq!(phase.stdout.trim(), "Bound");
+    for (arguments, code, text) in [
+        (["validate", "none.yaml"], 1, "the path \"none.yaml\" does not exist"),
+        (
+            ["validate", "https://example.com/pod.yaml"],
+            2,
+            "try: curl -fsSL https://example.com/pod.yaml | minipod",
+        ),
+    ] {
+        let outcome = node.run(&arguments).ends_with(code);
+        assert!(outcome.stderr.contains(text), "{}", outcome.stderr);
+    }
+}
+
+fn with_input(node: &Node, arguments: &[&str], input: &str) -> Outcome {
+    let mut command = node.command(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program can be started");
+    let mut stdin = child.stdin.take().expect("its input is a pipe");
+    stdin.write_all(input.as_bytes()).expect("it reads its input");
+    drop(stdin);
+    let output = child.wait_with_output().expect("it ends");
+    Outcome {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
