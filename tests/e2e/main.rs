@@ -27,7 +27,7 @@ type Test = (&'static str, fn());
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let needs = [Need::Root, Need::Fixtures, Need::Lab];
-    let groups: [&[Test]; 12] = [
+    let groups: [&[Test]; 13] = [
         kubia_init::TESTS,
         watching::TESTS,
         lifecycle::TESTS,
