@@ -94,7 +94,10 @@ fn shows_tables(node: &Node) {
     );
     assert_eq!(lines[1][..5], ["default", "web", "2/2", "Running", "0"]);
     assert_eq!(lines[1][lines[1].len() - 2..], ["front", "app=web,tier=front"]);
-    let events = get("events --field-selector reason=Scheduled -o wide").succeeds().stdout;
+    let events =
+        get("events --field-selector reason=Scheduled --types normal --for pod/web -o wide")
+            .succeeds()
+            .stdout;
     assert_eq!(events.lines().count(), 2, "{events}");
     assert!(events.contains("pod/web") && events.contains("default-scheduler"), "{events}");
     let newer = node.run(&["events", "--for", "pod/web", "--types=Normal"]).succeeds().stdout;
@@ -204,7 +207,8 @@ fn wait_tells_when_a_condition_is_met_or_never_will_be() {
     };
     let _ = wait("condition=Ready", &["pod/up"]).ends_with(5);
     let created = Watch::start(node.command(&["wait", "--for=create", "pod/up", "--timeout=60s"]));
-    let _ = node.apply(&pod("up", "sleep 1000")).succeeds();
+    let up = node.file("up.yaml", &pod("up", "sleep 1000")).display().to_string();
+    assert_eq!(node.run(&["run", "-d", &up]).succeeds().stdout, "pod/up created\n");
     let mut created = created;
     assert_eq!(created.line(Instant::now() + PATIENCE).as_deref(), Some("pod/up condition met"));
     let met = wait("condition=Ready", &["-l", "set=all", "--timeout=60s"]).succeeds();
@@ -222,7 +226,9 @@ fn wait_tells_when_a_condition_is_met_or_never_will_be() {
         wait("jsonpath={.status.phase}=Succeeded", &["pod/down", "--timeout=10m"]).ends_with(1);
     let why = "container main exited with code 3 (Error)\n  | last words\nerror: the condition on pods/down can no longer be met: it has failed\n";
     assert!(never.stderr.starts_with(why), "{}", never.stderr);
-    let _ = node.run(&["delete", "pods", "-l", "set=all", "--wait=false"]).succeeds();
+    let deleted = node.run(&["delete", "pods", "-l", "set=all", "--wait=false"]).succeeds();
+    let told = ["down", "up"].map(|pod| format!("pod \"{pod}\" deleted from default namespace\n"));
+    assert_eq!(deleted.stdout, told.concat());
     let _ = wait("delete", &["pod/up", "pod/down", "--timeout=60s"]).succeeds();
     let _ = wait("delete", &["pod/up"]).succeeds();
     let _ = node.run(&["get", "pod", "up"]).ends_with(5);

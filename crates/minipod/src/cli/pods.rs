@@ -90,6 +90,9 @@ pub(crate) struct GetArgs {
     /// Only events about this pod
     #[arg(long = "for", value_name = "pod/NAME")]
     pub(crate) about: Option<String>,
+    /// Only events of these types: Normal, Warning
+    #[arg(long, value_delimiter = ',', value_name = "TYPES")]
+    pub(crate) types: Vec<String>,
 }
 
 #[derive(Debug, Args)]

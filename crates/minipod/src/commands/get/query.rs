@@ -40,6 +40,10 @@ impl<'a> Query<'a> {
             let text = "name cannot be provided when a selector is specified";
             return Err(Failure::new(Kind::Usage, text));
         }
+        let is_type = |kind: &String| ["normal", "warning"].contains(&kind.to_lowercase().as_str());
+        if !get.types.iter().all(is_type) {
+            return Err(Failure::new(Kind::Usage, "valid --types are Normal or Warning"));
+        }
         let first = named.first().map_or(Resource::Pod, |one| one.resource);
         let fields = get.field_selector.as_deref().unwrap_or_default();
         Ok(Self {
@@ -68,13 +72,17 @@ impl<'a> Query<'a> {
             && self.is_about(object)
     }
 
-    /// `--for pod/NAME`
+    /// `--for pod/NAME --types Warning`
     fn is_about(&self, object: &Object) -> bool {
-        let Some(about) = &self.get.about else {
+        let Object::Event(event) = object else {
             return true;
         };
-        let name = about.rsplit('/').next().unwrap_or(about);
-        !matches!(object, Object::Event(_)) || object.field("involvedObject.name") == name
+        let about = self.get.about.as_deref();
+        let name = about.map(|about| about.rsplit('/').next().unwrap_or(about));
+        let kind = event.type_.as_deref().unwrap_or_default();
+        let types = &self.get.types;
+        name.is_none_or(|name| event.involved_object.name.as_deref() == Some(name))
+            && (types.is_empty() || types.iter().any(|one| one.eq_ignore_ascii_case(kind)))
     }
 
     /// The names of the columns, with those that flags add.
