@@ -79,6 +79,7 @@ fn the_chapters_pod_starts_as_the_chapter_tells_it() {
     );
     answers_over_https(&node);
     mains_start_after_inits_and_together(&node);
+    one_init_container_at_a_time_and_no_main_before(&node);
     node.delete_leaves_nothing("kubia-init", &[]);
 }
 
@@ -113,6 +114,29 @@ fn mains_start_after_inits_and_together(node: &Node) {
     for main in &mains {
         assert!(date(&main["state"]["running"]["startedAt"]) >= second_end);
     }
+}
+
+/// Every version of the pod that was ever published keeps the order.
+fn one_init_container_at_a_time_and_no_main_before(node: &Node) {
+    let [state, ..] = node.directories();
+    let path = state.join("pods/default_kubia-init/changes.jsonl");
+    let text = std::fs::read_to_string(path).expect("the pod's versions");
+    let versions: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("a pod")).collect();
+    let count = |pod: &serde_json::Value, list: &str, state: &str| {
+        let list = pod["status"][list].as_array().cloned().unwrap_or_default();
+        list.iter().filter(|one| one["state"].get(state).is_some()).count()
+    };
+    let mut most = 0;
+    for pod in &versions {
+        let inits = count(pod, "initContainerStatuses", "running");
+        assert!(inits <= 1, "one init container at a time: {pod}");
+        most = most.max(inits);
+        if count(pod, "containerStatuses", "running") > 0 {
+            assert_eq!(count(pod, "initContainerStatuses", "terminated"), 2, "{pod}");
+        }
+    }
+    assert_eq!(most, 1, "the init containers were seen");
 }
 
 fn offline_the_second_init_container_crash_loops_and_the_mains_never_start() {

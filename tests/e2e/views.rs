@@ -1,5 +1,6 @@
 //! What pods look like from outside: tables, documents, descriptions, waiting, usage.
 
+use std::path::Path;
 use std::time::Instant;
 
 use e2e_tests::Node;
@@ -16,6 +17,10 @@ pub(crate) const TESTS: &[Test] = &[
     (
         "wait_tells_when_a_condition_is_met_or_never_will_be",
         wait_tells_when_a_condition_is_met_or_never_will_be,
+    ),
+    (
+        "on_a_terminal_names_are_coloured_and_events_dimmed",
+        on_a_terminal_names_are_coloured_and_events_dimmed,
     ),
     ("a_shell_is_offered_the_names_that_exist", a_shell_is_offered_the_names_that_exist),
 ];
@@ -258,4 +263,38 @@ fn a_shell_is_offered_the_names_that_exist() {
     let page = std::fs::read_to_string(directory.join("minipod-logs.1")).expect("a page");
     assert!(page.contains("Show what a container wrote"), "{page}");
     node.delete_leaves_nothing("web", &["--now"]);
+}
+
+fn on_a_terminal_names_are_coloured_and_events_dimmed() {
+    let node = Node::new("colour", &["busybox"]);
+    let manifest = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: colour}
+spec:
+  restartPolicy: Never
+  containers:
+  - {name: one, image: 'busybox:1.36', command: [printf, 'no end']}
+  - {name: two, image: 'busybox:1.36', command: [sh, -c, 'sleep 1; echo two; exit 9']}
+";
+    let path = node.file("colour.yaml", manifest).display().to_string();
+    let words = format!("{} run {path}", e2e_tests::fixtures::program().display());
+    let run = |variable: &str| {
+        let mut command = node.with_places(Path::new("script"), &["-qec", &words, "/dev/null"]);
+        let output = command.env(variable, "1").output().expect("script starts");
+        let _ = node.run(&["delete", "pod", "colour"]).succeeds();
+        String::from_utf8_lossy(&output.stdout).replace('\r', "")
+    };
+    let text = run("UNUSED");
+    assert!(
+        text.contains("\u{1b}[2mNormal   Started     Started container one\u{1b}[0m\n"),
+        "{text:?}"
+    );
+    assert!(text.contains("\u{1b}[36m[one]\u{1b}[0m no end\n"), "a line of its own: {text:?}");
+    assert!(text.contains("\u{1b}[33m[two]\u{1b}[0m two\n"), "{text:?}");
+    let started = text.find("Started container two").expect("it is told");
+    assert!(text.find("[two]").is_some_and(|said| said > started), "first the start: {text:?}");
+    assert!(text.contains("container two exited with code 9 (Error)\n  | two\n"), "{text:?}");
+    let plain = run("NO_COLOR");
+    assert!(!plain.contains('\u{1b}'), "{plain:?}");
 }

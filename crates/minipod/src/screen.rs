@@ -43,3 +43,8 @@ pub(crate) fn colours_on_stderr() -> bool {
 pub(crate) fn colours_on_stdout() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
+
+/// Whether answers and narration meet on the same screen.
+pub(crate) fn is_one_terminal() -> bool {
+    io::stderr().is_terminal() && io::stdout().is_terminal()
+}

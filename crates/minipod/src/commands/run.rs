@@ -172,6 +172,7 @@ impl Front {
                 PodChange::Event(event) => {
                     let uid = event.involved_object.uid.clone();
                     if self.pods.iter().any(|one| one.latest.metadata.uid == uid) {
+                        self.line.make_room()?;
                         screen::narrate_dimmed(&events::narration(&event));
                     }
                 }

@@ -89,6 +89,11 @@ pub(super) struct OpenLine {
 }
 
 impl OpenLine {
+    /// Ends an open line before something else is told, if that is seen behind it.
+    pub(super) fn make_room(&mut self) -> Result<(), Failure> {
+        if screen::is_one_terminal() { self.end_unless_of("") } else { Ok(()) }
+    }
+
     /// Ends the line, if one is open and it is not this owner's.
     pub(super) fn end_unless_of(&mut self, owner: &str) -> Result<(), Failure> {
         match self.owner.take_if(|open| open != owner) {
