@@ -3,6 +3,7 @@
 
 mod deletion;
 mod errors;
+mod identity;
 mod images;
 mod isolation;
 mod isolation_defaults;
@@ -27,7 +28,7 @@ type Test = (&'static str, fn());
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let needs = [Need::Root, Need::Fixtures, Need::Lab];
-    let groups: [&[Test]; 13] = [
+    let groups: [&[Test]; 14] = [
         kubia_init::TESTS,
         watching::TESTS,
         lifecycle::TESTS,
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         logs::TESTS,
         network::TESTS,
         manifests::TESTS,
+        identity::TESTS,
     ];
     let trials = groups.into_iter().flatten().map(|(name, test)| trial(name, *test, &needs));
     let with_registry = [needs.as_slice(), &[Need::Registry]].concat();
