@@ -6,8 +6,8 @@
  *
  * verdicts            every call, by x86-64's numbers, by i386's (int 0x80) and by x32's
  * verdicts swap A B   exchanges two names for ever
- * verdicts exe        opens the program of every process for writing, until it succeeds or its
- *                     standard input ends; prints what it could open
+ * verdicts exe        opens the program of every process for writing, for ever; prints what it
+ *                     could open
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -16,7 +16,6 @@
 #include <fcntl.h>
 #include <linux/net.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -219,18 +218,16 @@ static void all(void) {
 }
 
 static void open_programs(void) {
-    struct pollfd input = {.fd = 0, .events = POLLIN};
-    while (poll(&input, 1, 0) == 0) {
+    for (;;) {
         DIR *processes = opendir("/proc");
         for (struct dirent *one; (one = readdir(processes));) {
             char path[300], target[300] = "";
             snprintf(path, sizeof path, "/proc/%s/exe", one->d_name);
-            if (readlink(path, target, sizeof target - 1) < 0) continue;
             int file = open(path, O_WRONLY);
-            if (file >= 0) printf("opened %s\n", target);
-            else if (strstr(target, "minipod")) printf("seen %s: %s\n", target, strerror(errno));
+            if (file < 0) continue;
+            if (readlink(path, target, sizeof target - 1) > 0) printf("opened %s\n", target);
             fflush(stdout);
-            if (file >= 0) close(file);
+            close(file);
         }
         closedir(processes);
     }

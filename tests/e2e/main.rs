@@ -3,6 +3,7 @@
 
 mod deletion;
 mod errors;
+mod hostile_images;
 mod identity;
 mod images;
 mod isolation;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         network::TESTS,
         manifests::TESTS,
         identity::TESTS,
+        hostile_images::TESTS,
     ];
     let trials = groups.into_iter().flatten().map(|(name, test)| trial(name, *test, &needs));
     let with_registry = [needs.as_slice(), &[Need::Registry]].concat();

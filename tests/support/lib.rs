@@ -2,6 +2,7 @@
 //! check that nothing is left.
 
 pub mod fixtures;
+pub mod image;
 pub mod lab;
 pub mod leaks;
 pub mod needs;

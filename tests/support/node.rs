@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::image::{self, Layer};
 use crate::{Lab, fixtures, leaks};
 
 /// Whatever is waited for comes within this time, or the test fails.
@@ -50,6 +51,17 @@ impl Node {
             let _ = node.run(&["load", "--quiet", "-i", &layout.display().to_string()]).succeeds();
         }
         node
+    }
+
+    /// Puts an image of busybox under that layer into the store.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be written or loaded.
+    pub fn load(&self, name: &str, layer: Layer, config: &Value) {
+        let layout = self.directory(&format!("image-{}", name.replace(['/', ':'], "-")));
+        image::write(&layout, name, layer, config);
+        let _ = self.run(&["load", "--quiet", "-i", &layout.display().to_string()]).succeeds();
     }
 
     /// Sets an environment variable for the node's commands.
@@ -173,6 +185,23 @@ impl Node {
             "{name} did not become {wanted:?}:\n{}",
             self.run(&["describe", "pod", name]).stdout
         );
+    }
+
+    /// Waits until the pod has ended, and returns it.
+    ///
+    /// # Panics
+    ///
+    /// When that takes too long; with all that is known of the pod.
+    pub fn wait_for_end(&self, name: &str) -> Value {
+        let mut watch = self.watch_pods();
+        let deadline = Instant::now() + PATIENCE;
+        while watch.line(deadline).is_some() {
+            let pod = self.pod(name);
+            if ["Succeeded", "Failed"].iter().any(|phase| pod["status"]["phase"] == *phase) {
+                return pod;
+            }
+        }
+        panic!("{name} did not end:\n{}", self.run(&["describe", "pod", name]).stdout);
     }
 
     /// Deletes the pod and checks that nothing of it is left.

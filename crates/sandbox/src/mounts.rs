@@ -1,12 +1,15 @@
 //! Mounts by descriptor: each is made detached, its target is found inside the container's root.
 
+use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, fstatfs, mkdirat, mknodat, openat,
-    openat2, statat,
+    openat2, readlinkat, statat,
 };
 use rustix::io::Errno;
 use rustix::mount::{
@@ -134,8 +137,9 @@ pub(crate) fn directory(root: &OwnedFd, path: &str) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     match openat2(root, path, flags, Mode::empty(), IN_ROOT) {
         Err(Errno::NOENT) => {
-            make_directories(root, Path::new(path))?;
-            Ok(openat2(root, path, flags, Mode::empty(), IN_ROOT)?)
+            let path = without_links(root, Path::new(path))?;
+            make_directories(root, &path)?;
+            Ok(openat2(root, &path, flags, Mode::empty(), IN_ROOT)?)
         }
         opened => Ok(opened?),
     }
@@ -148,26 +152,76 @@ fn file(root: &OwnedFd, path: &str) -> io::Result<OwnedFd> {
         Err(Errno::NOENT) => {}
         opened => return Ok(opened?),
     }
-    let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let parent = directory(root, if parent.is_empty() { "/" } else { parent })?;
+    let path = without_links(root, Path::new(path))?;
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::Error::from_raw_os_error(libc::EISDIR));
+    };
+    make_directories(root, parent)?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let at = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    let parent = openat2(root, at, flags, Mode::empty(), IN_ROOT)?;
     match mknodat(&parent, name, FileType::RegularFile, Mode::from_raw_mode(0o644), 0) {
-        // A dangling link: what it points to is created, inside the root.
-        Err(Errno::EXIST) => {
-            let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            openat2(root, path, flags, Mode::from_raw_mode(0o644), IN_ROOT)?;
-        }
+        Err(Errno::EXIST) => {} // somebody was faster
         made => made?,
     }
-    Ok(find(root, path)?)
+    Ok(openat2(root, &path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), IN_ROOT)?)
+}
+
+/// As many links as the kernel follows (`path_resolution(7)`).
+const MOST_LINKS: usize = 40;
+
+/// Where a path leads whose end does not exist yet, links that lead nowhere included. What is
+/// found out here may change at once; what is made of it is confined to the root all the same.
+fn without_links(root: &OwnedFd, path: &Path) -> io::Result<PathBuf> {
+    let mut rest: VecDeque<OsString> =
+        path.components().map(|one| one.as_os_str().to_owned()).collect();
+    let (mut real, mut links) = (PathBuf::new(), 0);
+    while let Some(name) = rest.pop_front() {
+        match Path::new(&name).components().next() {
+            Some(Component::RootDir) => real.clear(),
+            Some(Component::ParentDir) => drop(real.pop()),
+            Some(Component::Normal(name)) => real.push(name),
+            _ => {}
+        }
+        let Some(target) = link_at(root, &real)? else {
+            continue;
+        };
+        links += 1;
+        if links > MOST_LINKS {
+            return Err(Errno::LOOP.into());
+        }
+        real.pop();
+        for part in target.components().rev() {
+            rest.push_front(part.as_os_str().to_owned());
+        }
+    }
+    Ok(real)
+}
+
+/// Where the link of that path points; nothing when it is no link, or not there.
+fn link_at(root: &OwnedFd, path: &Path) -> io::Result<Option<PathBuf>> {
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let found = match openat2(root, path, flags, Mode::empty(), IN_ROOT) {
+        Err(Errno::NOENT) => return Ok(None),
+        found => found?,
+    };
+    if FileType::from_raw_mode(fstat(&found)?.st_mode) != FileType::Symlink {
+        return Ok(None);
+    }
+    let target = readlinkat(&found, c"", Vec::new())?;
+    Ok(Some(PathBuf::from(OsString::from_vec(target.into_bytes()))))
 }
 
 /// Makes each missing directory on the way, one component at a time.
 fn make_directories(root: &OwnedFd, path: &Path) -> io::Result<()> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut current = openat(root, ".", flags, Mode::empty())?;
-    let mut so_far = std::path::PathBuf::new();
+    let mut so_far = PathBuf::new();
     for component in path.components() {
-        let std::path::Component::Normal(name) = component else {
+        let Component::Normal(name) = component else {
             continue;
         };
         so_far.push(name);

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, open};
@@ -26,6 +26,7 @@ use crate::user_namespace::IdMap;
 #[derive(Debug)]
 pub(crate) struct BuiltRoot {
     root: OwnedFd,
+    null: OwnedFd,
     readonly: bool,
 }
 
@@ -51,10 +52,17 @@ pub(crate) fn build(
     mounts::attach_all(&root, &plan.mounts, sources)?;
     standard_mounts::mask(&root, &plan.masked_paths, &null)?;
     standard_mounts::protect(&root, &plan.readonly_paths)?;
-    Ok(BuiltRoot { root, readonly: plan.root.readonly })
+    Ok(BuiltRoot { root, null, readonly: plan.root.readonly })
 }
 
 impl BuiltRoot {
+    /// Opens the container's null device, also when a volume hides it.
+    pub(crate) fn open_null(&self) -> Result<OwnedFd, StageError> {
+        let path = format!("/proc/self/fd/{}", self.null.as_raw_fd());
+        open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|error| StageError::prepare("cannot open the null device", error))
+    }
+
     /// Makes it the root of this process; the old root is gone afterwards.
     pub(crate) fn enter(self) -> Result<(), StageError> {
         if self.readonly {

@@ -51,6 +51,7 @@ fn plan_pod(args: &PlaceArgs, pod: &Pod) -> Result<(String, Value), Failure> {
         host_ip: &host_ip,
         node_name: &settings.node_name,
         objects: &objects,
+        seccomp_profiles: &places.seccomp_profiles(),
         volume_images: &VolumeImages::new(),
     };
     let sandbox = plan::pod(&input);

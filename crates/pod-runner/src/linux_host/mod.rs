@@ -18,6 +18,7 @@ mod tasks;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use ::sandbox::Child;
 use image_puller::{Digest, Image, Pin, Store};
@@ -56,6 +57,7 @@ pub(crate) struct Context {
     pub(crate) logs: PodLogs,
     pub(crate) host_ip: String,
     pub(crate) objects: Objects,
+    pub(crate) seccomp_profiles: PathBuf,
     pub(crate) volume_images: VolumeImages,
 }
 
@@ -70,6 +72,7 @@ impl Context {
             host_ip: &self.host_ip,
             node_name: &self.settings.node_name,
             objects: &self.objects,
+            seccomp_profiles: &self.seccomp_profiles,
             volume_images: &self.volume_images,
         }
     }
@@ -117,6 +120,7 @@ impl LinuxHost {
             logs: places.pod_logs(&pod.namespace, pod.name.as_str(), &pod.uid.0),
             host_ip: host_address().to_string(),
             objects: Objects::new(places),
+            seccomp_profiles: places.seccomp_profiles(),
             volume_images: VolumeImages::new(),
             dir,
             pod,

@@ -15,7 +15,7 @@ mod storage;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use image_puller::Image;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, Secret};
@@ -125,6 +125,8 @@ pub struct PlanInput<'a> {
     pub node_name: &'a str,
     /// The stored objects.
     pub objects: &'a Objects,
+    /// Where seccomp profiles of type `Localhost` are.
+    pub seccomp_profiles: &'a Path,
     /// The layers of image volumes by the volume's name, as far as they are in the store.
     pub volume_images: &'a VolumeImages,
 }
@@ -225,15 +227,16 @@ fn process(
     if environment.get("HOME").is_none() {
         environment.set("HOME", identity.home.clone());
     }
+    let capabilities = security.capabilities(identity.user.uid)?;
     let cwd = spec.working_dir.clone().filter(|dir| !dir.is_empty());
     Ok(ProcessPlan {
         argv,
         env: environment.strings(),
         cwd: cwd.or_else(|| config.working_dir.clone()).unwrap_or_else(|| "/".into()),
         umask: 0o022,
-        capabilities: security.capabilities(identity.user.uid)?,
+        seccomp: security.seccomp(input.seccomp_profiles, capabilities.bounding)?,
+        capabilities,
         no_new_privileges: security.no_new_privileges,
-        seccomp: security.seccomp()?,
         rlimits: limits::rlimits(),
         oom_score_adj: Some(limits::oom_score_adj(input.pod, spec)),
         user: identity.user,

@@ -1,12 +1,19 @@
 //! How a container is confined: capabilities, seccomp, masked paths.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
 use k8s_openapi::api::core::v1::{Capabilities, Container, SeccompProfile};
 use pod_model::Pod;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use sandbox::capabilities;
+use sandbox::seccomp::{self, Program};
 use sandbox::{CapabilitySets, SeccompPlan, paths};
 
 use super::PlanError;
 use super::pod::spec;
+use crate::text::chain;
 
 /// A container's security context with the pod's filled in.
 #[derive(Clone, Debug)]
@@ -58,17 +65,45 @@ impl Security {
 
     /// The system call filter. Without a word in the manifest it is the runtime's default, which
     /// is stricter than a kubelet's.
-    pub(super) fn seccomp(&self) -> Result<SeccompPlan, PlanError> {
+    pub(super) fn seccomp(&self, profiles: &Path, bounding: u64) -> Result<SeccompPlan, PlanError> {
         match self.seccomp.as_ref().map(|profile| (profile.type_.as_str(), profile)) {
             None if self.privileged => Ok(SeccompPlan::Unconfined),
             Some(("Unconfined", _)) => Ok(SeccompPlan::Unconfined),
             Some(("Localhost", profile)) => {
                 let name = profile.localhost_profile.as_deref().unwrap_or_default();
-                let text =
-                    format!("cannot load seccomp profile {name:?}: minipod reads no profiles");
-                Err(PlanError::Security(text))
+                load_profile(profiles, name, bounding).map(SeccompPlan::Filter).map_err(|why| {
+                    let path = profiles.join(name);
+                    let text = format!("cannot load seccomp profile \"{}\": {why}", path.display());
+                    PlanError::Security(text)
+                })
             }
             _ => Ok(SeccompPlan::RuntimeDefault),
         }
+    }
+}
+
+/// A profile is no longer than this.
+const LONGEST_PROFILE: u64 = 1 << 20;
+
+/// Reads a profile below the directory for them, and nowhere else.
+fn load_profile(profiles: &Path, name: &str, bounding: u64) -> Result<Program, String> {
+    if name.is_empty() {
+        return Err("it has no name".into());
+    }
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let confined = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let opened = openat(CWD, profiles, flags | OFlags::DIRECTORY, Mode::empty())
+        .and_then(|directory| openat2(&directory, name, flags, Mode::empty(), confined));
+    let file = opened.map(File::from).map_err(|error| error.to_string())?;
+    let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
+    let mut text = Vec::new();
+    let length = file.take(LONGEST_PROFILE + 1).read_to_end(&mut text);
+    match length {
+        Ok(length) if is_file && length as u64 <= LONGEST_PROFILE => {
+            seccomp::parse_profile(&text, bounding).map_err(|error| chain(&error))
+        }
+        Ok(_) if is_file => Err(format!("it is longer than {LONGEST_PROFILE} bytes")),
+        Ok(_) => Err("it is not a file".into()),
+        Err(error) => Err(error.to_string()),
     }
 }

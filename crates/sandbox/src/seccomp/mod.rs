@@ -4,8 +4,12 @@
 //! the kernel walks it once per call number when it is installed and again for calls that look at
 //! arguments.
 
+mod condition;
+mod document;
+mod i386;
 mod profile;
 mod program;
 
+pub use document::{ProfileError, parse_profile};
 pub use profile::runtime_default;
 pub use program::{Instruction, Program};

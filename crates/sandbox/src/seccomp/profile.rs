@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::program::{Action, Program, Rule};
+use super::i386;
+use super::program::{Action, I386, OWN_ARCHITECTURE, Program, Rule, Table};
 
 /// Calls that every container may make.
 const ALLOWED: [libc::c_long; 292] = [
@@ -352,7 +353,7 @@ const WITH_CAPABILITY: [(u32, &[libc::c_long]); 15] = [
     (40, &[]),
 ];
 
-const SYS_ADMIN: u32 = 21;
+pub(super) const SYS_ADMIN: u32 = 21;
 
 /// clone(2) flags for new namespaces, which need `CAP_SYS_ADMIN`: mount, cgroup, uts, ipc, user,
 /// pid, network.
@@ -363,7 +364,32 @@ const PERSONALITIES: [u32; 5] = [0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 
 /// The default profile for a process with that bounding set of capabilities.
 pub fn runtime_default(bounding: u64) -> Program {
-    Program::compile(&rules(bounding))
+    let mut tables = vec![Table::denying(OWN_ARCHITECTURE, rules(bounding))];
+    if cfg!(target_arch = "x86_64") {
+        tables.push(Table::denying(I386, i386::rules(bounding)));
+    }
+    Program::compile(&tables)
+}
+
+/// The numbers of calls whose arguments decide.
+pub(super) struct Sensitive {
+    pub(super) clone: u32,
+    pub(super) clone3: u32,
+    pub(super) personality: u32,
+    pub(super) socket: u32,
+}
+
+pub(super) fn add_sensitive(rules: &mut BTreeMap<u32, Rule>, calls: Sensitive) {
+    // Its flags are behind a pointer, which a filter cannot follow; libraries fall back to clone.
+    let no_such_call = Rule::Always(Action::Errno(libc::ENOSYS.unsigned_abs()));
+    rules.insert(calls.clone3, no_such_call);
+    let no_namespaces = Rule::AllowUnless { argument: 0, mask: NEW_NAMESPACES };
+    rules.insert(calls.clone, no_namespaces);
+    let personalities = Rule::AllowValues { argument: 0, values: PERSONALITIES.to_vec() };
+    rules.insert(calls.personality, personalities);
+    let families = [libc::AF_ALG, libc::AF_VSOCK].map(i32::unsigned_abs);
+    let no_odd_families = Rule::DenyValues { argument: 0, values: families.to_vec() };
+    rules.insert(calls.socket, no_odd_families);
 }
 
 fn rules(bounding: u64) -> BTreeMap<u32, Rule> {
@@ -376,16 +402,13 @@ fn rules(bounding: u64) -> BTreeMap<u32, Rule> {
     for call in ALLOWED_BY_NUMBER {
         rules.insert(call, allow());
     }
-    // Its flags are behind a pointer, which a filter cannot follow; libraries fall back to clone.
-    let no_such_call = Rule::Always(Action::Errno(libc::ENOSYS.unsigned_abs()));
-    rules.insert(number(libc::SYS_clone3), no_such_call);
-    let no_namespaces = Rule::AllowUnless { argument: 0, mask: NEW_NAMESPACES };
-    rules.insert(number(libc::SYS_clone), no_namespaces);
-    let personalities = Rule::AllowValues { argument: 0, values: PERSONALITIES.to_vec() };
-    rules.insert(number(libc::SYS_personality), personalities);
-    let families = [libc::AF_ALG, libc::AF_VSOCK].map(i32::unsigned_abs);
-    let no_odd_families = Rule::DenyValues { argument: 0, values: families.to_vec() };
-    rules.insert(number(libc::SYS_socket), no_odd_families);
+    let calls = Sensitive {
+        clone: number(libc::SYS_clone),
+        clone3: number(libc::SYS_clone3),
+        personality: number(libc::SYS_personality),
+        socket: number(libc::SYS_socket),
+    };
+    add_sensitive(&mut rules, calls);
     for (capability, calls) in WITH_CAPABILITY {
         if bounding & (1 << capability) != 0 {
             rules.extend(calls.iter().map(|call| (number(*call), allow())));
@@ -395,67 +418,5 @@ fn rules(bounding: u64) -> BTreeMap<u32, Rule> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::program::interpreter::{verdict, verdict_on};
-    use super::*;
-
-    const ALLOW: u32 = 0x7fff_0000;
-    const EPERM: u32 = 0x0005_0001;
-    const ENOSYS: u32 = 0x0005_0026;
-    const KILL: u32 = 0x8000_0000;
-
-    fn number(call: libc::c_long) -> u32 {
-        u32::try_from(call).unwrap()
-    }
-
-    #[test]
-    fn every_call_gets_the_verdict_of_its_rule() {
-        let rules = rules(crate::capabilities::DEFAULT);
-        let program = Program::compile(&rules);
-        let last = *rules.keys().max().unwrap();
-        for call in 0..last + 50 {
-            let expected = match rules.get(&call) {
-                Some(Rule::Always(Action::Allow)) => ALLOW,
-                Some(Rule::Always(Action::Errno(errno))) => 0x0005_0000 | errno,
-                Some(_) => continue,
-                None if call > last => ENOSYS,
-                None => EPERM,
-            };
-            assert_eq!(verdict(&program, call, [0; 3]), expected, "call {call}");
-        }
-    }
-
-    #[test]
-    fn arguments_decide_where_the_profile_says_so() {
-        let program = runtime_default(crate::capabilities::DEFAULT);
-        let clone = number(libc::SYS_clone);
-        let thread = 0x003d_0f00;
-        assert_eq!(verdict(&program, clone, [thread, 0, 0]), ALLOW);
-        assert_eq!(verdict(&program, clone, [0x0002_0000, 0, 0]), EPERM);
-        assert_eq!(verdict(&program, number(libc::SYS_clone3), [0; 3]), ENOSYS);
-        let personality = number(libc::SYS_personality);
-        assert_eq!(verdict(&program, personality, [0, 0, 0]), ALLOW);
-        assert_eq!(verdict(&program, personality, [0x0004_0000, 0, 0]), EPERM);
-        let socket = number(libc::SYS_socket);
-        assert_eq!(verdict(&program, socket, [2, 0, 0]), ALLOW);
-        assert_eq!(verdict(&program, socket, [38, 0, 0]), EPERM);
-        assert_eq!(verdict(&program, socket, [40, 0, 0]), EPERM);
-    }
-
-    #[test]
-    fn a_capability_opens_the_calls_that_need_it() {
-        let mount = number(libc::SYS_mount);
-        assert_eq!(verdict(&runtime_default(0), mount, [0; 3]), EPERM);
-        assert_eq!(verdict(&runtime_default(1 << SYS_ADMIN), mount, [0; 3]), ALLOW);
-        let unshare = number(libc::SYS_unshare);
-        let default = runtime_default(crate::capabilities::DEFAULT);
-        assert_eq!(verdict(&default, unshare, [0; 3]), EPERM);
-        assert_eq!(verdict(&default, number(libc::SYS_chroot), [0; 3]), ALLOW);
-    }
-
-    #[test]
-    fn calls_of_another_architecture_kill() {
-        let program = runtime_default(crate::capabilities::DEFAULT);
-        assert_eq!(verdict_on(&program, 0x4000_0003, number(libc::SYS_read), [0; 3]), KILL);
-    }
-}
+#[path = "profile_tests.rs"]
+mod tests;

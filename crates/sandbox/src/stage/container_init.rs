@@ -59,11 +59,15 @@ fn container_init(
     join_pod(setting.holder, setting.shared)?;
     leave_keyring(&plan.name)?;
     // From here on paths are the container's; the host's are out of reach after `enter`.
-    root::build(plan, setting.shm_dir, setting.ids)?.enter()?;
-    let stdio = match plan.process.terminal {
-        Some(size) => own_terminal(size, report)?,
-        None => setting.stdio,
-    };
+    let root = root::build(plan, setting.shm_dir, setting.ids)?;
+    let mut stdio = setting.stdio;
+    if stdio.stdin.is_none() && plan.process.terminal.is_none() {
+        stdio.stdin = Some(root.open_null()?);
+    }
+    root.enter()?;
+    if let Some(size) = plan.process.terminal {
+        stdio = own_terminal(size, report)?;
+    }
     setting.placement.pass_gate();
     own_cgroup_namespace()?;
     let users = setting.ids.map(|ids| Users { ids, mounts: OwnMounts::New });
