@@ -29,7 +29,7 @@ type Test = (&'static str, fn());
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let needs = [Need::Root, Need::Fixtures, Need::Lab];
-    let groups: [&[Test]; 14] = [
+    let groups: Vec<&[Test]> = vec![
         kubia_init::TESTS,
         watching::TESTS,
         lifecycle::TESTS,
