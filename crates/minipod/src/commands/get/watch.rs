@@ -67,6 +67,8 @@ struct Watch<'a> {
     query: &'a Query<'a>,
     named: &'a Named,
     known: BTreeSet<String>,
+    /// The last row of each object: a change that no column shows is not shown.
+    rows: BTreeMap<String, Vec<String>>,
     table: Table,
     is_first: bool,
 }
@@ -85,7 +87,7 @@ impl<'a> Watch<'a> {
             widths.insert(0, 8);
         }
         let table = Table::with_widths(&widths);
-        Self { query, named, known: BTreeSet::new(), table, is_first: true }
+        Self { query, named, known: BTreeSet::new(), rows: BTreeMap::new(), table, is_first: true }
     }
 
     /// The changes of the objects that are watched.
@@ -159,7 +161,11 @@ impl<'a> Watch<'a> {
         }
         self.is_first = false;
         for (change, object) in changes {
-            rows.push(marked(change.name(), query.row(resource, object, is_wide, now)));
+            let row = query.row(resource, object, is_wide, now);
+            let last = self.rows.insert(identity(object), row.clone());
+            if *change != Change::Modified || last.as_ref() != Some(&row) {
+                rows.push(marked(change.name(), row));
+            }
         }
         screen::answer(&self.table.text(&rows))
     }
