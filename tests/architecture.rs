@@ -108,3 +108,53 @@ fn the_documented_crates_are_the_crates() {
         assert!(row.ends_with(&format!("| {uses} |")), "{row}");
     }
 }
+
+/// Files that handle paths which a container or an image can influence. In them everything goes by
+/// descriptors: no call of the standard library that takes a path, which would follow any link.
+const BY_DESCRIPTOR: [&str; 5] = [
+    "crates/sandbox/src/mounts.rs",
+    "crates/pod-runner/src/plan/identity.rs",
+    "crates/pod-runner/src/plan/mounts.rs",
+    "crates/pod-runner/src/volumes/payload.rs",
+    "crates/pod-runner/src/volumes/tree.rs",
+];
+
+/// In these only paths of the host's own are given to such calls: `/dev`, `/proc/self`, and
+/// directories that minipod made for itself.
+const OF_THE_HOST: [(&str, &[&str]); 5] = [
+    ("crates/sandbox/src/standard_mounts.rs", &["fs::read_dir(from)", "fs::symlink_metadata("]),
+    ("crates/sandbox/src/mount_sources.rs", &["fs::create_dir_all(&path)"]),
+    ("crates/sandbox/src/overlay.rs", &["fs::create_dir_all(place)"]),
+    ("crates/sandbox/src/root.rs", &["fs::create_dir(place(name))", "fs::chown(&upper,"]),
+    (
+        "crates/sandbox/src/stage/become_process.rs",
+        &[
+            "fs::OpenOptions::new()",
+            "fs::write(\"/proc/self/oom_score_adj\"",
+            "fs::File::from(file)",
+        ],
+    ),
+];
+
+/// The lines of a file before its tests that call `std::fs`.
+fn path_calls(path: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(workspace().join(path)).expect("a source file");
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let calls = code.lines().map(str::trim).filter(|line| {
+        let line = line.replace("rustix::fs::", "");
+        !line.starts_with("//") && !line.starts_with("use ") && line.contains("fs::")
+    });
+    calls.map(str::to_owned).collect()
+}
+
+#[test]
+fn paths_of_containers_are_resolved_by_descriptor() {
+    for path in BY_DESCRIPTOR {
+        assert_eq!(path_calls(path), [""; 0], "{path}");
+    }
+    for (path, known) in OF_THE_HOST {
+        for call in path_calls(path) {
+            assert!(known.iter().any(|one| call.contains(one)), "{path}: {call}");
+        }
+    }
+}

@@ -14,6 +14,7 @@ mod logs;
 mod manifests;
 mod network;
 mod resources;
+mod verdicts;
 mod views;
 mod volumes;
 mod watching;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         network::TESTS,
         manifests::TESTS,
         identity::TESTS,
+        verdicts::TESTS,
         hostile_images::TESTS,
     ];
     let trials = groups.into_iter().flatten().map(|(name, test)| trial(name, *test, &needs));
