@@ -194,13 +194,20 @@ fn manifests_come_from_directories_lists_and_standard_input() {
     );
     let maps = node.run(&["get", "configmaps", "-o", "name"]).succeeds().stdout;
     assert_eq!(maps, "configmap/a\nconfigmap/b\nconfigmap/d\n");
-    // A claim is bound at once.
+    a_claim_is_bound_at_once(&node);
+    wrong_paths_are_told_with_the_way_out(&node);
+}
+
+fn a_claim_is_bound_at_once(node: &Node) {
     let claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: c}\nspec: {accessModes: [ReadWriteOnce], \
                  resources: {requests: {storage: 1Gi}}}\n";
-    let outcome = with_input(&node, &["apply", "-f", "-"], claim).succeeds();
+    let outcome = with_input(node, &["apply", "-f", "-"], claim).succeeds();
     assert_eq!(outcome.stdout, "persistentvolumeclaim/c created\n");
     let phase = node.run(&["get", "pvc", "c", "-o", "jsonpath={.status.phase}"]).succeeds();
     assert_eq!(phase.stdout.trim(), "Bound");
+}
+
+fn wrong_paths_are_told_with_the_way_out(node: &Node) {
     for (arguments, code, text) in [
         (["validate", "none.yaml"], 1, "the path \"none.yaml\" does not exist"),
         (

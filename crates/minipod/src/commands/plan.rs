@@ -138,3 +138,77 @@ fn limits(pod: &Pod, container: &ContainerSpec) -> String {
 fn indented(text: &str) -> String {
     text.lines().flat_map(|line| ["  ", line, "\n"]).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use pod_model::{ParseOptions, Source};
+
+    use super::*;
+    use crate::cli::Cli;
+
+    const MANIFEST: &str = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: dev}
+spec:
+  hostIPC: true
+  shareProcessNamespace: true
+  initContainers:
+  - {name: setup, image: 'example/setup:1'}
+  - {name: proxy, image: 'example/proxy:1', restartPolicy: Always}
+  containers:
+  - {name: web, image: example/web, resources: {limits: {cpu: 500m, memory: 64Mi}}}
+  - {name: log, image: 'example/log:1'}
+";
+
+    #[test]
+    fn a_plan_is_made_without_root_and_without_the_images() {
+        let source = Source { name: "web.yaml", text: MANIFEST };
+        let manifest = pod_model::parse(&source, &ParseOptions::default()).unwrap();
+        let Object::Pod(pod) = &manifest.objects[0] else { panic!("no pod") };
+        let directory = tempfile::tempdir().unwrap();
+        let below = directory.path().display().to_string();
+        let arguments = [
+            "minipod",
+            "version",
+            "--state-dir",
+            &below,
+            "--data-dir",
+            &below,
+            "--log-dir",
+            &below,
+        ];
+        let places = Cli::try_parse_from(arguments).unwrap().places;
+        let (text, value) = plan_pod(&places, pod).unwrap();
+        insta::assert_snapshot!(text, @r"
+        pod web
+          namespace   dev
+          hostname    web
+          network     the pod's own
+          ipc         the host's
+          uts         the pod's own
+          pid         the pod's own
+          sysctl      net.ipv4.ip_unprivileged_port_start=0
+          sysctl      net.ipv4.ping_group_range=0 2147483647
+          order       setup, then proxy (stays), then web + log
+        init container setup
+          image       example/setup:1 (pull IfNotPresent)
+          limits      at most 4096 processes
+          is not in the store: its command and user are known after a pull
+        sidecar container proxy
+          image       example/proxy:1 (pull IfNotPresent)
+          limits      at most 4096 processes
+          is not in the store: its command and user are known after a pull
+        main container web
+          image       example/web (pull Always)
+          limits      cpu 500m asked for, cpu at most 500m, memory at most 67108864 bytes, at most 4096 processes
+          is not in the store: its command and user are known after a pull
+        main container log
+          image       example/log:1 (pull IfNotPresent)
+          limits      at most 4096 processes
+          is not in the store: its command and user are known after a pull
+        ");
+        assert_eq!(value["containers"][1]["role"], "sidecar");
+    }
+}
