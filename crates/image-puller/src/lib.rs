@@ -5,6 +5,8 @@
 
 mod config;
 mod digest;
+#[doc(hidden)]
+pub mod fuzzing;
 mod image_manifest;
 mod layer;
 mod load;

@@ -3,12 +3,12 @@
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 
 use super::entry::{Entries, Entry, EntryKind, EntryPath, Metadata, ReadError};
 use super::hard_link;
-use super::metadata::{self, Skipped};
+use super::metadata::{self, Maker, New, Skipped};
 use super::remove;
 use super::rule::Rule;
 use super::settle::Unsettled;
@@ -40,6 +40,7 @@ pub(crate) struct Applier<'a> {
     limits: Limits,
     applied: Applied,
     buffer: Vec<u8>,
+    maker: Maker,
 }
 
 impl<'a> Applier<'a> {
@@ -49,6 +50,7 @@ impl<'a> Applier<'a> {
             limits,
             applied: Applied::default(),
             buffer: vec![0; COPY_BUFFER],
+            maker: Maker::this_process(),
         }
     }
 
@@ -119,26 +121,25 @@ impl<'a> Applier<'a> {
         entry: &Entry,
         entries: &mut Entries<R>,
     ) -> Result<(), UnpackError> {
-        let name = entry.path.joined();
+        let refused = |error| UnpackError::from_walk(&entry.path.joined(), error);
         let Some((base, parents)) = entry.path.0.split_last() else {
-            return self.apply_root(entry).map_err(|error| UnpackError::from_walk(&name, error));
+            return self.apply_root(entry).map_err(refused);
         };
         let special =
-            whiteout::name(parents, base).map_err(|rule| UnpackError::refused(&name, rule))?;
+            whiteout::name(parents, base).map_err(|rule| refused(WalkError::Refused(rule)))?;
         if special == Name::Ignored {
             self.applied.skipped.insert("entries named .wh..wh.* (AUFS)".to_owned());
             return Ok(());
         }
         let walked = self.tree.enter(parents, Missing::Create);
-        let walked = walked.map_err(|error| UnpackError::from_walk(&name, error))?;
-        let Some(parent) = walked else { return Ok(()) };
+        let Some(parent) = walked.map_err(refused)? else { return Ok(()) };
         let result = match special {
             Name::Ordinary => return self.apply_ordinary(entry, &parent, base, entries),
             Name::Opaque => whiteout::apply_opaque(&mut self.tree, &parent),
             Name::Whiteout(hidden) => whiteout::apply(&mut self.tree, &parent, &hidden),
             Name::Ignored => Ok(()),
         };
-        result.map_err(|error| UnpackError::from_walk(&name, error))
+        result.map_err(refused)
     }
 
     fn apply_root(&mut self, entry: &Entry) -> Result<(), WalkError> {
@@ -157,13 +158,11 @@ impl<'a> Applier<'a> {
         base: &[u8],
         entries: &mut Entries<R>,
     ) -> Result<(), UnpackError> {
-        if let EntryKind::File { size } = entry.kind {
-            return self.write_file((parent, base), &entry.metadata, size, entries).map_err(
-                |error| match error {
-                    FileError::Walk(error) => UnpackError::from_walk(&entry.path.joined(), error),
-                    FileError::Read(error) => UnpackError::from_read(error),
-                },
-            );
+        if matches!(entry.kind, EntryKind::File { .. } | EntryKind::Sparse(_)) {
+            return self.write_file((parent, base), entry, entries).map_err(|error| match error {
+                FileError::Walk(error) => UnpackError::from_walk(&entry.path.joined(), error),
+                FileError::Read(error) => UnpackError::from_read(error),
+            });
         }
         let result = match &entry.kind {
             EntryKind::Directory => self.make_directory(parent, base, &entry.metadata),
@@ -185,7 +184,7 @@ impl<'a> Applier<'a> {
             EntryKind::Fifo => {
                 self.make_special(parent, base, (FileType::Fifo, 0), &entry.metadata)
             }
-            EntryKind::File { .. } => Ok(()), // returned above
+            EntryKind::File { .. } | EntryKind::Sparse(_) => Ok(()), // returned above
         };
         result.map_err(|error| UnpackError::from_walk(&entry.path.joined(), error))
     }
@@ -279,28 +278,61 @@ impl<'a> Applier<'a> {
     fn write_file<R: Read>(
         &mut self,
         (parent, base): (&Place, &[u8]),
-        metadata: &Metadata,
-        size: u64,
+        entry: &Entry,
         entries: &mut Entries<R>,
     ) -> Result<(), FileError> {
+        let (whole, metadata) = ([(0, u64::MAX)], &entry.metadata);
+        let (size, pieces) = match &entry.kind {
+            EntryKind::Sparse(map) => (map.size, map.pieces.as_slice()),
+            EntryKind::File { size } => (*size, &whole[..]),
+            _ => return Ok(()),
+        };
         self.applied.bytes += size;
         if self.applied.bytes > self.limits.unpacked_bytes {
             return Err(FileError::Walk(WalkError::Refused(Rule::TooLarge)));
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mode = metadata.mode & 0o777;
         let file = self
             .make_node(parent, base, |directory| {
-                fs::openat(directory, base, flags | OFlags::NOFOLLOW, Mode::from_raw_mode(0o600))
+                fs::openat(directory, base, flags | OFlags::NOFOLLOW, Mode::from_raw_mode(mode))
             })
             .map_err(FileError::Walk)?;
-        loop {
-            let count = entries.read_content(&mut self.buffer).map_err(FileError::Read)?;
+        for (offset, length) in pieces {
+            self.write_piece(&file, (*offset, *length), entries)?;
+        }
+        if let EntryKind::Sparse(map) = &entry.kind {
+            fs::ftruncate(&file, map.size)
+                .map_err(|errno| FileError::Walk(WalkError::system("write")(errno)))?;
+        }
+        let new = New::made_by(self.maker, mode);
+        metadata::apply_to_new(&file, metadata, new, &mut self.applied.skipped)
+            .map_err(FileError::Walk)
+    }
+
+    /// Writes what comes next, up to a length, at an offset.
+    fn write_piece<R: Read>(
+        &mut self,
+        file: &OwnedFd,
+        (offset, length): (u64, u64),
+        entries: &mut Entries<R>,
+    ) -> Result<(), FileError> {
+        if offset > 0 {
+            fs::seek(file, SeekFrom::Start(offset))
+                .map_err(|errno| FileError::Walk(WalkError::system("write")(errno)))?;
+        }
+        let mut left = length;
+        while left > 0 {
+            let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(self.buffer.len());
+            let count =
+                entries.read_content(&mut self.buffer[..wanted]).map_err(FileError::Read)?;
             if count == 0 {
                 break;
             }
-            write_all(&file, &self.buffer[..count]).map_err(FileError::Walk)?;
+            write_all(file, &self.buffer[..count]).map_err(FileError::Walk)?;
+            left -= count as u64;
         }
-        metadata::apply(&file, metadata, &mut self.applied.skipped).map_err(FileError::Walk)
+        Ok(())
     }
 
     fn finish_directories(&mut self) -> Result<(), UnpackError> {

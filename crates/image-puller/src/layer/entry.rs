@@ -7,6 +7,7 @@ use tar::Header;
 
 use super::header::{BLOCK, Extended, Time, checksum_is_right, number};
 use super::rule::Rule;
+use super::sparse;
 use super::whiteout;
 
 /// Extended headers and long names beyond this are refused.
@@ -36,6 +37,8 @@ pub(crate) enum EntryKind {
     File {
         size: u64,
     },
+    /// A regular file with holes; the content has only the pieces between them.
+    Sparse(sparse::Map),
     Directory,
     /// The target is kept as it is; it is resolved by whoever lives in the image.
     Symlink {
@@ -176,14 +179,17 @@ impl<R: Read> Entries<R> {
         extended: Extended,
         header_size: i64,
     ) -> Result<Entry, ReadError> {
-        let name = extended
-            .path
+        let mut extended = extended;
+        let sparse = std::mem::take(&mut extended.sparse);
+        let name = sparse
+            .name
             .clone()
+            .or_else(|| extended.path.clone())
             .or_else(|| extended.long_name.clone())
             .unwrap_or_else(|| header.path_bytes().into_owned());
         let size = extended.size.unwrap_or(header_size);
         let content = entry_from(header, &name, extended, size);
-        let entry = match content {
+        let mut entry = match content {
             Ok(entry) => entry,
             Err(rule) => return Err(ReadError::Refused { name, rule }),
         };
@@ -191,8 +197,37 @@ impl<R: Read> Entries<R> {
         if let EntryKind::File { size } = entry.kind {
             self.content = size;
             self.padding = padding(size);
+            if let Some(map) = self.sparse_map(sparse)? {
+                entry.kind = EntryKind::Sparse(map);
+            }
         }
         Ok(entry)
+    }
+
+    /// The map of a file with holes; what is left of the content then are its pieces.
+    fn sparse_map(&mut self, records: sparse::Records) -> Result<Option<sparse::Map>, ReadError> {
+        let refused = |this: &Self, rule| ReadError::Refused { name: this.name.clone(), rule };
+        let numbers = match records.version().map_err(|rule| refused(self, rule))? {
+            None => return Ok(None),
+            Some(sparse::Version::Header) => None,
+            Some(sparse::Version::Content) => {
+                let mut reader = sparse::MapReader::default();
+                loop {
+                    let mut block = [0; BLOCK];
+                    let mut filled = 0;
+                    while filled < BLOCK {
+                        filled += match self.read_content(&mut block[filled..])? {
+                            0 => return Err(refused(self, Rule::SparseMap)),
+                            count => count,
+                        };
+                    }
+                    if reader.read(&block).map_err(|rule| refused(self, rule))? {
+                        break Some(reader.finish());
+                    }
+                }
+            }
+        };
+        records.map(numbers, self.content).map(Some).map_err(|rule| refused(self, rule))
     }
 
     fn skip_content(&mut self) -> Result<(), ReadError> {

@@ -8,6 +8,7 @@
 use tar::Header;
 
 use super::rule::Rule;
+use super::sparse;
 
 /// The size of a header and the unit of padding.
 pub(crate) const BLOCK: usize = 512;
@@ -23,6 +24,7 @@ pub(crate) struct Extended {
     pub(crate) uid: Option<i64>,
     pub(crate) gid: Option<i64>,
     pub(crate) modified: Option<Time>,
+    pub(crate) sparse: sparse::Records,
     /// Names as in the archive, filtered later.
     pub(crate) xattrs: Vec<(String, Vec<u8>)>,
 }
@@ -60,10 +62,11 @@ impl Extended {
             "uid" => self.uid = decimal(value)?,
             "gid" => self.gid = decimal(value)?,
             "mtime" => self.modified = time(value)?,
-            _ if key.starts_with("GNU.sparse.") => return Err(Rule::Sparse),
             _ => {
                 if let Some(name) = key.strip_prefix("SCHILY.xattr.") {
                     self.set_xattr(name, value);
+                } else if let Some(key) = key.strip_prefix("GNU.sparse.") {
+                    self.sparse.read(key, value)?;
                 }
             }
         }

@@ -27,10 +27,58 @@ pub(crate) fn apply(
     metadata: &Metadata,
     skipped: &mut Skipped,
 ) -> Result<(), WalkError> {
-    let (uid, gid) = owner(metadata);
-    fs::fchown(file, uid, gid).map_err(WalkError::system("change the owner of"))?;
-    fs::fchmod(file, Mode::from_raw_mode(metadata.mode))
-        .map_err(WalkError::system("change the mode of"))?;
+    apply_to_new(file, metadata, New::default(), skipped)
+}
+
+/// What a new file has without being told.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct New {
+    owner: Option<(u32, u32)>,
+    mode: Option<u32>,
+}
+
+impl New {
+    /// What this process gives to a file that it makes in a directory of its own with that mode.
+    pub(crate) fn made_by(process: Maker, mode: u32) -> Self {
+        Self { owner: Some(process.owner), mode: Some(mode & !process.umask) }
+    }
+}
+
+/// This process, as far as new files depend on it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Maker {
+    owner: (u32, u32),
+    umask: u32,
+}
+
+impl Maker {
+    /// Looks it up; if the umask is unknown, every mode is set.
+    pub(crate) fn this_process() -> Self {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+        let umask = line.and_then(|text| u32::from_str_radix(text.trim(), 8).ok());
+        let owner = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        Self { owner, umask: umask.unwrap_or(0o7777) }
+    }
+}
+
+/// Applies everything that a new file does not have already: most belong to root and have a mode
+/// that no umask changes, and two calls less per file is a tenth of the time for small ones.
+pub(crate) fn apply_to_new(
+    file: &OwnedFd,
+    metadata: &Metadata,
+    new: New,
+    skipped: &mut Skipped,
+) -> Result<(), WalkError> {
+    if new.owner != Some((metadata.uid, metadata.gid)) {
+        let (uid, gid) = owner(metadata);
+        fs::fchown(file, uid, gid).map_err(WalkError::system("change the owner of"))?;
+    }
+    // Special bits are not given at creation, and changing the owner may take them away.
+    if new.mode != Some(metadata.mode) || metadata.mode > 0o777 {
+        fs::fchmod(file, Mode::from_raw_mode(metadata.mode))
+            .map_err(WalkError::system("change the mode of"))?;
+    }
     apply_xattrs(file, &metadata.xattrs, skipped)?;
     set_times(file, metadata.modified)
 }

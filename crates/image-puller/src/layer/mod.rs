@@ -11,18 +11,20 @@ mod entry;
 mod hard_link;
 mod header;
 mod metadata;
+mod pipe;
 mod remove;
 mod rule;
 mod settle;
+mod sparse;
 mod tree;
 mod unpack;
 mod view;
-mod whiteout;
+pub(crate) mod whiteout;
 
 use std::io;
 
 pub(crate) use self::compression::Decoder;
-pub(crate) use self::entry::EntryPath;
+pub(crate) use self::entry::{Entries, EntryKind, EntryPath};
 pub(crate) use self::remove::remove_tree;
 pub use self::rule::Rule;
 pub(crate) use self::settle::{Settled, Unsettled, root_is_plain, settle};

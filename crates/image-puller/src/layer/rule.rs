@@ -33,9 +33,12 @@ pub enum Rule {
     /// A typeflag that is not one of regular file, links, devices, directory and FIFO.
     #[error("entries of this type are not supported")]
     UnknownType,
-    /// GNU or PAX sparse files.
-    #[error("sparse files are not supported in image layers")]
+    /// Sparse files of the old GNU format or of an unknown version.
+    #[error("sparse files of this format are not supported in image layers")]
     Sparse,
+    /// A map of a sparse file that contradicts itself or the sizes.
+    #[error("the map of a sparse file is malformed")]
+    SparseMap,
     /// A hard link whose target is not in the image.
     #[error("the target of the hard link does not exist in the image")]
     HardLinkMissing,

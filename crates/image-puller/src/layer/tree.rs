@@ -60,7 +60,7 @@ pub(crate) struct DirectoryNotes {
     pub(crate) assumed: BTreeSet<Vec<Vec<u8>>>,
     /// Hide what is below them.
     pub(crate) opaque: BTreeSet<Vec<Vec<u8>>>,
-    /// Whiteouts that were made. In an opaque directory they may be gone again.
+    /// Whiteouts that were made.
     pub(crate) whiteouts: BTreeSet<Vec<Vec<u8>>>,
     /// Made anew, not merged: nothing of a directory below may shine through, not even its owner.
     pub(crate) replaced: BTreeSet<Vec<Vec<u8>>>,
@@ -76,10 +76,14 @@ impl DirectoryNotes {
         self.metadata.insert(path, metadata);
     }
 
-    /// Implied directories at and below a path.
-    pub(crate) fn implied_below(&self, path: &[Vec<u8>]) -> Vec<Vec<Vec<u8>>> {
-        let from = self.implied.range(path.to_vec()..);
-        from.take_while(|known| known.starts_with(path)).cloned().collect()
+    /// Whiteouts below a path, which are forgotten.
+    pub(crate) fn take_whiteouts_below(&mut self, path: &[Vec<u8>]) -> Vec<Vec<Vec<u8>>> {
+        let from = self.whiteouts.range(path.to_vec()..);
+        let below: Vec<_> = from.take_while(|known| known.starts_with(path)).cloned().collect();
+        for path in &below {
+            self.whiteouts.remove(path);
+        }
+        below
     }
 
     pub(crate) fn note_whiteout(&mut self, path: Vec<Vec<u8>>) {

@@ -2,18 +2,19 @@
 
 use std::io::{self, BufReader, Read};
 use std::os::fd::OwnedFd;
+use std::thread;
 
-use crate::digest::{Digest, HashingReader};
+use crate::digest::Digest;
 
 use super::apply::{Applied, Applier};
 use super::compression::Decoder;
 use super::entry::Entries;
+use super::pipe::{self, pipe};
 use super::settle::Unsettled;
 use super::view::View;
 use super::{Limits, UnpackError};
 
 const COMPRESSED_BUFFER: usize = 256 * 1024;
-const PLAIN_BUFFER: usize = 256 * 1024;
 
 /// A layer that was unpacked, and what is known about it.
 #[derive(Debug)]
@@ -40,21 +41,41 @@ pub(crate) fn unpack(
 ) -> Result<Unpacked, UnpackError> {
     let stream = |source| UnpackError::Stream { source };
     let buffered = BufReader::with_capacity(COMPRESSED_BUFFER, source);
-    let decoder = Decoder::new(buffered).map_err(stream)?;
-    let plain = BufReader::with_capacity(PLAIN_BUFFER, HashingReader::new(decoder));
+    let mut decoder = Decoder::new(buffered).map_err(stream)?;
+    let (sender, plain) = pipe();
+    let unpacked = thread::scope(|scope| {
+        let apply = || unpack_plain(plain, root, lower, limits);
+        let applying = thread::Builder::new().name("unpack".to_owned()).spawn_scoped(scope, apply);
+        sender.send_all(&mut decoder);
+        applying.map_err(stream)?.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
+    io::copy(&mut decoder.into_source(), &mut io::sink()).map_err(stream)?;
+    Ok(unpacked)
+}
+
+/// Unpacks what is decompressed already, to its end.
+fn unpack_plain(
+    plain: pipe::Reader,
+    root: OwnedFd,
+    lower: Option<&View>,
+    limits: Limits,
+) -> Result<Unpacked, UnpackError> {
     let mut entries = Entries::new(plain);
     let applied = Applier::new(root, lower, limits).apply_all(&mut entries)?;
     let mut plain = entries.into_source();
     // Bytes after the end of the archive are not unpacked, but they count.
-    let limit = limits.unpacked_bytes;
-    let trailing =
-        io::copy(&mut plain.by_ref().take(limit + 1), &mut io::sink()).map_err(stream)?;
-    if trailing > limit {
-        return Err(UnpackError::refused(b"", super::Rule::TooLarge));
+    let mut trailing = 0;
+    loop {
+        let count = plain.available().map_err(|source| UnpackError::Stream { source })?.len();
+        trailing += count as u64;
+        if count == 0 {
+            return Ok(unpacked(plain.finish(), applied));
+        }
+        if trailing > limits.unpacked_bytes {
+            return Err(UnpackError::refused(b"", super::Rule::TooLarge));
+        }
+        plain.consume(count);
     }
-    let (diff_id, decoder) = plain.into_inner().finish();
-    io::copy(&mut decoder.into_source(), &mut io::sink()).map_err(stream)?;
-    Ok(unpacked(diff_id, applied))
 }
 
 fn unpacked(diff_id: Digest, applied: Applied) -> Unpacked {

@@ -3,12 +3,11 @@
 
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{self, AtFlags, Dir, FileType, Mode};
+use rustix::fs::{self, AtFlags, FileType, Mode};
 use rustix::io::Errno;
 
 use super::entry::EntryPath;
 use super::metadata;
-use super::remove;
 use super::rule::Rule;
 use super::tree::{Missing, Place, Tree, WalkError, reopen};
 use super::view::{Node, View};
@@ -54,16 +53,14 @@ pub(crate) fn apply(tree: &mut Tree<'_>, parent: &Place, hidden: &[u8]) -> Resul
     match stat.map(|stat| FileType::from_raw_mode(stat.st_mode)) {
         Ok(FileType::Directory) if tree.notes.replaced.contains(&path) => Ok(()), // done before
         Ok(FileType::Directory) => {
-            if only_hides(tree, &path)? {
-                tree.forget(&path);
-                remove::remove_at(&parent.directory, hidden)
-                    .map_err(|source| WalkError::System { action: "replace", source })?;
+            drop_below(tree, &path)?;
+            if remove_needless(tree, &path)? {
                 return make(tree, parent, path);
             }
             let Some(place) = tree.enter(&path, Missing::Report)? else {
                 return Ok(());
             };
-            make_opaque(tree, &place)?;
+            apply_opaque(tree, &place)?;
             tree.notes.replaced.insert(path);
             Ok(())
         }
@@ -74,7 +71,7 @@ pub(crate) fn apply(tree: &mut Tree<'_>, parent: &Place, hidden: &[u8]) -> Resul
 }
 
 fn make(tree: &mut Tree<'_>, parent: &Place, path: Vec<Vec<u8>>) -> Result<(), WalkError> {
-    if tree.notes.opaque.contains(&*parent.path) {
+    if tree.hides_lower(&path) {
         return Ok(()); // hidden with all others
     }
     let hidden = path.last().map_or(&[][..], Vec::as_slice);
@@ -84,40 +81,44 @@ fn make(tree: &mut Tree<'_>, parent: &Place, path: Vec<Vec<u8>>) -> Result<(), W
     Ok(())
 }
 
-/// True if this layer has nothing in a directory but whiteouts, and directories that were only
-/// needed for these.
-fn only_hides(tree: &mut Tree<'_>, path: &[Vec<u8>]) -> Result<bool, WalkError> {
-    for directory in tree.notes.implied_below(path) {
-        let Some(place) = tree.enter(&directory, Missing::Report)? else { continue };
-        let readable = reopen(&place.directory)?;
-        for item in Dir::read_from(&readable).map_err(WalkError::system("list"))? {
-            let item = item.map_err(WalkError::system("list"))?;
-            let name = item.file_name().to_bytes();
-            let hides = match item.file_type() {
-                _ if name == b"." || name == b".." => true,
-                FileType::Directory => tree.notes.implied.contains(&place.child(name)),
-                FileType::CharacterDevice => is_whiteout(&readable, name)?,
-                _ => false,
-            };
-            if !hides {
-                return Ok(false);
-            }
+/// Removes the whiteouts below a path, where nothing is left to be hidden, and the directories
+/// that were only made for them. They would show up in listings.
+fn drop_below(tree: &mut Tree<'_>, path: &[Vec<u8>]) -> Result<(), WalkError> {
+    for whiteout in tree.notes.take_whiteouts_below(path) {
+        let Some((name, mut parent)) = whiteout.split_last() else { continue };
+        if let Some(place) = tree.enter(parent, Missing::Report)? {
+            remove(&place.directory, name)?;
+        }
+        while parent.len() > path.len() && remove_needless(tree, parent)? {
+            parent = &parent[..parent.len() - 1];
         }
     }
-    Ok(tree.notes.implied.contains(path))
+    Ok(())
+}
+
+/// Removes a directory that no entry is for if it is empty.
+fn remove_needless(tree: &mut Tree<'_>, path: &[Vec<u8>]) -> Result<bool, WalkError> {
+    let Some((name, parents)) = path.split_last() else { return Ok(false) };
+    if !tree.notes.implied.contains(path) {
+        return Ok(false);
+    }
+    let Some(parent) = tree.enter(parents, Missing::Report)? else { return Ok(false) };
+    match fs::unlinkat(&parent.directory, name.as_slice(), AtFlags::REMOVEDIR) {
+        Ok(()) => {
+            tree.forget(path);
+            Ok(true)
+        }
+        Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
+        Err(errno) => Err(WalkError::system("replace")(errno)),
+    }
 }
 
 /// Hides everything that the layers below have in this directory.
-pub(crate) fn apply_opaque(tree: &mut Tree<'_>, directory: &Place) -> Result<(), WalkError> {
-    make_opaque(tree, directory)
-}
-
-fn make_opaque(tree: &mut Tree<'_>, place: &Place) -> Result<(), WalkError> {
-    if tree.notes.opaque.contains(&*place.path) {
-        return Ok(());
+pub(crate) fn apply_opaque(tree: &mut Tree<'_>, place: &Place) -> Result<(), WalkError> {
+    if !tree.notes.opaque.contains(&*place.path) {
+        tree.make_opaque(place)?;
     }
-    tree.make_opaque(place)?;
-    drop_plain_whiteouts(place)
+    drop_below(tree, &place.path)
 }
 
 /// Hides everything that the layers below have, name by name, in a layer whose root is opaque.
@@ -181,20 +182,6 @@ fn is_whiteout(directory: &OwnedFd, name: &[u8]) -> Result<bool, WalkError> {
         Err(Errno::NOENT) => Ok(false),
         Err(errno) => Err(WalkError::system("look at")(errno)),
     }
-}
-
-/// Plain whiteouts in an opaque directory would show up in listings.
-fn drop_plain_whiteouts(place: &Place) -> Result<(), WalkError> {
-    let readable = reopen(&place.directory)?;
-    let listing = Dir::read_from(&readable).map_err(WalkError::system("list"))?;
-    for item in listing {
-        let item = item.map_err(WalkError::system("list"))?;
-        if item.file_type() != FileType::CharacterDevice {
-            continue;
-        }
-        remove(&readable, item.file_name().to_bytes())?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -193,7 +193,8 @@ fn entries_that_break_a_rule_are_refused_by_name_and_rule() {
             Rule::LinkLoop,
         ),
         ("L-78 a GNU sparse file", typed(b'S'), "odd", Rule::Sparse),
-        ("a PAX sparse file", pax("GNU.sparse.major", b"1"), "pax", Rule::Sparse),
+        ("an unknown sparse version", pax("GNU.sparse.major", b"1"), "\"f\"", Rule::Sparse),
+        ("a sparse map that lies", pax("GNU.sparse.map", b"9,1"), "\"f\"", Rule::SparseMap),
         (
             "L-88 a link target of 4096 bytes",
             linked(b'2', "l", &[b't'; 4096]),

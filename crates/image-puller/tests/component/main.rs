@@ -17,6 +17,7 @@ mod layer_metadata;
 mod layer_stacks;
 mod mirrors;
 mod pruning;
+mod random_input;
 mod registry;
 mod registry_faults;
 mod registry_lies;

@@ -13,10 +13,16 @@ pub(crate) const TESTS: &[Test] = &[(
     five_hundred_layers_look_as_if_they_were_applied_in_order,
 )];
 
-pub(crate) const TESTS_WITH_UMOCI: &[Test] = &[(
-    "layers_that_change_what_is_below_look_as_umoci_unpacks_them",
-    layers_that_change_what_is_below_look_as_umoci_unpacks_them,
-)];
+pub(crate) const TESTS_WITH_UMOCI: &[Test] = &[
+    (
+        "layers_that_change_what_is_below_look_as_umoci_unpacks_them",
+        layers_that_change_what_is_below_look_as_umoci_unpacks_them,
+    ),
+    (
+        "sparse_files_of_gnu_tar_look_as_umoci_unpacks_them",
+        sparse_files_of_gnu_tar_look_as_umoci_unpacks_them,
+    ),
+];
 
 fn file(path: &str) -> Item {
     Item::new(path, What::File(path.as_bytes().to_vec()))
@@ -124,5 +130,30 @@ fn layers_that_change_what_is_below_look_as_umoci_unpacks_them() {
         assert!(told.is_empty(), "{what}, ours: {}", told.join("\n"));
         let told = differences(&listing(&stack, Links::Shared), &bench.umoci());
         assert!(told.is_empty(), "{what}, umoci: {}", told.join("\n"));
+    }
+}
+
+fn sparse_files_of_gnu_tar_look_as_umoci_unpacks_them() {
+    let scratch = tempfile::tempdir().expect("there is room for temporary files");
+    let path = scratch.path().join("holes");
+    let file = std::fs::File::create(&path).expect("it is new");
+    for (offset, piece) in [(0, "start"), (1 << 20, "middle"), ((2 << 20) - 3, "end")] {
+        std::os::unix::fs::FileExt::write_all_at(&file, piece.as_bytes(), offset).expect("ours");
+    }
+    file.set_len(3 << 20).expect("it is ours");
+    for version in ["0.0", "0.1", "1.0"] {
+        let done = std::process::Command::new("tar")
+            .args(["-c", "--format=pax", "--sparse", "--sparse-version", version, "-C"])
+            .arg(scratch.path())
+            .args(["--owner=7", "--group=8", "holes"])
+            .output()
+            .expect("there is tar");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        assert!(done.stdout.len() < 1 << 20, "{version}: it was packed with its holes");
+        let bench = Bench::new(vec![done.stdout]);
+        let ours = bench.ours().unwrap_or_else(|told| panic!("{version}: {told}"));
+        let told = differences(&bench.umoci(), &ours);
+        let told: Vec<_> = told.iter().filter(|line| !line.starts_with("/ has the time")).collect();
+        assert!(told.is_empty(), "{version}: {told:?}");
     }
 }
