@@ -6,16 +6,18 @@
 mod cgroups;
 mod confinement;
 mod endings;
+mod races;
 mod room;
 
 use libtest_mimic::{Arguments, Trial};
 
 fn main() -> std::process::ExitCode {
+    races::exchange_if_asked();
     let mut arguments = Arguments::from_args();
     // A process with threads makes no containers; with one, the tests run in the first.
     arguments.test_threads = Some(1);
     let missing = room::missing();
-    let tests = [endings::TESTS, confinement::TESTS, cgroups::TESTS].concat();
+    let tests = [endings::TESTS, confinement::TESTS, cgroups::TESTS, races::TESTS].concat();
     let trials = tests.into_iter().map(|(name, test)| {
         let trial = Trial::test(name, move || {
             test();
