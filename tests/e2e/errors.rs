@@ -61,6 +61,14 @@ fn without_root_minipod_says_what_to_do() {
     std::io::Write::write_all(&mut stdin, text.as_bytes()).expect("it reads its input");
     drop(stdin);
     let output = child.wait_with_output().expect("it ends");
+    let mut doctor = std::process::Command::new(&program);
+    let doctor = doctor.arg("doctor").uid(65534).gid(65534).output().expect("it can be started");
+    let findings = String::from_utf8_lossy(&doctor.stdout);
+    assert_eq!(doctor.status.code(), Some(4), "{findings}");
+    assert!(
+        findings.contains("MISSING   root") && findings.contains("try: sudo minipod"),
+        "{findings}"
+    );
     std::fs::remove_file(&program).expect("the copy can be removed");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{stderr}");

@@ -231,6 +231,14 @@ fn wait_tells_when_a_condition_is_met_or_never_will_be() {
         wait("jsonpath={.status.phase}=Succeeded", &["pod/down", "--timeout=10m"]).ends_with(1);
     let why = "container main exited with code 3 (Error)\n  | last words\nerror: the condition on pods/down can no longer be met: it has failed\n";
     assert!(never.stderr.starts_with(why), "{}", never.stderr);
+    let halves = format!(
+        "{}    readinessProbe: {{exec: {{command: ['false']}}}}\n  - {{name: gone, image: 'busybox:1.36', command: ['true']}}\n",
+        pod("half", "sleep 1000")
+    );
+    let half = node.file("half.yaml", &halves).display().to_string();
+    let half = node.run(&["run", "--rm", "--until=ready", &half]).ends_with(1);
+    let why = "error: pod \"half\" can no longer become ready: container gone has exited with code 0 and is not restarted\n";
+    assert!(half.stderr.contains(why), "{}", half.stderr);
     let deleted = node.run(&["delete", "pods", "-l", "set=all", "--wait=false"]).succeeds();
     let told = ["down", "up"].map(|pod| format!("pod \"{pod}\" deleted from default namespace\n"));
     assert_eq!(deleted.stdout, told.concat());

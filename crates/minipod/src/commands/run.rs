@@ -19,7 +19,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use super::apply::{self, Existing};
 use super::images::Board;
 use super::run_output::{LogPrinter, OpenLine};
-use super::{post_mortem, require_root, settings};
+use super::{post_mortem, require_root, settings, wait};
 use crate::cli::{PlaceArgs, RunArgs, Until};
 use crate::failure::{Failure, Kind};
 use crate::views::events;
@@ -81,10 +81,19 @@ impl Watched {
         self.latest.status.as_ref().and_then(|one| one.phase.as_deref()).unwrap_or_default()
     }
 
+    /// Whether it is Ready, or has done what it was there for.
     fn is_ready(&self) -> bool {
+        if self.phase() == "Succeeded" {
+            return true;
+        }
         let status = self.latest.status.as_ref();
         let conditions = status.into_iter().flat_map(|one| one.conditions.iter().flatten());
         conditions.into_iter().any(|one| one.type_ == "Ready" && one.status == "True")
+    }
+
+    /// Why it cannot become Ready any more, if it still goes on.
+    fn never_ready(&self) -> Option<String> {
+        wait::never_ready(&self.latest).filter(|_| !self.is_ready() && !self.is_over())
     }
 
     /// Whether its supervisor has nothing more to say. The lock is free before the supervisor's
@@ -109,6 +118,8 @@ struct Front {
 enum Outcome {
     Finished,
     Ready,
+    /// What was waited for can no longer come.
+    NeverReady,
     Interrupted,
     TimedOut,
 }
@@ -145,6 +156,9 @@ impl Front {
             }
             if until == Until::Ready && self.pods.iter().all(Watched::is_ready) {
                 break Outcome::Ready;
+            }
+            if until == Until::Ready && self.pods.iter().any(|one| one.never_ready().is_some()) {
+                break Outcome::NeverReady;
             }
             match self.follower.wait(Some(interrupts.as_fd()), deadline)? {
                 Woken::Changed => {}
@@ -217,12 +231,14 @@ impl Front {
     fn leave(mut self, run: &RunArgs, outcome: Outcome) -> Result<ExitCode, Failure> {
         self.board.clear();
         self.line.end_unless_of("")?;
-        if matches!(outcome, Outcome::TimedOut | Outcome::Finished) {
+        if matches!(outcome, Outcome::TimedOut | Outcome::Finished | Outcome::NeverReady) {
             self.explain();
         }
         let deletes = run.rm || matches!(outcome, Outcome::Interrupted | Outcome::TimedOut);
-        if outcome == Outcome::Ready && !deletes {
-            return Ok(ExitCode::SUCCESS);
+        match outcome {
+            Outcome::Ready if !deletes => return Ok(ExitCode::SUCCESS),
+            Outcome::NeverReady if !deletes => return Err(self.not_ready()),
+            _ => {}
         }
         if deletes {
             for one in &self.pods {
@@ -239,8 +255,20 @@ impl Front {
                 Err(Failure::new(Kind::TimedOut, "the time is over; the pod was deleted"))
             }
             Outcome::Ready => Ok(ExitCode::SUCCESS),
+            Outcome::NeverReady => Err(self.not_ready()),
             Outcome::Finished => self.verdict(run.rm),
         }
+    }
+
+    fn not_ready(&self) -> Failure {
+        let mut late = self.pods.iter().filter(|one| !one.is_ready());
+        let found = late.find_map(|one| wait::never_ready(&one.latest).map(|why| (one, why)));
+        let Some((one, why)) = found else {
+            return Failure::silent(Kind::Failed);
+        };
+        let name = one.latest.metadata.name.as_deref().unwrap_or_default();
+        Failure::new(Kind::Failed, format!("pod \"{name}\" can no longer become ready: {why}"))
+            .hint(format!("minipod describe pod {name}"))
     }
 
     /// Tells what went wrong, while what the containers wrote is still there.

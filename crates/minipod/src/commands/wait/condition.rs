@@ -98,6 +98,11 @@ impl Condition {
     }
 }
 
+/// Why a pod can no longer become Ready, if so.
+pub(in crate::commands) fn never_ready(pod: &Pod) -> Option<String> {
+    Condition::Status { name: "Ready".to_owned(), value: "True".to_owned() }.hopeless(pod)
+}
+
 /// `{.a}=b`, `'{.a}'=b`, `.a=b`: path and value.
 fn split_path(text: &str) -> (&str, Option<&str>) {
     let text = text.trim_matches('\'');

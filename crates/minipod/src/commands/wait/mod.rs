@@ -17,6 +17,7 @@ use crate::labels::LabelSelector;
 use crate::resource::{self, Resource};
 use crate::{manifest, screen, selection};
 
+pub(super) use condition::never_ready;
 use condition::{Condition, Verdict};
 
 /// What a negative timeout means to kubectl.
