@@ -6,7 +6,9 @@ use std::io::{self, BufReader, Read};
 fn main() -> io::Result<()> {
     let path = std::env::args_os().nth(1).ok_or(io::ErrorKind::InvalidInput)?;
     let source = BufReader::with_capacity(256 * 1024, File::open(&path)?);
-    let is_zstd = { File::open(&path)?.bytes().next().transpose()? == Some(0x28) };
+    let mut first = [0];
+    File::open(&path)?.read_exact(&mut first)?;
+    let is_zstd = first == [0x28];
     let mut plain: Box<dyn Read> = if is_zstd {
         Box::new(zstd::Decoder::with_buffer(source)?)
     } else {

@@ -79,7 +79,7 @@ impl Records {
         let size = self.real_size.and_then(|size| u64::try_from(size).ok());
         let size = size.filter(|size| *size <= 1 << 62).ok_or(Rule::SparseMap)?;
         let numbers = numbers.unwrap_or(self.numbers);
-        if numbers.len() % 2 != 0 {
+        if !numbers.len().is_multiple_of(2) {
             return Err(Rule::SparseMap);
         }
         let (mut end, mut sum) = (0_u64, 0_u64);

@@ -67,6 +67,7 @@ impl Scene {
             node_name: "here",
             objects: &self.objects,
             volume_images: &VolumeImages::new(),
+            seccomp_profiles: Path::new("/nowhere"),
         };
         container(&input, &image, &first_start(name))
     }
