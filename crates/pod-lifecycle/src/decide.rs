@@ -1,12 +1,14 @@
 //! What is due now: the whole state is looked at each time, so no wake-up can be missed.
 
+use std::time::Duration;
+
 use pod_model::{Role, Uptime};
 
 use crate::narrate::{Narration, crash_loop_message};
 use crate::rules::termination::{self, NextStep};
 use crate::rules::{admission, phase, probes};
 use crate::state::{Container, Failure, Phase, Sandbox, StopReason, StopStep};
-use crate::{Action, Attempt, Hook, Instance, PodMachine};
+use crate::{Action, Attempt, Hook, Instance, PodMachine, Timing};
 
 impl PodMachine {
     pub(crate) fn decide(&mut self, now: Uptime) -> Vec<Action> {
@@ -58,25 +60,20 @@ impl PodMachine {
                 back_off_pulling(container, now, &mut self.narration);
                 container.phase = Phase::Idle { not_before };
             }
-            let Phase::Exited { decide_at } = container.phase else {
+            let Phase::Exited { decide_at, was_killed } = container.phase else {
                 continue;
             };
             if decide_at > now {
                 continue;
             }
-            let finished = container.ended().map_or(now, |end| end.finished);
-            let not_before = container.crash_backoff.not_before(finished, timing);
+            let (not_before, delay) = restart_time(container, was_killed, now, timing);
             if not_before > now {
                 let name = container.spec.name.as_str();
-                let delay = container.crash_backoff.delay();
                 let message = crash_loop_message(delay, name, &pod);
                 container.failure = Some(Failure { reason: "CrashLoopBackOff", message });
                 let text = format!("Back-off restarting failed container {name} in pod {pod}");
                 self.narration.container_warning(now, &container.spec, "BackOff", text);
-            } else {
-                container.failure = None;
             }
-            container.crash_backoff.lengthen(finished, now);
             container.phase = Phase::Idle { not_before };
         }
     }
@@ -103,6 +100,9 @@ impl PodMachine {
             }
         }
         for at in std::mem::take(&mut self.to_hook) {
+            if self.state.containers[at].phase != Phase::PostStart {
+                continue;
+            }
             let instance = self.instance(at);
             actions.push(Action::RunHook { instance, hook: Hook::PostStart, timeout: None });
         }
@@ -176,7 +176,9 @@ impl PodMachine {
         actions: &mut Vec<Action>,
     ) -> bool {
         let instance = self.instance(at);
-        let its_turn = termination::is_its_turn(&self.state.containers, at);
+        // Only when the whole pod stops is there an order.
+        let its_turn =
+            self.state.stop.is_none() || termination::is_its_turn(&self.state.containers, at);
         let container = &mut self.state.containers[at];
         let is_running = container.is_running();
         let has_hook = is_running && container.spec.pre_stop.is_some();
@@ -189,7 +191,12 @@ impl PodMachine {
             return true;
         }
         if !is_running && stop.step == StopStep::Begin {
-            return false;
+            let is_over = stop.deadline <= now;
+            if is_over {
+                stop.step = StopStep::Killed;
+                actions.push(Action::Kill { instance });
+            }
+            return is_over;
         }
         let Some(next) = termination::next_step(stop, has_hook, its_turn, now) else {
             return false;
@@ -228,6 +235,32 @@ impl PodMachine {
             Sandbox::Creating | Sandbox::Removing | Sandbox::Gone => {}
         }
     }
+}
+
+/// When a container that has ended may start again, and the back-off that this comes from. One that
+/// was killed in order to start again is judged by the end before: a kubelet kills and starts in one
+/// go, and has not seen the new end yet.
+fn restart_time(
+    container: &mut Container,
+    was_killed: bool,
+    now: Uptime,
+    timing: Timing,
+) -> (Uptime, Duration) {
+    let finished = container.ended().map_or(now, |end| end.finished);
+    let former = container.last.as_ref().map(|end| end.finished);
+    let backoff = &mut container.crash_backoff;
+    if was_killed {
+        let Some(former) = former else {
+            return (now, Duration::ZERO);
+        };
+        if backoff.not_before(former, timing) <= now {
+            backoff.lengthen(former, now);
+            return (now, Duration::ZERO);
+        }
+    }
+    let (delay, not_before) = (backoff.delay(), backoff.not_before(finished, timing));
+    backoff.lengthen(finished, not_before.max(now));
+    (not_before, delay)
 }
 
 /// From now on the container is shown as waiting for its next pull.

@@ -35,7 +35,6 @@ impl PodMachine {
             deletion: None,
             reason: None,
             gates: Vec::new(),
-            any_main_started: false,
         };
         let mut narration = Narration::default();
         let (namespace, name, node) = (&pod.namespace, &pod.name, &pod.node);
@@ -91,7 +90,9 @@ impl PodMachine {
                 // One that could start now waits for another container, not for time.
                 (is_ready && *not_before > self.now).then_some(*not_before)
             }
-            Phase::Exited { decide_at } | Phase::ImageFailed { decide_at, .. } => Some(*decide_at),
+            Phase::Exited { decide_at, .. } | Phase::ImageFailed { decide_at, .. } => {
+                Some(*decide_at)
+            }
             Phase::Stopping(stop) => termination::deadline(stop),
             _ => None,
         };

@@ -3,7 +3,7 @@
 
 use pod_model::{Terminated, Uptime};
 
-use crate::state::{Container, Failure, Newest, Outcome, Phase, Stop, StopStep};
+use crate::state::{After, Container, Failure, Newest, Outcome, Phase, Stop, StopStep};
 use crate::{Action, Attempt, Instance, PodMachine};
 
 /// Reason of containers that wait for it and of the ends it causes.
@@ -23,8 +23,8 @@ impl PodMachine {
                         self.narration.container(now, &container.spec, "Killing", "killing".into());
                     }
                     let step = StopStep::Begin;
-                    container.phase =
-                        Phase::Stopping(Stop { step, deadline: now, restarts: false });
+                    let after = After::Stays;
+                    container.phase = Phase::Stopping(Stop { step, deadline: now, after });
                 }
                 _ => container.phase = Phase::Done,
             }
@@ -52,7 +52,6 @@ impl PodMachine {
             container.is_initialized = false;
             container.phase = Phase::Idle { not_before: now };
         }
-        self.state.any_main_started = false;
         self.state.restart_of_all = None;
     }
 }

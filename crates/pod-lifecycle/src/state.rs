@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use pod_model::{ContainerSpec, Terminated, Uptime};
+use pod_model::{ContainerSpec, Role, Terminated, Uptime};
 
 use crate::rules::backoff::Backoff;
 use crate::rules::probes::ProbeState;
@@ -60,7 +60,13 @@ pub(crate) struct PodState {
     pub(crate) deletion: Option<(Uptime, Duration)>,
     pub(crate) reason: Option<(String, String)>,
     pub(crate) gates: Vec<(String, bool)>,
-    pub(crate) any_main_started: bool,
+}
+
+impl PodState {
+    /// Whether a main container has ever run: the pod has been initialized then.
+    pub(crate) fn any_main_started(&self) -> bool {
+        self.containers.iter().any(|one| one.spec.role == Role::Main && one.newest.is_some())
+    }
 }
 
 /// One container.
@@ -79,10 +85,14 @@ pub(crate) struct Container {
     pub(crate) image_id: String,
     /// The image that could not be pulled last: its own, or one that a volume shows.
     pub(crate) missing_image: String,
+    /// Its image was changed while the former one was looked for.
+    pub(crate) is_image_stale: bool,
     pub(crate) image_backoff: Backoff,
     pub(crate) crash_backoff: Backoff,
     /// An init container that ended well, a sidecar that started: the gate behind it stays open.
     pub(crate) is_initialized: bool,
+    /// Its newest start has got past its postStart hook.
+    pub(crate) is_settled: bool,
     pub(crate) startup: ProbeState,
     pub(crate) liveness: ProbeState,
     pub(crate) readiness: ProbeState,
@@ -130,7 +140,7 @@ pub(crate) enum Phase {
     /// It runs and is being stopped.
     Stopping(Stop),
     /// It has ended; what happens next is decided at that time, so that the end is seen first.
-    Exited { decide_at: Uptime },
+    Exited { decide_at: Uptime, was_killed: bool },
     /// It has ended and is not started again.
     Done,
 }
@@ -141,8 +151,18 @@ pub(crate) struct Stop {
     pub(crate) step: StopStep,
     /// When the grace period ends.
     pub(crate) deadline: Uptime,
-    /// Whether it is started again afterwards, decided when the stop began.
-    pub(crate) restarts: bool,
+    pub(crate) after: After,
+}
+
+/// What follows the stop of a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    /// It is started again, whatever its exit code; that was decided when the stop began.
+    Restarts,
+    /// It stays as it is, whatever its exit code.
+    Stays,
+    /// The exit code decides, as if it had ended by itself.
+    AsItEnds,
 }
 
 /// A step of stopping.
@@ -172,9 +192,11 @@ impl Container {
             failure: None,
             image_id: String::new(),
             missing_image: String::new(),
+            is_image_stale: false,
             image_backoff: Backoff::default(),
             crash_backoff: Backoff::default(),
             is_initialized: false,
+            is_settled: false,
             startup: ProbeState::default(),
             liveness: ProbeState::default(),
             readiness: ProbeState::default(),
@@ -192,6 +214,11 @@ impl Container {
     /// Whether its program runs.
     pub(crate) fn is_running(&self) -> bool {
         self.running_since().is_some()
+    }
+
+    /// Whether it is being stopped.
+    pub(crate) fn is_stopping(&self) -> bool {
+        matches!(self.phase, Phase::Stopping(_))
     }
 
     /// Since when its program runs.

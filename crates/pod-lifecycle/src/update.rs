@@ -6,7 +6,7 @@ use pod_model::{ContainerName, Role, Uptime};
 
 use crate::PodMachine;
 use crate::rules::backoff::Backoff;
-use crate::state::{Phase, Stop, StopStep};
+use crate::state::{After, Phase, Stop, StopStep};
 
 /// A change of a pod; everything else about it is for ever.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,7 +33,8 @@ impl PodMachine {
     /// says. An init container that has run is not run again.
     fn change_image(&mut self, at: usize, image: String, now: Uptime) {
         let container = &mut self.state.containers[at];
-        if container.spec.image == image {
+        let is_used = container.spec.role == Role::Init && container.newest.is_some();
+        if container.spec.image == image || is_used {
             return;
         }
         container.spec.image = image;
@@ -43,18 +44,20 @@ impl PodMachine {
         let text = match container.spec.role {
             Role::Main => format!("Container {name} definition changed, will be restarted"),
             Role::Sidecar => format!("Init container {name} definition changed"),
-            Role::Init => return,
+            Role::Init => String::new(), // one that runs is left alone
         };
         match container.phase {
             Phase::Running | Phase::PostStart | Phase::Starting => {
                 self.narration.container(now, &container.spec, "Killing", text);
                 let (step, deadline) = (StopStep::Begin, now + self.pod.termination_grace);
-                container.phase = Phase::Stopping(Stop { step, deadline, restarts: true });
+                let after = After::Restarts;
+                container.phase = Phase::Stopping(Stop { step, deadline, after });
             }
             Phase::ImageFailed { .. } | Phase::Idle { .. } => {
                 container.phase = Phase::Idle { not_before: now };
             }
-            Phase::Image | Phase::Stopping(_) | Phase::Exited { .. } | Phase::Done => {}
+            Phase::Image => container.is_image_stale = true,
+            Phase::Stopping(_) | Phase::Exited { .. } | Phase::Done => {}
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The state as a user sees it: derived each time, never stored.
 
 use pod_model::{
-    Condition, ContainerState, ContainerStatus, Deletion, PodStatus, RestartPolicy, Role, Uptime,
+    Condition, ContainerState, ContainerStatus, Deletion, PodPhase, PodStatus, RestartPolicy, Role,
+    Uptime,
 };
 
 use crate::rules::{conditions, phase, probes};
@@ -23,11 +24,13 @@ pub(crate) fn status(
     };
     let mut containers = of(true);
     containers.sort_by(|a, b| a.name.cmp(&b.name));
+    // Why the pod failed is told when it has.
+    let told = state.reason.as_ref().filter(|_| phase == PodPhase::Failed);
     PodStatus {
         conditions: conditions::conditions(state, phase, gates, (former, now)),
         phase,
-        reason: state.reason.as_ref().map(|(reason, _)| reason.clone()),
-        message: state.reason.as_ref().map(|(_, message)| message.clone()),
+        reason: told.map(|(reason, _)| reason.clone()),
+        message: told.map(|(_, message)| message.clone()),
         started: Some(state.started),
         pod_ips: state.ips.clone(),
         init_containers: of(false),
@@ -67,11 +70,16 @@ fn container(container: &Container, has_inits: bool) -> ContainerStatus {
     }
 }
 
-/// The waiting state of a container that something went wrong with.
+/// The waiting state of a container that something went wrong with. One that has ended and is to
+/// start again waits only when its start or its hook failed; otherwise its end is seen first.
 fn waiting(container: &Container) -> Option<ContainerState> {
     let waits = matches!(
         container.phase,
-        Phase::Idle { .. } | Phase::Image | Phase::ImageFailed { .. } | Phase::Starting
+        Phase::Idle { .. }
+            | Phase::Image
+            | Phase::ImageFailed { .. }
+            | Phase::Starting
+            | Phase::Exited { .. }
     );
     let failure = container.failure.as_ref().filter(|_| waits)?;
     let message = Some(failure.message.clone()).filter(|message| !message.is_empty());

@@ -5,7 +5,7 @@ use pod_model::Uptime;
 use crate::fact::PullReport;
 use crate::narrate::pulled;
 use crate::rules::backoff::Backoff;
-use crate::state::{Failure, Phase};
+use crate::state::{Container, Failure, Phase};
 use crate::{ImageFailure, PodMachine};
 
 use super::CONFIG_RETRY;
@@ -28,7 +28,7 @@ impl PodMachine {
         now: Uptime,
     ) {
         let container = &mut self.state.containers[at];
-        if container.phase != Phase::Image {
+        if container.phase != Phase::Image || looks_again(container, now) {
             return;
         }
         container.image_id = image_id;
@@ -50,7 +50,7 @@ impl PodMachine {
     ) {
         let timing = self.timing;
         let container = &mut self.state.containers[at];
-        if container.phase != Phase::Image {
+        if container.phase != Phase::Image || looks_again(container, now) {
             return;
         }
         let spec = container.spec.clone();
@@ -85,4 +85,14 @@ impl PodMachine {
             Phase::Idle { not_before: now + timing.scaled(CONFIG_RETRY) }
         };
     }
+}
+
+/// Whether the answer is about an image that the container had before; then the new one is looked
+/// for.
+fn looks_again(container: &mut Container, now: Uptime) -> bool {
+    let is_stale = std::mem::take(&mut container.is_image_stale);
+    if is_stale {
+        container.phase = Phase::Idle { not_before: now };
+    }
+    is_stale
 }

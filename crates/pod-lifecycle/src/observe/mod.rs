@@ -7,9 +7,9 @@ mod stop;
 
 use std::time::Duration;
 
-use pod_model::Uptime;
+use pod_model::{RestartPolicy, Role, Uptime};
 
-use crate::state::{Phase, Sandbox, StopReason};
+use crate::state::{Container, Phase, Sandbox, StopReason};
 use crate::{Fact, Instance, PodMachine, narrate};
 
 use images::ImageOwner;
@@ -26,25 +26,10 @@ const CONFIG_RETRY: Duration = Duration::from_secs(10);
 impl PodMachine {
     pub(crate) fn record(&mut self, fact: Fact, now: Uptime) {
         match fact {
-            Fact::SandboxReady { ips } => {
-                self.state.ips = ips;
-                self.state.sandbox = Sandbox::Ready;
-                self.state.sandbox_failures = 0;
-            }
-            Fact::SandboxFailed { message } => {
-                let text = format!("Failed to create pod sandbox: {message}");
-                self.narration.pod_warning(now, "FailedCreatePodSandBox", text);
-                self.retry_sandbox(now, SANDBOX_RETRY);
-            }
-            Fact::VolumesFailed { failures } => {
-                for (volume, why) in failures {
-                    let text = format!("MountVolume.SetUp failed for volume \"{volume}\" : {why}");
-                    self.narration.pod_warning(now, "FailedMount", text);
-                }
-                let doubled = VOLUME_RETRY * 2_u32.pow(self.state.sandbox_failures.min(10));
-                self.retry_sandbox(now, doubled.min(VOLUME_RETRY_LONGEST));
-            }
-            Fact::SandboxGone => self.lose_sandbox(now),
+            Fact::SandboxReady { .. }
+            | Fact::SandboxFailed { .. }
+            | Fact::VolumesFailed { .. }
+            | Fact::SandboxGone => self.record_sandbox(fact, now),
             Fact::ImagePulling { .. }
             | Fact::ImageReady { .. }
             | Fact::ImageFailed { .. }
@@ -72,10 +57,41 @@ impl PodMachine {
         }
     }
 
+    fn record_sandbox(&mut self, fact: Fact, now: Uptime) {
+        if fact == Fact::SandboxGone {
+            return self.lose_sandbox(now);
+        }
+        if self.state.sandbox != Sandbox::Creating {
+            return;
+        }
+        match fact {
+            Fact::SandboxReady { ips } => {
+                self.state.ips = ips;
+                self.state.sandbox = Sandbox::Ready;
+                self.state.sandbox_failures = 0;
+            }
+            Fact::SandboxFailed { message } => {
+                let text = format!("Failed to create pod sandbox: {message}");
+                self.narration.pod_warning(now, "FailedCreatePodSandBox", text);
+                self.retry_sandbox(now, SANDBOX_RETRY);
+            }
+            Fact::VolumesFailed { failures } => {
+                for (volume, why) in failures {
+                    let text = format!("MountVolume.SetUp failed for volume \"{volume}\" : {why}");
+                    self.narration.pod_warning(now, "FailedMount", text);
+                }
+                let doubled = VOLUME_RETRY * 2_u32.pow(self.state.sandbox_failures.min(10));
+                self.retry_sandbox(now, doubled.min(VOLUME_RETRY_LONGEST));
+            }
+            _ => {}
+        }
+    }
+
     fn record_image(&mut self, fact: Fact, now: Uptime) {
         match fact {
             Fact::ImagePulling { name } => {
-                if let Some(at) = self.position(&name) {
+                let at = self.position(&name);
+                if let Some(at) = at.filter(|at| self.state.containers[*at].phase == Phase::Image) {
                     let spec = &self.state.containers[at].spec;
                     let message = format!("Pulling image \"{}\"", spec.image);
                     self.narration.container(now, spec, "Pulling", message);
@@ -154,8 +170,16 @@ impl PodMachine {
         };
     }
 
-    /// The sandbox is gone: as asked, or because somebody killed its holder.
+    /// The sandbox is gone: as asked, or because somebody killed its holder. Then what ran in it
+    /// is gone, too, and the pod begins again with its first init container; a pod that restarts
+    /// nothing has ended.
     fn lose_sandbox(&mut self, now: Uptime) {
+        if !matches!(self.state.sandbox, Sandbox::Ready | Sandbox::Removing) {
+            return;
+        }
+        for container in self.state.containers.iter_mut().filter(|one| one.is_alive()) {
+            lose_container(container, now);
+        }
         if self.state.sandbox == Sandbox::Removing || self.state.stop.is_some() {
             self.state.sandbox = Sandbox::Gone;
             return;
@@ -163,15 +187,35 @@ impl PodMachine {
         let text = "Pod sandbox changed, it will be killed and re-created.";
         self.narration.pod(now, "SandboxChanged", text.into());
         self.state.ips.clear();
-        self.state.any_main_started = false;
+        self.state.restart_of_all = None;
         self.state.sandbox = Sandbox::Missing { not_before: now };
+        let policy = self.pod.restart_policy;
+        let has_run = self.state.containers.iter().any(|one| one.newest.is_some());
+        let begins_again = policy != RestartPolicy::Never || !has_run;
+        if !begins_again {
+            self.stop_pod(StopReason::Over, Duration::ZERO, now);
+            return;
+        }
         for container in &mut self.state.containers {
-            container.is_initialized = false;
-            if container.is_alive() {
-                let end = End { code: 137, signal: Some(9), out_of_memory: false, message: None };
-                record_end(container, end, now);
+            let has_succeeded = container.ended().is_some_and(|end| end.exit_code == 0);
+            let is_main = container.spec.role == Role::Main;
+            if is_main && has_succeeded && policy == RestartPolicy::OnFailure {
+                container.phase = Phase::Done;
+                continue;
             }
+            container.is_initialized = false;
             container.phase = Phase::Idle { not_before: now };
         }
     }
+}
+
+/// What was left of a container went with the sandbox.
+fn lose_container(container: &mut Container, now: Uptime) {
+    if container.is_running() {
+        let end = End { code: 137, signal: Some(9), out_of_memory: false, message: None };
+        record_end(container, end, now);
+    } else {
+        container.next_attempt -= 1; // it never ran: the next start has the same number
+    }
+    container.phase = Phase::Done;
 }

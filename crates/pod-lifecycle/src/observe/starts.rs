@@ -4,7 +4,7 @@ use pod_model::{Role, Terminated, Uptime};
 
 use crate::rules::probes::ProbeState;
 use crate::rules::{admission, restart};
-use crate::state::{Container, Failure, Newest, Outcome, Phase};
+use crate::state::{After, Container, Failure, Newest, Outcome, Phase, Stop};
 use crate::{PodMachine, StartStage};
 
 use super::CONFIG_RETRY;
@@ -20,6 +20,9 @@ pub(super) struct End {
 impl PodMachine {
     pub(super) fn started(&mut self, at: usize, container_id: String, now: Uptime) {
         let container = &mut self.state.containers[at];
+        if container.is_running() {
+            return;
+        }
         let spec = container.spec.clone();
         if let Some(ended) = container.ended().cloned() {
             container.last = Some(ended);
@@ -31,16 +34,20 @@ impl PodMachine {
         container.startup = ProbeState::default();
         container.liveness = ProbeState::default();
         container.readiness = ProbeState::default();
+        container.is_settled = spec.post_start.is_none();
         if container.phase == Phase::Starting {
             container.phase =
                 if spec.post_start.is_some() { Phase::PostStart } else { Phase::Running };
         }
-        self.state.any_main_started |= spec.role == Role::Main;
         let name = &spec.name;
         self.narration.container(now, &spec, "Created", format!("Created container {name}"));
         self.narration.container(now, &spec, "Started", format!("Started container {name}"));
         if self.state.containers[at].phase == Phase::PostStart {
             self.to_hook.push(at);
+        }
+        if self.state.containers[at].is_stopping() && self.state.stop.is_some() {
+            let text = format!("Stopping container {name}");
+            self.narration.container(now, &spec, "Killing", text);
         }
         self.open_gate(at);
     }
@@ -62,6 +69,9 @@ impl PodMachine {
     ) {
         let timing = self.timing;
         let container = &mut self.state.containers[at];
+        if container.is_running() {
+            return;
+        }
         let spec = container.spec.clone();
         let reason = match stage {
             StartStage::Config => "CreateContainerConfigError",
@@ -77,7 +87,7 @@ impl PodMachine {
         let failure = Failure { reason, message };
         if stage != StartStage::Run {
             container.next_attempt -= 1; // nothing ran: the next try has the same number
-            if matches!(container.phase, Phase::Stopping(_)) {
+            if let Phase::Stopping(Stop { after: After::Stays, .. }) = container.phase {
                 container.phase = Phase::Done;
                 return;
             }
@@ -111,9 +121,7 @@ impl PodMachine {
         container.newest = Some(Newest { attempt, container_id: String::new(), outcome });
         let restarts = !is_stopping && restart::restarts(&container.spec, policy, 128);
         container.failure = restarts.then_some(failure);
-        container.phase =
-            if restarts { Phase::Exited { decide_at: now + settle } } else { Phase::Done };
-        self.state.any_main_started |= container.spec.role == Role::Main;
+        container.phase = if restarts { exited_at(now + settle, false) } else { Phase::Done };
     }
 
     pub(super) fn exited(&mut self, at: usize, end: End, now: Uptime) {
@@ -121,13 +129,14 @@ impl PodMachine {
         let settle = self.timing.settle;
         let is_stopping = self.state.stop.is_some();
         let container = &mut self.state.containers[at];
-        let stopped = match container.phase {
-            Phase::Stopping(stop) => Some(stop.restarts),
-            _ => None,
+        let after = match container.phase {
+            Phase::Stopping(stop) => stop.after,
+            _ => After::AsItEnds,
         };
         let (code, out_of_memory) = (end.code, end.out_of_memory);
         if !container.is_running() {
             // The exit came before the news that the program runs.
+            container.last = container.ended().cloned().or(container.last.take());
             let outcome = Outcome::Running { since: now };
             let attempt = container.next_attempt - 1;
             container.newest = Some(Newest { attempt, container_id: String::new(), outcome });
@@ -135,22 +144,30 @@ impl PodMachine {
         record_end(container, end, now);
         // An init container killed for memory has failed, whatever its code.
         let judged = if code == 0 && out_of_memory { 137 } else { code };
-        if stopped.is_none() && !is_stopping && restart::restarts_all(&container.spec, judged) {
+        let by_itself = after == After::AsItEnds && !is_stopping;
+        if by_itself && restart::restarts_all(&container.spec, judged) {
             container.phase = Phase::Done;
             self.begin_restart_of_all(at, now);
             return;
         }
-        let succeeded = code == 0 && !out_of_memory;
-        if container.spec.role == Role::Init && succeeded && stopped.is_none() {
+        if container.spec.role == Role::Init && judged == 0 {
             container.is_initialized = true;
             container.phase = Phase::Done;
             return;
         }
         let restarts = !is_stopping
-            && stopped.unwrap_or_else(|| restart::restarts(&container.spec, policy, judged));
-        container.phase =
-            if restarts { Phase::Exited { decide_at: now + settle } } else { Phase::Done };
+            && match after {
+                After::Restarts => true,
+                After::Stays => false,
+                After::AsItEnds => restart::restarts(&container.spec, policy, judged),
+            };
+        let was_killed = after == After::Restarts;
+        container.phase = if restarts { exited_at(now + settle, was_killed) } else { Phase::Done };
     }
+}
+
+fn exited_at(decide_at: Uptime, was_killed: bool) -> Phase {
+    Phase::Exited { decide_at, was_killed }
 }
 
 /// Puts the end of a container into its record.

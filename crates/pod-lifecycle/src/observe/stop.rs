@@ -6,11 +6,12 @@ use pod_model::Uptime;
 
 use crate::PodMachine;
 use crate::rules::termination;
-use crate::state::{Container, Phase, PodStop, Stop, StopReason, StopStep};
+use crate::state::{After, Container, Phase, PodStop, Stop, StopReason, StopStep};
 
 impl PodMachine {
     pub(super) fn delete(&mut self, grace: Option<Duration>, now: Uptime) {
-        let grace = grace.unwrap_or(self.pod.termination_grace);
+        // The pod's own grace is at least a second; only who asks can ask for none at all.
+        let grace = grace.unwrap_or(self.pod.termination_grace.max(Duration::from_secs(1)));
         let requested = self.state.deletion.map_or(now, |(requested, _)| requested);
         let shortest = self.state.deletion.map_or(grace, |(_, known)| known.min(grace));
         self.state.deletion = Some((requested, shortest));
@@ -25,14 +26,18 @@ impl PodMachine {
             Some(stop) => {
                 stop.deadline = stop.deadline.min(deadline);
                 stop.at_once |= at_once;
-                if reason == StopReason::Deleted {
+                if stop.reason == StopReason::Over {
                     stop.reason = reason;
                 }
             }
             None => self.state.stop = Some(PodStop { reason, deadline, at_once }),
         }
         let stop = self.state.stop.unwrap_or(PodStop { reason, deadline, at_once });
+        self.state.restart_of_all = None;
         for container in &mut self.state.containers {
+            if reason == StopReason::Deleted && container.is_running() {
+                container.startup.pass(); // nobody waits for it any more
+            }
             stop_container(container, stop, now, &mut self.narration);
         }
     }
@@ -53,11 +58,12 @@ fn stop_container(
             }
             let step = StopStep::Begin;
             let deadline = stop.deadline;
-            container.phase = Phase::Stopping(Stop { step, deadline, restarts: false });
+            let after = After::Stays;
+            container.phase = Phase::Stopping(Stop { step, deadline, after });
         }
         Phase::Stopping(known) => {
             known.deadline = known.deadline.min(stop.deadline);
-            known.restarts = false;
+            known.after = After::Stays;
             if let StopStep::Asked { kill_at } = known.step {
                 let soonest =
                     now + if stop.at_once { Duration::ZERO } else { termination::LEAST_GRACE };

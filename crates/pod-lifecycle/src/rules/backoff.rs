@@ -31,13 +31,14 @@ impl Backoff {
         self.delay.unwrap_or(FIRST)
     }
 
-    /// Remembers an attempt after a failure at `failed`: the one after it waits twice as long.
-    pub(crate) fn lengthen(&mut self, failed: Uptime, now: Uptime) {
+    /// Remembers an attempt at `started` after a failure at `failed`: the one after it waits twice
+    /// as long.
+    pub(crate) fn lengthen(&mut self, failed: Uptime, started: Uptime) {
         self.delay = Some(match self.delay {
             Some(delay) if !self.is_forgotten(failed) => (delay * 2).min(LONGEST),
             _ => FIRST,
         });
-        self.updated = now;
+        self.updated = started;
     }
 
     fn is_forgotten(&self, failed: Uptime) -> bool {
@@ -58,6 +59,19 @@ mod tests {
             starts.push(now.elapsed().as_secs());
         }
         assert_eq!(starts, [0, 0, 10, 30, 70, 150, 310, 610]);
+    }
+
+    #[test]
+    fn a_run_of_less_than_ten_minutes_after_a_long_wait_is_not_forgiven() {
+        let (mut backoff, mut now) = (Backoff::default(), Uptime::START);
+        for _ in 0..7 {
+            let start = backoff.not_before(now, Timing::default());
+            backoff.lengthen(now, start);
+            now = start;
+        }
+        let failed = now + Duration::from_secs(599);
+        let wait = Duration::from_mins(5);
+        assert_eq!(backoff.not_before(failed, Timing::default()), failed + wait);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use pod_model::{Condition, PodPhase, Role, Uptime};
 
-use crate::rules::probes;
+use crate::rules::{probes, restart};
 use crate::state::{PodState, Sandbox};
 
 /// A condition before it is known since when it is so.
@@ -27,12 +27,12 @@ pub(crate) fn conditions(
         containers_ready(state, phase, "ContainersReady"),
         Draft { kind: "PodScheduled".into(), is_true: true, reason: None, message: None },
     ];
-    let restarting = state.restart_of_all.map(|_| Draft {
-        kind: "AllContainersRestarting".into(),
-        is_true: true,
-        reason: Some("RestartAllContainersStarted"),
-        message: None,
-    });
+    let restarting =
+        state.containers.iter().any(|one| restart::may_restart_all(&one.spec)).then(|| {
+            let is_true = state.restart_of_all.is_some();
+            let reason = is_true.then_some("RestartAllContainersStarted");
+            Draft { kind: "AllContainersRestarting".into(), is_true, reason, message: None }
+        });
     let own = state.gates.iter().map(|(kind, is_true)| Draft {
         kind: kind.clone(),
         is_true: *is_true,
@@ -70,7 +70,7 @@ fn initialized(state: &PodState, phase: PodPhase) -> Draft {
     if phase == PodPhase::Succeeded {
         return Draft { kind, is_true: true, reason: Some("PodCompleted"), message: None };
     }
-    if open.is_empty() || state.any_main_started {
+    if open.is_empty() || state.any_main_started() {
         return Draft { kind, is_true: true, reason: None, message: None };
     }
     let message = format!("containers with incomplete status: [{}]", open.join(" "));

@@ -5,11 +5,16 @@ use pod_model::{ProbeSpec, Uptime};
 use crate::fact::{ProbeKind, ProbeOutcome};
 use crate::state::{Container, Phase};
 
+/// How often a probe is tried in a row when it cannot be carried out.
+const MOST_TRIES: u32 = 3;
+
 /// How one probe of one start stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ProbeState {
     successes: u32,
     failures: u32,
+    /// How often in a row it could not be carried out.
+    errors: u32,
     verdict: Option<bool>,
     in_flight: bool,
     next: Option<Uptime>,
@@ -35,9 +40,24 @@ impl ProbeState {
         self.next = Some(now + spec.period);
     }
 
-    /// Remembers a result; the verdict changes when the threshold is reached.
-    pub(crate) fn record(&mut self, spec: &ProbeSpec, outcome: &ProbeOutcome) {
+    /// Whether an answer is awaited.
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.in_flight
+    }
+
+    /// Counts it as succeeded, so that nobody waits for it.
+    pub(crate) fn pass(&mut self) {
+        self.verdict = Some(true);
+    }
+
+    /// Remembers a result; the verdict changes when the threshold is reached. One that could not
+    /// be carried out is tried again at once, twice, and changes no count. Returns whether there
+    /// is a result to tell.
+    pub(crate) fn record(&mut self, spec: &ProbeSpec, outcome: &ProbeOutcome, now: Uptime) -> bool {
         self.in_flight = false;
+        if !matches!(outcome, ProbeOutcome::Unknown(_)) {
+            self.errors = 0;
+        }
         match outcome {
             ProbeOutcome::Success | ProbeOutcome::Warning(_) => {
                 self.successes += 1;
@@ -53,8 +73,14 @@ impl ProbeState {
                     self.verdict = Some(false);
                 }
             }
-            ProbeOutcome::Unknown(_) => {}
+            ProbeOutcome::Unknown(_) if self.errors + 1 < MOST_TRIES => {
+                self.errors += 1;
+                self.next = Some(now);
+                return false;
+            }
+            ProbeOutcome::Unknown(_) => self.errors = 0,
         }
+        true
     }
 
     /// Whether it has failed often enough.
@@ -122,8 +148,7 @@ pub(crate) fn is_started(container: &Container) -> bool {
 
 /// `ready` of a main container or sidecar.
 pub(crate) fn is_ready(container: &Container) -> bool {
-    let is_settled = !matches!(container.phase, Phase::PostStart);
     is_started(container)
-        && is_settled
+        && container.is_settled
         && (container.spec.readiness_probe.is_none() || container.readiness.has_succeeded())
 }

@@ -36,6 +36,12 @@ pub(crate) fn restarts_all(spec: &ContainerSpec, code: i32) -> bool {
     first.is_some_and(|rule| rule.action == RestartRuleAction::RestartAllContainers)
 }
 
+/// Whether some end of that container would start every container of the pod afresh.
+pub(crate) fn may_restart_all(spec: &ContainerSpec) -> bool {
+    let mut rules = spec.restart.iter().flat_map(|own| &own.rules);
+    rules.any(|rule| rule.action == RestartRuleAction::RestartAllContainers)
+}
+
 fn by_policy(policy: RestartPolicy, code: i32) -> bool {
     match policy {
         RestartPolicy::Always => true,

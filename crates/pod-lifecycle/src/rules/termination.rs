@@ -42,14 +42,16 @@ pub(crate) fn next_step(
     }
 }
 
-/// Whose turn it is to stop: everything but sidecars at once, then sidecars one by one, last
-/// started first.
+/// Whose turn it is to stop when the whole pod stops: everything but sidecars at once, then, when
+/// the main containers are gone, sidecars one by one, last started first.
 pub(crate) fn is_its_turn(containers: &[Container], at: usize) -> bool {
     if containers[at].spec.role != Role::Sidecar {
         return true;
     }
-    let goes_first = |(other, container): (usize, &Container)| {
-        container.is_alive() && (container.spec.role != Role::Sidecar || other > at)
+    let goes_first = |(other, container): (usize, &Container)| match container.spec.role {
+        Role::Main => container.is_alive(),
+        Role::Sidecar => container.is_alive() && other > at,
+        Role::Init => false,
     };
     !containers.iter().enumerate().filter(|(other, _)| *other != at).any(goes_first)
 }
