@@ -27,7 +27,8 @@ pub(crate) fn pod(object: v1::Pod) -> Result<Pod, NameError> {
         uid: PodUid(text(&object.metadata.uid)),
         containers: containers.collect::<Result<_, _>>()?,
         restart_policy: policy(spec.restart_policy.as_deref()),
-        termination_grace: seconds(spec.termination_grace_period_seconds.unwrap_or(30)),
+        // Less than a second is one (Kubernetes: a negative value means 1).
+        termination_grace: seconds(spec.termination_grace_period_seconds.unwrap_or(30).max(1)),
         active_deadline: spec.active_deadline_seconds.map(seconds),
         readiness_gates: spec
             .readiness_gates

@@ -15,6 +15,7 @@ pub mod kubernetes_status;
 pub mod names;
 pub mod parse;
 pub mod pod;
+pub mod pod_update;
 pub mod problem;
 pub mod qos;
 pub mod quantity;
@@ -33,6 +34,7 @@ pub use pod::{
     ContainerRestartPolicy, ContainerSpec, Handler, HttpScheme, Pod, PodUid, ProbeSpec, PullPolicy,
     RestartPolicy, RestartRule, RestartRuleAction, Role,
 };
+pub use pod_update::{ForbiddenUpdate, PodUpdate};
 pub use problem::{Problem, Problems, Severity, Source};
 pub use qos::{QosClass, qos_class};
 pub use quantity::Quantity;
