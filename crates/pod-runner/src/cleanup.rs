@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::ids;
 use crate::lock;
 use crate::places::PodDir;
-use crate::record::{self, RecordError};
+use crate::record;
 use crate::settings::Settings;
 
 /// Why something of a pod is left.
@@ -27,9 +27,6 @@ pub enum CleanupError {
     /// The settings of the pod's network.
     #[error("cannot understand the pod network's settings")]
     Settings(#[from] ParseError),
-    /// The pod's record.
-    #[error("cannot read what is to be cleaned up")]
-    Record(#[from] RecordError),
     /// The pod's lock.
     #[error("cannot wait for the pod's supervisor to end")]
     Lock(#[source] io::Error),
@@ -44,35 +41,71 @@ pub enum CleanupError {
 }
 
 /// Cleans up after a supervisor that is gone. The kernel has killed its children with it; their
-/// network, cgroups and files are still there.
-pub fn after_dead_supervisor(dir: &PodDir) -> Result<(), CleanupError> {
-    lock::wait_until_free(dir).map_err(CleanupError::Lock)?;
-    if !dir.path().exists() {
-        return Ok(());
+/// network, cgroups and files are still there. What cannot be removed does not keep the rest; then
+/// the pod stays visible, and deleting it again says why. `fallback` is for a pod whose own
+/// settings cannot be read.
+pub fn after_dead_supervisor(dir: &PodDir, fallback: &Settings) -> Result<(), CleanupError> {
+    let Some(_lock) = lock::take_over(dir).map_err(CleanupError::Lock)? else {
+        return Ok(()); // somebody else was faster
+    };
+    let settings = Settings::load(dir).unwrap_or_else(|_| fallback.clone());
+    let (namespace, name) = dir.namespace_and_name();
+    let mut outcome = Ok(());
+    for uid in uids(dir, &settings) {
+        let logs = settings.places.pod_logs(&namespace, &name, &uid);
+        let steps = [
+            end_processes(&uid),
+            leave_network(&settings, &uid),
+            remove(settings.places.pod_data(&uid).path()),
+            remove(logs.path()),
+            release_ids(&settings, &uid),
+        ];
+        outcome = steps.into_iter().fold(outcome, Result::and);
     }
-    let settings = Settings::load(dir)?;
-    let pod = record::read_pod(dir)?;
-    let uid = pod.metadata.uid.unwrap_or_default();
-    if let Some(cgroup) = PodCgroup::open(&uid)? {
+    outcome?;
+    remove_pod_dir(&settings, dir)
+}
+
+/// The pod's uid: from its record, or from what stays when the record is damaged.
+fn uids(dir: &PodDir, settings: &Settings) -> Vec<String> {
+    let recorded = record::read_pod(dir).ok().and_then(|pod| pod.metadata.uid);
+    let known = recorded.or_else(|| fs::read_to_string(dir.uid()).ok());
+    if let Some(uid) = known.filter(|uid| !uid.is_empty()) {
+        return vec![uid];
+    }
+    let (namespace, name) = dir.namespace_and_name();
+    let head = format!("{namespace}_{name}_");
+    let logs = fs::read_dir(&settings.places.logs).into_iter().flatten().flatten();
+    let names = logs.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter_map(|name| name.strip_prefix(&head).map(str::to_owned)).collect()
+}
+
+fn end_processes(uid: &str) -> Result<(), CleanupError> {
+    if let Some(cgroup) = PodCgroup::open(uid)? {
         cgroup.kill()?;
         cgroup.remove()?;
     }
-    network::detach(&settings.network()?, &uid)?;
-    let name = pod.metadata.name.unwrap_or_default();
-    let namespace = pod.metadata.namespace.unwrap_or_default();
-    remove(settings.places.pod_data(&uid).path())?;
-    remove(settings.places.pod_logs(&namespace, &name, &uid).path())?;
-    remove_pod_dir(&settings, dir, &uid)
+    Ok(())
+}
+
+fn release_ids(settings: &Settings, uid: &str) -> Result<(), CleanupError> {
+    let leases = settings.places.id_ranges();
+    ids::release(&leases, uid).map_err(|source| CleanupError::Directory { path: leases, source })
+}
+
+fn leave_network(settings: &Settings, uid: &str) -> Result<(), CleanupError> {
+    Ok(network::detach(&settings.network()?, uid)?)
 }
 
 /// Removes the files of a pod whose processes and network are gone already.
 pub(crate) fn remove_files(settings: &Settings, dir: &PodDir, pod: &Pod) {
     let logs = settings.places.pod_logs(&pod.namespace, pod.name.as_str(), &pod.uid.0);
     // What cannot be removed stays visible as the pod's directory; deleting again says why.
-    let removed =
-        remove(settings.places.pod_data(&pod.uid.0).path()).and_then(|()| remove(logs.path()));
+    let removed = remove(settings.places.pod_data(&pod.uid.0).path())
+        .and_then(|()| remove(logs.path()))
+        .and_then(|()| release_ids(settings, &pod.uid.0));
     if removed.is_ok() {
-        let _ = remove_pod_dir(settings, dir, &pod.uid.0);
+        let _ = remove_pod_dir(settings, dir);
     }
 }
 
@@ -81,12 +114,10 @@ pub(crate) fn remove_directory(path: &Path) {
     let _ = fs::remove_dir_all(path);
 }
 
-/// The pod's directory goes in one step, so that no view sees half a pod.
-fn remove_pod_dir(settings: &Settings, dir: &PodDir, uid: &str) -> Result<(), CleanupError> {
-    let leases = settings.places.id_ranges();
-    ids::release(&leases, uid)
-        .map_err(|source| CleanupError::Directory { path: leases, source })?;
-    let aside = settings.places.state.join(format!("removed-{uid}"));
+/// The pod's directory goes in one step, so that no view sees half a pod. Only who holds the
+/// pod's lock may do so.
+fn remove_pod_dir(settings: &Settings, dir: &PodDir) -> Result<(), CleanupError> {
+    let aside = settings.places.aside("removed", &crate::random::uid());
     match fs::rename(dir.path(), &aside) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(CleanupError::Directory { path: dir.path().to_owned(), source }),

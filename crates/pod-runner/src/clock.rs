@@ -36,3 +36,27 @@ impl Clock {
         i32::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(i32::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Whatever date the machine shows by now, what happened later is recorded as later.
+    #[test]
+    fn dates_follow_from_the_uptime_and_not_from_the_machines_date() {
+        let clock = Clock { started: Instant::now(), date: Timestamp::UNIX_EPOCH };
+        let at = |seconds| clock.date(Uptime::after(Duration::from_secs(seconds))).as_second();
+        assert_eq!([at(0), at(10), at(4000)], [0, 10, 4000]);
+        assert!(clock.date(clock.now()) < Timestamp::now(), "the machine's date plays no part");
+    }
+
+    #[test]
+    fn a_wait_is_rounded_up_and_never_negative() {
+        let clock = Clock::start();
+        assert_eq!(clock.milliseconds_until(Uptime::START), 0);
+        let later = clock.now() + Duration::from_secs(5);
+        assert!((1..=5000).contains(&clock.milliseconds_until(later)));
+    }
+}

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use pod_model::PodUpdate;
 pub use sandbox::TerminalSize;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,8 @@ pub enum Request {
         /// Seconds; `None` means the pod's own.
         grace: Option<u64>,
     },
+    /// Change what may be changed of a pod that exists.
+    Update(Box<PodUpdate>),
     /// Run a command in a container. Without a terminal, its stdin, stdout and stderr come along.
     Exec(ExecRequest),
     /// Follow what a container writes, and perhaps write to it. The far ends of pipes for its

@@ -1,7 +1,7 @@
 //! Deletes a pod from outside: by its supervisor while that lives, without it otherwise.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
@@ -10,7 +10,11 @@ use crate::control::{Reply, Request};
 use crate::lock;
 use crate::packet::{Incoming, PacketSocket};
 use crate::places::PodDir;
+use crate::settings::Settings;
 use crate::watch;
+
+/// A supervisor answers at once; one that takes longer than this has been stopped or hangs.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why a pod was not deleted.
 #[derive(Debug, Error)]
@@ -21,30 +25,40 @@ pub enum DeleteError {
     /// The supervisor lives and does not listen.
     #[error("cannot talk to the pod's supervisor")]
     Supervisor(#[source] io::Error),
+    /// The supervisor lives and does nothing.
+    #[error("the pod's supervisor does not answer")]
+    NoAnswer,
 }
 
 /// A deletion that has been asked for.
 #[derive(Debug)]
 pub struct Deletion {
     dir: PodDir,
+    settings: Settings,
     socket: Option<PacketSocket>,
 }
 
 impl Deletion {
-    /// Asks for the pod's deletion; `grace` in seconds, or the pod's own.
-    pub fn request(dir: PodDir, grace: Option<u64>) -> Result<Self, DeleteError> {
+    /// Asks for the pod's deletion; `grace` in seconds, or the pod's own. Without any grace a
+    /// supervisor that does not answer is killed. `settings` are for a pod whose own ones cannot
+    /// be read.
+    pub fn request(
+        dir: PodDir,
+        grace: Option<u64>,
+        settings: &Settings,
+    ) -> Result<Self, DeleteError> {
         let socket = match ask(&dir, grace) {
             Ok(socket) => Some(socket),
             Err(_) if !lock::is_held(&dir) => None,
-            Err(error) => return Err(DeleteError::Supervisor(error)),
+            Err(error) => return Err(error),
         };
-        Ok(Self { dir, socket })
+        Ok(Self { dir, settings: settings.clone(), socket })
     }
 
     /// Does not wait for a supervisor to do it; what has none is removed at once.
     pub fn leave(self) -> Result<(), DeleteError> {
         if self.socket.is_none() {
-            cleanup::after_dead_supervisor(&self.dir)?;
+            cleanup::after_dead_supervisor(&self.dir, &self.settings)?;
         }
         Ok(())
     }
@@ -68,15 +82,24 @@ impl Deletion {
                 }
             }
         }
-        cleanup::after_dead_supervisor(&self.dir)?;
+        cleanup::after_dead_supervisor(&self.dir, &self.settings)?;
         Ok(true)
     }
 }
 
 /// A supervisor that has only just started does not listen yet: its pod's lock tells that it
 /// lives, and the socket's appearance is waited for.
-fn ask(dir: &PodDir, grace: Option<u64>) -> io::Result<PacketSocket> {
-    let socket = crate::client::connect(dir)?;
-    socket.send(&Request::Delete { grace }, &[])?;
+fn ask(dir: &PodDir, grace: Option<u64>) -> Result<PacketSocket, DeleteError> {
+    let socket = crate::client::connect(dir).map_err(DeleteError::Supervisor)?;
+    socket.send(&Request::Delete { grace }, &[]).map_err(DeleteError::Supervisor)?;
+    socket.limit_waiting(Some(ANSWERS_WITHIN)).map_err(DeleteError::Supervisor)?;
+    match socket.receive::<Reply>() {
+        Ok(Incoming::Nothing) if grace == Some(0) => {
+            socket.kill_peer().map_err(DeleteError::Supervisor)?;
+        }
+        Ok(Incoming::Nothing) => return Err(DeleteError::NoAnswer),
+        _ => {}
+    }
+    socket.limit_waiting(None).map_err(DeleteError::Supervisor)?;
     Ok(socket)
 }

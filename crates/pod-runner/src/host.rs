@@ -3,7 +3,6 @@
 use pod_lifecycle::{Action, Fact, PodMachine};
 use pod_model::Uptime;
 
-use crate::record::RecordError;
 use crate::supervisor::SupervisorError;
 
 /// The machine as the loop sees it: something that carries out actions and reports facts.
@@ -14,8 +13,9 @@ pub trait PodHost {
     /// Begins an action and returns at once; the outcome comes back as a fact.
     fn begin(&mut self, action: Action);
 
-    /// Records what the machine has to tell: new events and, where it changed, the status.
-    fn record(&mut self, machine: &mut PodMachine) -> Result<(), RecordError>;
+    /// Records what the machine has to tell: new events and, where it changed, the status. Returns
+    /// whether all of it is recorded; what is not is recorded later.
+    fn record(&mut self, machine: &mut PodMachine) -> bool;
 
     /// Waits for the next fact, at the latest until the deadline.
     fn next_fact(&mut self, deadline: Option<Uptime>) -> Result<Fact, SupervisorError>;

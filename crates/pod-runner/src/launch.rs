@@ -3,12 +3,15 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use thiserror::Error;
 
 use crate::lock;
@@ -19,6 +22,11 @@ use crate::settings::Settings;
 
 /// The hidden subcommand that starts a supervisor; its argument is the pod's directory.
 pub const SUPERVISE: &str = "supervise";
+
+/// The word before the uid of a directory that is being made.
+const NEW: &str = "new";
+/// A directory that is being made or emptied for longer than this has been left.
+const LEFT_AFTER: Duration = Duration::from_mins(1);
 
 /// Why a pod was not created.
 #[derive(Debug, Error)]
@@ -65,10 +73,15 @@ pub fn launch(mut pod: v1::Pod, settings: &Settings) -> Result<Launched, LaunchE
     let name = pod.metadata.name.clone().unwrap_or_default();
     let namespace = pod.metadata.namespace.clone().unwrap_or_default();
     let dir = settings.places.pod(&namespace, &name);
-    create_pod_dir(&dir, &name, settings)?;
-    let supervisor = record_and_start(&dir, &pod, settings).inspect_err(|_| {
+    let uid = pod.metadata.uid.clone().unwrap_or_default();
+    let aside = PodDir::at(settings.places.aside(NEW, &uid));
+    let removed = |dir: &PodDir| {
         let _ = fs::remove_dir_all(dir.path()); // the first error is the one to tell
-    })?;
+    };
+    let lock = prepare(&aside, &pod, settings)
+        .and_then(|lock| publish(&aside, &dir, &name).map(|()| lock))
+        .inspect_err(|_| removed(&aside))?;
+    let supervisor = start_supervisor(&dir, lock).inspect_err(|_| removed(&dir))?;
     Ok(Launched { dir, pod, supervisor })
 }
 
@@ -77,7 +90,7 @@ fn complete(pod: &mut v1::Pod, settings: &Settings) {
     if let Some(spec) = &mut pod.spec {
         spec.node_name = Some(settings.node_name.clone());
     }
-    pod.metadata.uid = Some(new_uid());
+    pod.metadata.uid = Some(crate::random::uid());
     pod.metadata.creation_timestamp = Some(now());
     pod.status = Some(v1::PodStatus { phase: Some("Pending".into()), ..Default::default() });
 }
@@ -88,35 +101,45 @@ pub(crate) fn now() -> Time {
     Time(Timestamp::from_second(date.as_second()).unwrap_or(date))
 }
 
-/// A random UUID (RFC 9562, version 4).
-pub(crate) fn new_uid() -> String {
-    let mut bytes = [0_u8; 16];
-    crate::random::fill(&mut bytes);
-    bytes[6] = (bytes[6] & 0x0f) | 0x40;
-    bytes[8] = (bytes[8] & 0x3f) | 0x80;
-    let hex = crate::random::hex(&bytes);
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
-}
-
-/// Creates the pod's directory; that it is new is what makes the name ours.
-fn create_pod_dir(dir: &PodDir, name: &str, settings: &Settings) -> Result<(), LaunchError> {
+/// Makes the pod's directory with all that is in it from the start, beside its place.
+fn prepare(aside: &PodDir, pod: &v1::Pod, settings: &Settings) -> Result<File, LaunchError> {
+    let failed = |path: PathBuf| move |source| LaunchError::File { path, source };
     let pods = settings.places.pods();
-    fs::create_dir_all(&pods).map_err(|source| LaunchError::File { path: pods, source })?;
-    fs::create_dir(dir.path()).map_err(|source| match source.kind() {
-        io::ErrorKind::AlreadyExists => LaunchError::AlreadyExists { name: name.to_owned() },
-        _ => LaunchError::File { path: dir.path().to_owned(), source },
-    })
+    fs::create_dir_all(&pods).map_err(failed(pods))?;
+    sweep(&settings.places.state);
+    fs::create_dir(aside.path()).map_err(failed(aside.path().to_owned()))?;
+    let lock = lock::take(aside).map_err(failed(aside.lock()))?;
+    let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+    fs::write(aside.uid(), uid).map_err(failed(aside.uid()))?;
+    settings.save(aside)?;
+    PodRecord::create(aside.clone(), pod.clone())?;
+    Ok(lock)
 }
 
-fn record_and_start(
-    dir: &PodDir,
-    pod: &v1::Pod,
-    settings: &Settings,
-) -> Result<Child, LaunchError> {
-    let lock = lock::take(dir).map_err(|source| LaunchError::File { path: dir.lock(), source })?;
-    settings.save(dir)?;
-    PodRecord::create(dir.clone(), pod.clone())?;
-    start_supervisor(dir, lock)
+/// Puts the directory into its place. That nothing is there is what makes the name ours: of two
+/// who create the same pod at the same time, one wins.
+fn publish(aside: &PodDir, dir: &PodDir, name: &str) -> Result<(), LaunchError> {
+    match renameat_with(CWD, aside.path(), CWD, dir.path(), RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(()),
+        Err(Errno::EXIST) => Err(LaunchError::AlreadyExists { name: name.to_owned() }),
+        Err(error) => Err(LaunchError::File { path: dir.path().to_owned(), source: error.into() }),
+    }
+}
+
+/// Removes what those have left who were killed while they created or removed a pod. Whoever is
+/// at it now is much faster than that.
+fn sweep(state: &Path) {
+    for entry in fs::read_dir(state).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let kind = name.to_string_lossy().split('-').next().map(str::to_owned);
+        let changed = entry.metadata().and_then(|metadata| metadata.modified()).ok();
+        let age = changed.and_then(|changed| changed.elapsed().ok()).unwrap_or_default();
+        let dir = PodDir::at(entry.path());
+        let is_left = matches!(kind.as_deref(), Some(NEW | "removed")) && !lock::is_held(&dir);
+        if is_left && age > LEFT_AFTER {
+            let _ = fs::remove_dir_all(dir.path()); // whoever comes next tries again
+        }
+    }
 }
 
 fn start_supervisor(dir: &PodDir, lock: File) -> Result<Child, LaunchError> {
@@ -134,4 +157,36 @@ fn start_supervisor(dir: &PodDir, lock: File) -> Result<Child, LaunchError> {
         .current_dir("/")
         .spawn()
         .map_err(supervisor)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::FileTimes;
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn what_was_left_half_made_is_swept_and_what_is_being_made_is_not() {
+        let state = tempfile::tempdir().unwrap();
+        let make = |name: &str, is_old: bool| {
+            let dir = PodDir::at(state.path().join(name));
+            fs::create_dir(dir.path()).unwrap();
+            let lock = lock::take(&dir).unwrap();
+            let changed = SystemTime::now() - if is_old { LEFT_AFTER * 2 } else { Duration::ZERO };
+            let times = FileTimes::new().set_modified(changed);
+            File::open(dir.path()).unwrap().set_times(times).unwrap();
+            lock
+        };
+        drop(make("new-1", true));
+        drop(make("removed-2", true));
+        drop(make("new-3", false));
+        let _held = make("new-4", true);
+        drop(make("pods", true));
+        sweep(state.path());
+        let mut left: Vec<_> =
+            fs::read_dir(state.path()).unwrap().map(|one| one.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["new-3", "new-4", "pods"]);
+    }
 }

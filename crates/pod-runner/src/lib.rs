@@ -23,6 +23,7 @@ pub mod linux_host;
 pub mod lock;
 pub mod log_reader;
 pub mod logs;
+mod lost_pod;
 pub mod namespaces;
 mod network_files;
 pub mod objects;

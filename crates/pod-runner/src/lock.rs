@@ -6,6 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -29,11 +30,22 @@ pub fn is_held(dir: &PodDir) -> bool {
     }
 }
 
-/// Waits until no supervisor holds the lock.
-pub fn wait_until_free(dir: &PodDir) -> io::Result<()> {
-    match File::open(dir.lock()) {
-        Ok(file) => Ok(flock(&file, FlockOperation::LockShared)?),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+/// Waits until no supervisor holds the lock, and holds it then, so that only one cleans up.
+/// Nothing when the pod is gone by then, even if there is a new one of the same name.
+pub fn take_over(dir: &PodDir) -> io::Result<Option<File>> {
+    let opened = OpenOptions::new().write(true).create(true).truncate(false).open(dir.lock());
+    let file = match opened {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    while let Err(error) = flock(&file, FlockOperation::LockExclusive) {
+        if error != rustix::io::Errno::INTR {
+            return Err(error.into());
+        }
+    }
+    match std::fs::metadata(dir.lock()) {
+        Ok(there) => Ok((there.ino() == file.metadata()?.ino()).then_some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -56,5 +68,36 @@ mod tests {
         drop(inherited);
         assert!(!is_held(&dir));
         let _ = std::fs::remove_dir_all(dir.path());
+    }
+
+    #[test]
+    fn who_waits_for_a_lock_gets_nothing_when_the_pod_has_been_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let pod = PodDir::at(dir.path().join("default_web"));
+        std::fs::create_dir(pod.path()).unwrap();
+        assert!(take_over(&pod).unwrap().is_some(), "nobody else is there");
+        let held = take(&pod).unwrap();
+        let waiting = std::thread::spawn({
+            let pod = pod.clone();
+            move || take_over(&pod).unwrap().is_some()
+        });
+        while !waits_for_a_lock(waiting.thread()) {
+            std::thread::yield_now();
+        }
+        std::fs::rename(pod.path(), dir.path().join("removed")).unwrap();
+        std::fs::create_dir(pod.path()).unwrap();
+        let _new = take(&pod).unwrap();
+        drop(held);
+        assert!(!waiting.join().unwrap());
+        std::fs::remove_dir_all(pod.path()).unwrap();
+        assert!(take_over(&pod).unwrap().is_none());
+    }
+
+    /// A thread that waits in flock(2) shows in `/proc/locks`; it is enough that some thread of
+    /// ours does.
+    fn waits_for_a_lock(_thread: &std::thread::Thread) -> bool {
+        let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+        let own = format!(" {} ", std::process::id());
+        locks.lines().any(|line| line.contains("->") && line.contains(&own))
     }
 }

@@ -80,7 +80,7 @@ pub fn completed<T: StoredObject>(mut object: T, former: Option<&T>) -> Result<T
     let kept = former.cloned().map(|mut former| former.metadata_mut().clone());
     let metadata = object.metadata_mut();
     let kept = kept.unwrap_or_else(|| ObjectMeta {
-        uid: Some(launch::new_uid()),
+        uid: Some(crate::random::uid()),
         creation_timestamp: Some(launch::now()),
         ..ObjectMeta::default()
     });

@@ -7,11 +7,14 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
+use rustix::net::sockopt;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
 };
+use rustix::process::Signal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -70,6 +73,17 @@ impl PacketSocket {
     /// Another handle of the same end.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self(self.0.try_clone()?))
+    }
+
+    /// Lets a wait for a message end with [`Incoming::Nothing`] after that time.
+    pub fn limit_waiting(&self, limit: Option<Duration>) -> io::Result<()> {
+        Ok(sockopt::set_socket_timeout(&self.0, sockopt::Timeout::Recv, limit)?)
+    }
+
+    /// Kills the process that listens at the other end.
+    pub fn kill_peer(&self) -> io::Result<()> {
+        let peer = sockopt::socket_peercred(&self.0)?.pid;
+        Ok(rustix::process::kill_process(peer, Signal::KILL)?)
     }
 
     /// Sends one message with some open files.

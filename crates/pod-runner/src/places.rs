@@ -29,6 +29,12 @@ impl Default for Places {
 }
 
 impl Places {
+    /// Where a new pod's directory is made before it gets its name, and where an old one goes
+    /// before it is emptied: a pod is there whole or not at all.
+    pub fn aside(&self, what: &str, uid: &str) -> PathBuf {
+        self.state.join(format!("{what}-{uid}"))
+    }
+
     /// Where each pod has its directory, named `<namespace>_<name>`.
     pub fn pods(&self) -> PathBuf {
         self.state.join("pods")
@@ -103,6 +109,18 @@ impl PodDir {
     /// Every event, one v1 Event per line; a later line replaces an earlier one of the same name.
     pub fn events(&self) -> PathBuf {
         self.0.join("events.jsonl")
+    }
+
+    /// The pod's uid alone, for whoever cleans up after its record was damaged.
+    pub fn uid(&self) -> PathBuf {
+        self.0.join("uid")
+    }
+
+    /// The namespace and name that the directory is called after.
+    pub fn namespace_and_name(&self) -> (String, String) {
+        let name = self.0.file_name().unwrap_or_default().to_string_lossy();
+        let (namespace, name) = name.split_once('_').unwrap_or(("", &name));
+        (namespace.to_owned(), name.to_owned())
     }
 
     /// What the supervisor was told beside the pod.

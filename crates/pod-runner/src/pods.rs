@@ -9,8 +9,9 @@ use thiserror::Error;
 
 use crate::journal::{JournalError, JournalReader};
 use crate::lock;
+use crate::lost_pod;
 use crate::places::{Places, PodDir};
-use crate::record::{self, RecordError};
+use crate::record;
 
 /// The annotation that a view finds on a pod whose supervisor has died.
 pub const SUPERVISOR: &str = "minipod.dev/supervisor";
@@ -26,9 +27,6 @@ pub enum PodsError {
         /// Why not.
         source: io::Error,
     },
-    /// One pod's record.
-    #[error(transparent)]
-    Record(#[from] RecordError),
     /// One pod's history.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -76,7 +74,7 @@ impl Pods {
     pub fn list(&self) -> Result<Vec<FoundPod>, PodsError> {
         let mut found = Vec::new();
         for dir in self.directories()? {
-            found.extend(read(dir)?);
+            found.extend(read(dir));
         }
         found.sort_by(|a, b| (a.namespace(), a.name()).cmp(&(b.namespace(), b.name())));
         Ok(found)
@@ -84,7 +82,7 @@ impl Pods {
 
     /// The pod of that name.
     pub fn find(&self, namespace: &str, name: &str) -> Result<Option<FoundPod>, PodsError> {
-        read(self.places.pod(namespace, name))
+        Ok(read(self.places.pod(namespace, name)))
     }
 
     /// The directories of all pods.
@@ -131,15 +129,18 @@ pub fn new_versions(journal: &mut JournalReader) -> Result<Vec<v1::Pod>, PodsErr
     Ok(lines.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect())
 }
 
-fn read(dir: PodDir) -> Result<Option<FoundPod>, PodsError> {
+fn read(dir: PodDir) -> Option<FoundPod> {
     let mut pod = match record::read_pod(&dir) {
-        Err(RecordError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            return Ok(None);
+        Ok(pod) => pod,
+        Err(_) if !dir.path().exists() => return None,
+        // One that is damaged must not hide the others, and can still be deleted.
+        Err(error) => {
+            let pod = lost_pod::unreadable(&dir, crate::text::chain(&error));
+            return Some(FoundPod { dir, pod });
         }
-        pod => pod?,
     };
     mark_if_dead(&dir, &mut pod);
-    Ok(Some(FoundPod { dir, pod }))
+    Some(FoundPod { dir, pod })
 }
 
 /// Marks a pod whose supervisor died before the pod had ended.
@@ -150,5 +151,11 @@ pub fn mark_if_dead(dir: &PodDir, pod: &mut v1::Pod) {
     if (!is_over || is_deleting) && !lock::is_held(dir) {
         let annotations = pod.metadata.annotations.get_or_insert_default();
         annotations.insert(SUPERVISOR.into(), "dead".into());
+        lost_pod::mark(pod);
     }
+}
+
+/// Whether the pod was found without its supervisor.
+pub fn has_died(pod: &v1::Pod) -> bool {
+    pod.metadata.annotations.iter().flatten().any(|(key, _)| key == SUPERVISOR)
 }

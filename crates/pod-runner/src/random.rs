@@ -18,6 +18,16 @@ pub(crate) fn container_id() -> String {
     hex(&bytes)
 }
 
+/// A random UUID (RFC 9562, version 4).
+pub(crate) fn uid() -> String {
+    let mut bytes = [0_u8; 16];
+    fill(&mut bytes);
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let hex = hex(&bytes);
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
 /// Bytes as lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);

@@ -45,6 +45,8 @@ pub struct PodRecord {
     dir: PodDir,
     pod: v1::Pod,
     version: u64,
+    /// The last version has not been written as a whole.
+    is_stale: bool,
     changes: Journal,
     events: Journal,
 }
@@ -67,7 +69,7 @@ impl PodRecord {
     fn with(dir: PodDir, pod: v1::Pod, version: u64) -> Result<Self, RecordError> {
         let changes = Journal::open(dir.changes())?;
         let events = Journal::open(dir.events())?;
-        Ok(Self { dir, pod, version, changes, events })
+        Ok(Self { dir, pod, version, is_stale: false, changes, events })
     }
 
     /// The pod as last published.
@@ -75,11 +77,17 @@ impl PodRecord {
         &self.pod
     }
 
-    /// Changes the pod and publishes it, if the change made a difference.
+    /// Changes the pod and publishes it, if the change made a difference or could not be published
+    /// before.
     pub fn update(&mut self, change: impl FnOnce(&mut v1::Pod)) -> Result<(), RecordError> {
         let before = self.pod.clone();
         change(&mut self.pod);
-        if self.pod == before { Ok(()) } else { self.publish() }
+        if self.pod == before && !self.is_stale { Ok(()) } else { self.publish() }
+    }
+
+    /// Whether the pod as it is now could not be published.
+    pub fn is_stale(&self) -> bool {
+        self.is_stale
     }
 
     /// Adds an event, or a new count of one that was added before.
@@ -103,12 +111,15 @@ impl PodRecord {
         self.version += 1;
         self.pod.metadata.resource_version = Some(self.version.to_string());
         let text = self.encode(&self.pod)?;
+        // A line of which only a part was written is mended by writing the journal anew.
+        let is_damaged = std::mem::replace(&mut self.is_stale, true);
         write_by_rename(&self.dir.record(), &text)?;
-        if self.changes.is_long() {
+        if is_damaged || self.changes.is_long() {
             self.changes.shorten(&[text])?;
         } else {
             self.changes.append(text)?;
         }
+        self.is_stale = false;
         Ok(())
     }
 

@@ -66,8 +66,9 @@ pub fn supervise(mut machine: PodMachine, host: &mut impl PodHost) -> Result<(),
         for action in machine.advance(host.now()) {
             host.begin(action);
         }
-        host.record(&mut machine)?;
-        if machine.is_finished() {
+        let is_recorded = host.record(&mut machine);
+        let is_wanted = machine.status().deletion.is_none();
+        if machine.is_finished() && (is_recorded || !is_wanted) {
             return Ok(());
         }
         let fact = host.next_fact(machine.next_deadline())?;

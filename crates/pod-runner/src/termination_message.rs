@@ -60,14 +60,59 @@ fn end_of(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 
 fn end_of_log(path: &Path) -> Vec<u8> {
     let raw = end_of(path, 64 * 1024).unwrap_or_default();
-    let lines: Vec<&[u8]> = raw.split(|byte| *byte == b'\n').collect();
-    let texts = lines.iter().filter_map(|line| line.splitn(4, |byte| *byte == b' ').nth(3));
-    let texts: Vec<&[u8]> = texts.collect();
-    let first = texts.len().saturating_sub(MOST_LINES);
-    let mut text = texts[first..].join(&b'\n');
-    if !text.is_empty() {
-        text.push(b'\n');
+    let lines: Vec<&[u8]> =
+        raw.split(|byte| *byte == b'\n').filter(|one| !one.is_empty()).collect();
+    let mut text = Vec::new();
+    for line in &lines[lines.len().saturating_sub(MOST_LINES)..] {
+        let mut words = line.splitn(4, |byte| *byte == b' ').skip(2);
+        let (tag, content) = (words.next(), words.next().unwrap_or_default());
+        text.extend_from_slice(content);
+        if tag == Some(b"F") {
+            text.push(b'\n'); // a part of a line is followed by the rest of it
+        }
     }
     let most = usize::try_from(MOST_FROM_LOG).unwrap_or(usize::MAX);
     text.split_off(text.len().saturating_sub(most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::{ContainerLog, Stream};
+
+    fn last_words(pieces: &[&[u8]]) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("0.log");
+        let mut log = ContainerLog::create(&path).unwrap();
+        for piece in pieces {
+            log.write(Stream::Stderr, piece, jiff::Timestamp::UNIX_EPOCH).unwrap();
+        }
+        log.finish(jiff::Timestamp::UNIX_EPOCH).unwrap();
+        String::from_utf8(end_of_log(&path)).unwrap()
+    }
+
+    #[test]
+    fn the_log_gives_its_last_eighty_lines() {
+        let lines: Vec<String> = (0..100).map(|number| format!("line {number}\n")).collect();
+        let lines: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
+        let text = last_words(&lines);
+        assert_eq!(text.lines().count(), 80);
+        assert!(text.starts_with("line 20\n") && text.ends_with("line 99\n"), "{text}");
+    }
+
+    #[test]
+    fn the_log_gives_no_more_than_its_last_two_kilobytes() {
+        let text = last_words(&[&[b'a'; 20_000], b"bc\n"]);
+        assert_eq!(text.len(), 2048);
+        assert!(text.ends_with("aabc\n"), "the parts of a long line belong together");
+    }
+
+    #[test]
+    fn the_file_gives_its_last_four_kilobytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("message");
+        fs::write(&path, [[b'a'; 3000], [b'b'; 3000]].concat()).unwrap();
+        let text = end_of(&path, MOST_FROM_FILE).unwrap();
+        assert_eq!((text.len(), text[0], text[4095]), (4096, b'a', b'b'));
+    }
 }

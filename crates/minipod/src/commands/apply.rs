@@ -1,10 +1,12 @@
 //! `apply` and `create`: objects come into being.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use pod_model::{Object, Pod};
+use pod_model::{Object, Pod, PodUpdate};
+use pod_runner::control::Request;
 use pod_runner::launch::{self, LaunchError, Launched};
 use pod_runner::objects::{StoredObject, completed};
-use pod_runner::{Objects, Pods, Settings};
+use pod_runner::pods::{self, FoundPod};
+use pod_runner::{Objects, Pods, Settings, client};
 
 use super::{require_root, settings};
 use crate::cli::{ApplyArgs, PlaceArgs};
@@ -29,14 +31,23 @@ pub(crate) fn run(places: &PlaceArgs, args: &ApplyArgs, existing: Existing) -> R
     let objects = manifest::read(&files, places, args.manifest)?;
     require_root()?;
     let settings = settings(places);
+    let mut failures = Vec::new();
     for object in objects {
         let line = match object {
-            Object::Pod(pod) => apply_pod(*pod, &settings, existing)?,
-            other => store(&other, &settings, existing)?,
+            Object::Pod(pod) => apply_pod(*pod, &settings, existing),
+            other => store(&other, &settings, existing),
         };
-        screen::answer(&line)?;
+        match line {
+            Ok(line) => screen::answer(&line)?,
+            Err(failure) => failures.push(failure),
+        }
     }
-    Ok(())
+    // The errors of one object do not stop the others; the last one is told by whoever called.
+    let last = failures.pop();
+    for failure in failures {
+        screen::narrate(&failure.to_string());
+    }
+    last.map_or(Ok(()), Err)
 }
 
 /// Stores an object that pods refer to, and returns the line that says so.
@@ -87,24 +98,33 @@ fn apply_pod(pod: Pod, settings: &Settings, existing: Existing) -> Result<String
     match (found, existing) {
         (None, _) => create_pod(pod, settings).map(|_| format!("pod/{name} created\n")),
         (Some(_), Existing::Refuse) => Err(already_exists("pods", &name)),
-        (Some(found), Existing::Update) => update_pod(&found.pod, &pod, &name),
+        (Some(found), Existing::Update) => update_pod(&found, &pod, &name),
     }
 }
 
 /// Kubernetes lets one change little of a pod that exists.
-fn update_pod(
-    former: &k8s_openapi::api::core::v1::Pod,
-    pod: &Pod,
-    name: &str,
-) -> Result<String, Failure> {
-    if former.spec == pod.object.spec && former.metadata.labels == pod.object.metadata.labels {
-        return Ok(format!("pod/{name} unchanged\n"));
+fn update_pod(found: &FoundPod, pod: &Pod, name: &str) -> Result<String, Failure> {
+    let again = format!("minipod delete pod {name}, then apply again");
+    let refused = |text: String| Failure::new(Kind::Failed, text).hint(again.clone());
+    if pods::has_died(&found.pod) {
+        return Err(refused(format!("the supervisor of pod \"{name}\" has died")));
     }
-    Err(Failure::new(
-        Kind::Failed,
-        format!("the Pod \"{name}\" exists and differs from the manifest"),
-    )
-    .hint(format!("minipod delete pod {name}, then apply again")))
+    if found.pod.metadata.deletion_timestamp.is_some() {
+        return Err(Failure::new(Kind::Failed, format!("pod \"{name}\" is being deleted"))
+            .hint("wait until it is gone, then apply again"));
+    }
+    let update =
+        PodUpdate::between(&found.pod, &pod.object).map_err(|error| refused(error.to_string()))?;
+    let Some(update) = update else {
+        return Ok(format!("pod/{name} unchanged\n"));
+    };
+    let phase = found.pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    if let Some(phase @ ("Succeeded" | "Failed")) = phase {
+        let text = format!("pod \"{name}\" has ended ({phase}) and cannot be changed any more");
+        return Err(refused(text));
+    }
+    client::ask(&found.dir, &Request::Update(Box::new(update)))?;
+    Ok(format!("pod/{name} configured\n"))
 }
 
 /// Creates a pod.

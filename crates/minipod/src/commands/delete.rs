@@ -8,7 +8,7 @@ use pod_runner::delete::Deletion;
 use pod_runner::objects::StoredObject;
 use pod_runner::{Objects, Pods};
 
-use super::{places, require_root};
+use super::{places, require_root, settings};
 use crate::cli::{DeleteArgs, ManifestArgs, PlaceArgs};
 use crate::failure::{Failure, Kind};
 use crate::labels::LabelSelector;
@@ -38,7 +38,8 @@ pub(crate) fn run(args: &PlaceArgs, delete: &DeleteArgs) -> Result<(), Failure> 
     if delete.force {
         screen::narrate(FORCED);
     }
-    let pods = Pods::new(&places(args));
+    let settings = settings(args);
+    let pods = Pods::new(&settings.places);
     let deadline = delete.timeout.map(|timeout| Instant::now() + timeout);
     let mut deletions = Vec::new();
     let mut missing = Vec::new();
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &PlaceArgs, delete: &DeleteArgs) -> Result<(), Failure> 
         let deleted = match target.resource {
             Resource::Pod => match pods.find(&target.namespace, &target.name)? {
                 Some(found) => {
-                    deletions.push((target, Deletion::request(found.dir, grace)?));
+                    deletions.push((target, Deletion::request(found.dir, grace, &settings)?));
                     true
                 }
                 None => false,

@@ -13,7 +13,7 @@ use pod_runner::delete::Deletion;
 use pod_runner::follow::{PodChange, PodsFollower};
 use pod_runner::launch::Launched;
 use pod_runner::watch::Woken;
-use pod_runner::{Places, Pods, Settings, lock, pull_progress};
+use pod_runner::{Pods, Settings, lock, pods, pull_progress};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::apply::{self, Existing};
@@ -105,11 +105,11 @@ impl Watched {
 
 /// The pods of one `run`.
 struct Front {
-    places: Places,
     follower: PodsFollower,
     line: OpenLine,
     pods: Vec<Watched>,
     requests: usize,
+    settings: Settings,
     board: Rc<Board>,
 }
 
@@ -137,9 +137,9 @@ impl Front {
                 is_gone: false,
             })
             .collect();
-        let (places, line) = (settings.places.clone(), OpenLine::default());
+        let (settings, line) = (settings.clone(), OpenLine::default());
         let board = Rc::new(Board::new(false));
-        Ok(Self { places, follower, line, pods, requests: 0, board })
+        Ok(Self { settings, follower, line, pods, requests: 0, board })
     }
 
     fn stay(
@@ -223,7 +223,7 @@ impl Front {
         };
         screen::narrate(text);
         for one in self.pods.iter().filter(|one| !one.is_over()) {
-            drop(Deletion::request(one.launched.dir.clone(), grace)?);
+            drop(Deletion::request(one.launched.dir.clone(), grace, &self.settings)?);
         }
         Ok(())
     }
@@ -243,7 +243,7 @@ impl Front {
         if deletes {
             for one in &self.pods {
                 let grace = if outcome == Outcome::TimedOut { Some(0) } else { None };
-                Deletion::request(one.launched.dir.clone(), grace)?.wait()?;
+                Deletion::request(one.launched.dir.clone(), grace, &self.settings)?.wait()?;
             }
         }
         for one in &mut self.pods {
@@ -274,7 +274,7 @@ impl Front {
     /// Tells what went wrong, while what the containers wrote is still there.
     fn explain(&self) {
         for one in self.pods.iter().filter(|one| !one.is_gone && one.phase() != "Succeeded") {
-            screen::narrate(&post_mortem::of(&self.places, &one.latest));
+            screen::narrate(&post_mortem::of(&self.settings.places, &one.latest));
         }
     }
 
@@ -285,7 +285,9 @@ impl Front {
         };
         let name = one.latest.metadata.name.as_deref().unwrap_or_default();
         let failure = match one.phase() {
-            "Failed" => Failure::new(Kind::Failed, format!("pod \"{name}\" failed")),
+            "Failed" if !pods::has_died(&one.latest) => {
+                Failure::new(Kind::Failed, format!("pod \"{name}\" failed"))
+            }
             _ if one.is_gone => Failure::new(Kind::Failed, format!("pod \"{name}\" was deleted")),
             _ => {
                 let text = format!("the supervisor of pod \"{name}\" died");

@@ -230,7 +230,7 @@ impl LinuxHost {
             instance,
             code: exit.code,
             signal: exit.signal,
-            out_of_memory: oom_kills > 0 && exit.code != 0,
+            out_of_memory: oom_kills > 0,
             message,
         }
     }

@@ -10,10 +10,12 @@ mod images;
 mod inbox;
 mod output;
 mod prefetch;
+mod recording;
 mod requests;
 mod sandbox;
 mod storage;
 mod tasks;
+mod update;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
@@ -22,11 +24,9 @@ use std::path::PathBuf;
 
 use ::sandbox::Child;
 use image_puller::{Digest, Image, Pin, Store};
-use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use nix::sys::signalfd::SignalFd;
 use pod_lifecycle::{Action, Fact, PodMachine};
-use pod_model::{ContainerName, EventLog, Pod, PodPhase, PodStatus, Uptime};
+use pod_model::{ContainerName, Pod, Uptime};
 
 use crate::cleanup;
 use crate::clock::Clock;
@@ -34,7 +34,7 @@ use crate::host::PodHost;
 use crate::objects::Objects;
 use crate::places::{PodData, PodDir, PodLogs};
 use crate::plan::{PlanInput, VolumeImages};
-use crate::record::{PodRecord, RecordError};
+use crate::record::PodRecord;
 use crate::settings::{Settings, host_address};
 use crate::supervisor::SupervisorError;
 use crate::volumes::{self, ObjectWatch};
@@ -42,6 +42,7 @@ use crate::volumes::{self, ObjectWatch};
 use containers::RunningContainer;
 pub(crate) use images::image_id;
 use prefetch::Prefetch;
+use recording::Recording;
 use requests::Requests;
 use sandbox::RunningSandbox;
 use storage::StorageWatch;
@@ -84,8 +85,7 @@ pub struct LinuxHost {
     clock: Clock,
     context: Context,
     record: PodRecord,
-    events: EventLog,
-    status: Option<PodStatus>,
+    recording: Recording,
     store: Store,
     signals: SignalFd,
     sandbox: Option<RunningSandbox>,
@@ -115,6 +115,7 @@ impl LinuxHost {
     ) -> Result<Self, SupervisorError> {
         let places = &settings.places;
         let dir = places.pod(&pod.namespace, pod.name.as_str());
+        let backoff_scale = settings.backoff_scale;
         let context = Context {
             data: places.pod_data(&pod.uid.0),
             logs: places.pod_logs(&pod.namespace, pod.name.as_str(), &pod.uid.0),
@@ -135,8 +136,7 @@ impl LinuxHost {
             clock,
             context,
             record,
-            events: EventLog::default(),
-            status: None,
+            recording: Recording::new(backoff_scale),
             signals,
             sandbox: None,
             leaving_network: None,
@@ -156,7 +156,7 @@ impl LinuxHost {
     /// Leaves nothing of a deleted pod; the record of one that ended by itself stays.
     pub fn finish(mut self) {
         let _ = fs::remove_file(self.context.dir.socket()); // gone anyway with the directory
-        if self.status.as_ref().is_some_and(|status| status.deletion.is_some()) {
+        if self.recording.is_deleted() {
             volumes::take_down(&self.context.input(&[]));
             cleanup::remove_files(&self.context.settings, &self.context.dir, &self.context.pod);
         }
@@ -166,45 +166,11 @@ impl LinuxHost {
 
     /// Once the pod runs, most of what was needed to start it is not needed any more.
     fn settle(&mut self) {
-        let runs = self.status.as_ref().is_some_and(|status| status.phase == PodPhase::Running);
+        let runs = self.recording.runs();
         if runs && !self.has_settled && self.containers.iter().all(|one| one.running().is_some()) {
             self.has_settled = true;
             ::sandbox::release_own_pages();
         }
-    }
-
-    fn record_events(&mut self, machine: &mut PodMachine) -> Result<(), RecordError> {
-        for event in machine.take_events() {
-            let date = self.clock.date(event.at);
-            let node = &self.context.settings.node_name;
-            let event = self.events.add(&event, &self.context.pod, node, date);
-            self.record.add_event(&event)?;
-        }
-        if self.record.has_long_events() {
-            self.record.replace_events(self.events.all())?;
-        }
-        Ok(())
-    }
-
-    fn record_status(&mut self, status: PodStatus) -> Result<(), RecordError> {
-        if self.status.as_ref() == Some(&status) {
-            return Ok(());
-        }
-        let (clock, context) = (self.clock, &self.context);
-        let date = |at: Uptime| clock.date(at);
-        let v1 = pod_model::to_v1(&status, &context.pod, Some(&context.host_ip), &date);
-        self.record.update(|pod| {
-            pod.status = Some(v1);
-            if let Some(deletion) = status.deletion {
-                let grace = deletion.grace;
-                let gone = clock.date(deletion.requested + grace);
-                let gone = Timestamp::from_second(gone.as_second()).unwrap_or(gone);
-                pod.metadata.deletion_timestamp = Some(Time(gone));
-                pod.metadata.deletion_grace_period_seconds = i64::try_from(grace.as_secs()).ok();
-            }
-        })?;
-        self.status = Some(status);
-        Ok(())
     }
 }
 
@@ -227,12 +193,12 @@ impl PodHost for LinuxHost {
         }
     }
 
-    fn record(&mut self, machine: &mut PodMachine) -> Result<(), RecordError> {
-        self.record_events(machine)?;
-        self.record_status(machine.status())
+    fn record(&mut self, machine: &mut PodMachine) -> bool {
+        self.write_down(machine)
     }
 
     fn next_fact(&mut self, deadline: Option<Uptime>) -> Result<Fact, SupervisorError> {
+        let deadline = [deadline, self.recording.again()].into_iter().flatten().min();
         loop {
             if let Some(fact) = self.facts.pop_front() {
                 return Ok(fact);

@@ -108,6 +108,10 @@ impl LinuxHost {
                 let grace = grace.map(Duration::from_secs);
                 self.facts.push_back(Fact::DeleteRequested { grace });
             }
+            Request::Update(update) => match self.update(&update) {
+                Ok(()) => self.requests.close(id, &Reply::Accepted),
+                Err(message) => self.requests.refuse(id, Refusal::Failed, message),
+            },
             Request::Exec(request) => self.exec(id, &request, files),
             Request::Attach(request) => self.attach(id, &request, files),
             Request::InputEnded => self.input_ends(id),

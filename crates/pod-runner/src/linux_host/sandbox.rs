@@ -10,6 +10,7 @@ use sandbox::cgroup::{ContainerCgroup, Hierarchies, Limits, PodCgroup};
 use sandbox::network::{self, PodAddress, PodNetworkRequest};
 use sandbox::{PodSandbox, PodSandboxPlan, SandboxError, Sharing};
 
+use super::tasks::Purpose;
 use super::{Context, LinuxHost};
 use crate::ids;
 use crate::network_files;
@@ -170,8 +171,11 @@ impl LinuxHost {
         self.facts.push_back(Fact::SandboxGone);
     }
 
-    /// The holder ended without being asked to: somebody killed it.
+    /// The holder ended without being asked to: somebody killed it. What runs in its namespaces
+    /// ends with them.
     pub(super) fn holder_exits(&mut self) {
+        self.tasks.cancel(|purpose| matches!(purpose, Purpose::Hook(..) | Purpose::Probe(..)));
+        self.containers.clear();
         self.take_down();
         self.facts.push_back(Fact::SandboxGone);
     }
