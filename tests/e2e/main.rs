@@ -10,10 +10,13 @@ mod isolation;
 mod isolation_defaults;
 mod kubia_init;
 mod lifecycle;
+mod lives;
 mod logs;
 mod manifests;
 mod network;
 mod resources;
+mod supervisor;
+mod updates;
 mod verdicts;
 mod views;
 mod volumes;
@@ -34,6 +37,9 @@ fn main() -> ExitCode {
         kubia_init::TESTS,
         watching::TESTS,
         lifecycle::TESTS,
+        lives::TESTS,
+        supervisor::TESTS,
+        updates::TESTS,
         isolation::TESTS,
         resources::TESTS,
         deletion::TESTS,

@@ -193,15 +193,31 @@ impl Node {
     ///
     /// When that takes too long; with all that is known of the pod.
     pub fn wait_for_end(&self, name: &str) -> Value {
+        self.wait_until(name, |pod| {
+            ["Succeeded", "Failed"].iter().any(|phase| pod["status"]["phase"] == *phase)
+        })
+    }
+
+    /// Waits until the pod is as wanted, and returns it.
+    ///
+    /// # Panics
+    ///
+    /// When that takes too long; with the pod as it is then.
+    pub fn wait_until(&self, name: &str, is_wanted: impl Fn(&Value) -> bool) -> Value {
         let mut watch = self.watch_pods();
         let deadline = Instant::now() + PATIENCE;
-        while watch.line(deadline).is_some() {
+        loop {
             let pod = self.pod(name);
-            if ["Succeeded", "Failed"].iter().any(|phase| pod["status"]["phase"] == *phase) {
+            if is_wanted(&pod) {
                 return pod;
             }
+            assert!(watch.line(deadline).is_some(), "{name} is not as wanted: {pod:#}");
         }
-        panic!("{name} did not end:\n{}", self.run(&["describe", "pod", name]).stdout);
+    }
+
+    /// Waits until the pod's phase is that one, and returns the pod.
+    pub fn wait_for_phase(&self, name: &str, phase: &str) -> Value {
+        self.wait_until(name, |pod| pod["status"]["phase"] == phase)
     }
 
     /// Deletes the pod and checks that nothing of it is left.

@@ -1,0 +1,83 @@
+//! `docs/conformance.md` says the same as the tests: every test that it names exists, and every
+//! case that a test claims is in it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use e2e_tests::fixtures::workspace;
+
+fn rust_files(directory: &Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() && !path.ends_with("target") {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.extend(fs::read_to_string(path));
+        }
+    }
+}
+
+/// `6–8, 12` as 6, 7, 8, 12.
+fn cases(text: &str) -> BTreeSet<u32> {
+    let number = |text: &str| text.trim().parse::<u32>().ok();
+    let ranges = text.split([',', '.']).filter_map(|part| {
+        let (first, last) = part.split_once('–').unwrap_or((part, part));
+        Some(number(first)?..=number(last)?)
+    });
+    ranges.flatten().collect()
+}
+
+/// The cases and the test of each row.
+fn rows() -> Vec<(BTreeSet<u32>, String)> {
+    let table = fs::read_to_string(workspace().join("docs/conformance.md")).expect("the table");
+    let rows = table.lines().filter_map(|line| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let numbers = cases(cells.first()?);
+        (cells.len() == 3 && !numbers.is_empty()).then(|| (numbers, cells[2].to_owned()))
+    });
+    rows.collect()
+}
+
+#[test]
+fn every_case_names_a_test_that_exists_or_says_why_not() {
+    let mut sources = Vec::new();
+    rust_files(&workspace().join("crates"), &mut sources);
+    rust_files(&workspace().join("tests"), &mut sources);
+    let rows = rows();
+    assert!(rows.len() > 40, "the table has been read");
+    for (numbers, test) in rows {
+        let name = test.trim_matches('`');
+        let is_there = sources.iter().any(|text| text.contains(&format!("fn {name}(")));
+        assert!(is_there || test.starts_with("– "), "{numbers:?}: there is no test {test}");
+    }
+}
+
+#[test]
+fn every_case_that_a_test_claims_is_in_the_table_beside_its_name() {
+    let mut sources = Vec::new();
+    rust_files(&workspace().join("crates/pod-lifecycle/tests"), &mut sources);
+    let rows = rows();
+    let mut claims = 0;
+    for text in sources {
+        for (at, _) in text.match_indices("/// Kubernetes' conformance case") {
+            let claim = &text[at..];
+            let sentence = claim.lines().next().unwrap_or_default();
+            let numbers = sentence.split_once(" case").map_or("", |(_, rest)| rest);
+            let numbers =
+                numbers.trim_start_matches('s').replace(" to ", "–").replace(" and ", ", ");
+            let claimed = cases(&numbers);
+            let name = claim.split_once("\nfn ").and_then(|(_, rest)| rest.split_once('('));
+            let name = name.map_or("", |(name, _)| name);
+            assert!(!claimed.is_empty(), "{sentence}");
+            for number in claimed {
+                let has = rows.iter().any(|(numbers, test)| {
+                    numbers.contains(&number) && test.trim_matches('`') == name
+                });
+                assert!(has, "case {number} of {name} is not in docs/conformance.md");
+                claims += 1;
+            }
+        }
+    }
+    assert!(claims > 50, "{claims} claims have been compared");
+}
