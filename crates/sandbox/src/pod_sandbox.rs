@@ -14,8 +14,9 @@ use crate::child::Child;
 use crate::container::{Placement, Starting, Stdio};
 use crate::namespaces::Shared;
 use crate::plan::{
-    CapabilitySets, ContainerPlan, PidSharing, PodSandboxPlan, ProcessPlan, Sharing,
+    CapabilitySets, ContainerPlan, PidSharing, PodSandboxPlan, ProcessPlan, SeccompPlan, Sharing,
 };
+use crate::seccomp;
 use crate::stage::container_init::{self, Setting};
 use crate::stage::report::{self, Report, StageError};
 use crate::stage::{file_visitor, pod_holder, visitor};
@@ -117,6 +118,7 @@ impl PodSandbox {
         stdio: Stdio,
         placement: Placement<'_>,
     ) -> Result<Starting, SandboxError> {
+        prepare_profile(&plan.process);
         let new = New {
             mount: true,
             pid: self.plan.pid == PidSharing::Container,
@@ -151,6 +153,7 @@ impl PodSandbox {
         stdio: Stdio,
         placement: Placement<'_>,
     ) -> Result<Starting, SandboxError> {
+        prepare_profile(plan);
         let new = New { cgroup: placement.birthplace(), ..New::default() };
         let (reader, writer) = report::channel()?;
         let pidfd = container.pidfd();
@@ -222,6 +225,13 @@ impl PodSandbox {
         let child = Child::spawn(new, job);
         setns(&self.own_pid_namespace, CloneFlags::CLONE_NEWPID)?;
         child
+    }
+}
+
+/// Compiles the default profile here, where the next process finds it, too.
+fn prepare_profile(process: &ProcessPlan) {
+    if process.seccomp == SeccompPlan::RuntimeDefault {
+        drop(seccomp::default_profile(process.capabilities.bounding));
     }
 }
 

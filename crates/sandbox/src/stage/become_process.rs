@@ -195,7 +195,7 @@ fn enter_directory(path: &str) -> Result<(), StageError> {
 fn seccomp_program(plan: &ProcessPlan) -> Option<seccomp::Program> {
     match &plan.seccomp {
         SeccompPlan::Unconfined => None,
-        SeccompPlan::RuntimeDefault => Some(seccomp::runtime_default(plan.capabilities.bounding)),
+        SeccompPlan::RuntimeDefault => Some(seccomp::default_profile(plan.capabilities.bounding)),
         SeccompPlan::Filter(program) => Some(program.clone()),
     }
 }
