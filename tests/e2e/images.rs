@@ -175,8 +175,13 @@ fn a_private_registry_opens_to_a_pod_with_a_secret() {
          \x20 imagePullSecrets: [{{name: key}}]\n\
          \x20 containers: [{{name: a, image: '{image}', command: [sleep, '1000']}}]\n"
     );
-    let _ = node.apply(&manifest).succeeds();
+    let early = manifest.replace("{name: key}]", "{name: none}, {name: key}]");
+    let _ = node.apply(&early).succeeds();
     node.wait_for_status("tools", &["Running"]);
+    let events = node.events();
+    let warned = "Unable to retrieve some image pull secrets (none); attempting to pull the image \
+                  may not succeed.";
+    assert!(events.iter().any(|(_, message)| message == warned), "{events:#?}");
     let used = node.run(&["rmi", &image]).ends_with(1).stderr;
     assert!(used.contains("is used by pod \"tools\""), "{used}");
     let pruned = node.run(&["image", "prune", "--all"]).succeeds().stdout;

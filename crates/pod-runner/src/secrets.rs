@@ -18,6 +18,17 @@ pub(crate) fn pull_secrets(context: &Context) -> Vec<String> {
         .collect()
 }
 
+/// The pull secrets that do not exist.
+pub(crate) fn missing_pull_secrets(context: &Context) -> Vec<String> {
+    let objects = Objects::new(&context.settings.places);
+    let spec = context.pod.object.spec.as_ref();
+    let references = spec.iter().flat_map(|spec| spec.image_pull_secrets.iter().flatten());
+    let is_missing = |name: &String| {
+        !objects.find::<Secret>(&context.pod.namespace, name).is_ok_and(|found| found.is_some())
+    };
+    references.map(|reference| reference.name.clone()).filter(is_missing).collect()
+}
+
 fn docker_config(secret: &Secret) -> Option<String> {
     let data = secret.data.as_ref()?;
     let text = |key: &str| String::from_utf8(data.get(key)?.0.clone()).ok();

@@ -59,6 +59,43 @@ fn a_pull_that_was_killed_leaves_nothing_that_the_next_one_trips_over() {
     assert_eq!(scratch.names_in("layers").len(), 2);
 }
 
+/// Wherever the kill hits (documents, layers on their way, names), the store has no image or a
+/// whole one, and the next pull has little to do.
+#[test]
+fn a_pull_may_be_killed_at_any_moment() {
+    let files = |name: &str| Archive::new().file(name, &noise(400_000)).finish();
+    let image = TestImage::of(["one", "two", "three"].map(|name| Layer::plain(files(name))).into());
+    let pause = Duration::from_millis(3);
+    let registry = Registry::serving(&image, move |request, answer| {
+        if request.is_blob() { answer.delivery(Delivery::Drip(10, pause)) } else { answer }
+    });
+    let scratch = Scratch::new();
+    let name = reference(&registry.host());
+    let whole: u64 = image.layers.iter().map(|layer| layer.blob.len() as u64).sum();
+    for step in 0..8 {
+        let _ = std::fs::remove_dir_all(scratch.path().join("data")); // there after the first
+        let before = registry.sent();
+        let mut child = start_pull(&scratch, &registry);
+        let is_over = |child: &mut Child| child.try_wait().is_ok_and(|ended| ended.is_some());
+        wait_until("so much was sent", || registry.sent() - before >= whole * step / 7);
+        let was_killed = !is_over(&mut child);
+        if was_killed {
+            child.kill().expect("it is ours");
+            child.wait().expect("it is ours");
+        }
+        if let Some(found) = scratch.store().find(&name).expect("the store can be read") {
+            for part in ["one", "two", "three"] {
+                assert_eq!(file(&found, part), Some(noise(400_000)), "{part} after step {step}");
+            }
+        } else {
+            assert!(was_killed, "a pull that ended by itself has brought the image");
+        }
+        let pulled = scratch.pull(&registry.host()).expect("the next pull brings it");
+        assert_eq!(file(&pulled.image, "three"), Some(noise(400_000)));
+        assert_eq!(scratch.names_in("tmp"), [] as [String; 0], "after step {step}");
+    }
+}
+
 /// A small file system; it goes with the value.
 struct Small(PathBuf);
 

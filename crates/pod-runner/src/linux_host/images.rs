@@ -30,6 +30,7 @@ enum Answer {
 impl LinuxHost {
     /// Finds what the container needs: first the images that its volumes show, then its own.
     pub(super) fn ensure_image(&mut self, name: ContainerName) {
+        self.warn_of_secrets();
         while let Some(wanted) = self.wanted_volume_image(&name) {
             match self.look_up(&wanted.image, wanted.policy) {
                 Answer::Found(_, found) => self.take_volume_image(wanted, *found, None),
@@ -78,6 +79,23 @@ impl LinuxHost {
         self.images.insert(name.clone(), image);
         self.facts.push_back(Fact::ImageReady { name, image_id, pulled });
         self.fetch_ahead();
+    }
+
+    /// Tells once which of the pod's pull secrets do not exist.
+    fn warn_of_secrets(&mut self) {
+        if std::mem::replace(&mut self.has_looked_for_secrets, true) {
+            return;
+        }
+        let missing = secrets::missing_pull_secrets(&self.context);
+        if !missing.is_empty() {
+            let message = format!(
+                "Unable to retrieve some image pull secrets ({}); attempting to pull the image may \
+                 not succeed.",
+                missing.join(", ")
+            );
+            let reason = "FailedToRetrieveImagePullSecret";
+            self.facts.push_back(Fact::Warned { reason, message });
+        }
     }
 
     fn wanted_volume_image(&self, name: &ContainerName) -> Option<VolumeImage> {

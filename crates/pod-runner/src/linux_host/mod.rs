@@ -97,6 +97,7 @@ pub struct LinuxHost {
     /// What keeps the images in the store, by their manifests.
     pins: BTreeMap<Digest, Pin>,
     prefetch: Prefetch,
+    has_looked_for_secrets: bool,
     containers: Vec<RunningContainer>,
     last_number: u64,
     tasks: Tasks,
@@ -145,6 +146,7 @@ impl LinuxHost {
             images: BTreeMap::new(),
             pins: BTreeMap::new(),
             prefetch: Prefetch::default(),
+            has_looked_for_secrets: false,
             containers: Vec::new(),
             last_number: 0,
             tasks: Tasks::default(),
