@@ -1,5 +1,8 @@
 //! Cleaning up takes what nobody needs, and nothing else.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use image_puller::{Image, Reference, Unwanted};
 
 use crate::archive::Archive;
@@ -86,9 +89,9 @@ fn what_a_died_process_left_is_removed() {
     let scratch = Scratch::new();
     pulled(&scratch, &["a"]);
     let images = scratch.images_directory();
-    std::fs::create_dir_all(images.join("tmp/died/fs/deep")).expect("it is ours");
-    std::fs::write(images.join("tmp/part"), "half").expect("it is ours");
-    std::fs::write(images.join("blobs/sha256").join("f".repeat(64)), "orphan").expect("ours");
+    fs::create_dir_all(images.join("tmp/died/fs/deep")).expect("it is ours");
+    fs::write(images.join("tmp/part"), "half").expect("it is ours");
+    fs::write(images.join("blobs/sha256").join("f".repeat(64)), "orphan").expect("ours");
     let pruned = scratch.store().prune(&Unwanted::Nameless, &[]).expect("it can be cleaned up");
     assert_eq!(pruned.bytes, 6);
     assert_eq!(scratch.names_in("tmp"), [] as [String; 0]);
@@ -165,4 +168,14 @@ fn one_image_is_removed_alone_and_only_without_a_name() {
     let left = store.list().expect("it can be read");
     assert_eq!(left.len(), 1, "the other one without a name stays");
     assert_eq!((left[0].names.len(), &left[0].id), (0, &nameless.id));
+}
+
+#[test]
+fn nobody_but_root_looks_into_the_store() {
+    let scratch = Scratch::new();
+    pulled(&scratch, &["a"]);
+    for part in ["", "layers", "blobs/sha256", "images", "names", "tmp", "trash", "locks"] {
+        let metadata = fs::metadata(scratch.images_directory().join(part)).expect("it is there");
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o700, "{part}");
+    }
 }
