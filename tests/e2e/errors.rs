@@ -34,6 +34,15 @@ fn a_bad_manifest_is_refused_with_every_problem_and_its_place() {
             &[":8:1: error: spec: Required value"],
         ),
         ("  - {name: a, image: x}\n  restartPolicy: Alway\n", &["did you mean \"Always\"?"]),
+        ("  - {name: a}\n", &[":6:5: error: spec.containers[0].image: Required value"]),
+        (
+            "  - {name: a, image: x, env: [{name: A, valueFrom: {fieldRef: {fieldPath: status.podIp}}}]}\n",
+            &["field label not supported: status.podIp", "did you mean \"status.podIP\"?"],
+        ),
+        (
+            "  - {name: a, image: x}\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: b}\n",
+            &[":9:7: error: kind Deployment is not supported", "spec.template"],
+        ),
     ] {
         let path = node.file("bad.yaml", &format!("{pod}{containers}"));
         let outcome = node.run(&["apply", "-f", &path.display().to_string()]).ends_with(3);

@@ -208,7 +208,9 @@ fn a_claim_is_bound_at_once(node: &Node) {
 }
 
 fn wrong_paths_are_told_with_the_way_out(node: &Node) {
+    let large = node.file("large.yaml", &"#".repeat((3 << 20) + 1)).display().to_string();
     for (arguments, code, text) in [
+        (["validate", &large], 3, "is larger than 3 MiB"),
         (["validate", "none.yaml"], 1, "the path \"none.yaml\" does not exist"),
         (
             ["validate", "https://example.com/pod.yaml"],

@@ -233,9 +233,13 @@ impl Decoder {
             Value::List(_) => "a list".to_owned(),
             Value::Map(_) => "a map".to_owned(),
         };
-        let is_scalar = matches!(node.value, Value::Bool(_) | Value::Int(_) | Value::Float(_));
         let hint = match (&node.value, wanted) {
-            (_, "a string") if is_scalar => Some("put it in quotes to make it a string"),
+            (Value::Bool(_), "a string") => Some(
+                "put it in quotes to make it a string: y, yes, on and the like are booleans in YAML",
+            ),
+            (Value::Int(_) | Value::Float(_), "a string") => {
+                Some("put it in quotes to make it a string")
+            }
             (Value::Text(_), "a whole number" | "true or false") => Some("without quotes"),
             _ => None,
         };

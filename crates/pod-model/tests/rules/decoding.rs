@@ -110,7 +110,9 @@ fn values_have_the_type_of_their_field() {
         (
             container("env: [{name: a, value: yes}]"),
             "spec.containers[0].env[0].value must be a string, and is the boolean true",
-            Some("put it in quotes to make it a string"),
+            Some(
+                "put it in quotes to make it a string: y, yes, on and the like are booleans in YAML",
+            ),
         ),
         (
             container("env: [{name: a, value: 1e3}]"),
