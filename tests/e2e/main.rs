@@ -2,6 +2,7 @@
 //! with its reason, unless `MINIPOD_REQUIRE` names it.
 
 mod deletion;
+mod entering;
 mod errors;
 mod hostile_images;
 mod identity;
@@ -14,6 +15,7 @@ mod lives;
 mod logs;
 mod manifests;
 mod network;
+mod probes;
 mod resources;
 mod supervisor;
 mod updates;
@@ -44,6 +46,8 @@ fn main() -> ExitCode {
         resources::TESTS,
         deletion::TESTS,
         errors::TESTS,
+        entering::TESTS,
+        probes::TESTS,
         volumes::TESTS,
         isolation_defaults::TESTS,
         views::TESTS,

@@ -1,7 +1,10 @@
 //! A small internet in network namespaces (`scripts/lab`), so that tests neither need the real one
 //! nor touch the machine's own network.
 
+use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::fixtures::workspace;
 
@@ -34,6 +37,18 @@ impl Lab {
     /// The network namespace of the lab's stand-in for this machine.
     pub fn network(&self) -> std::path::PathBuf {
         format!("/run/netns/{}-host", self.name).into()
+    }
+
+    /// Moves this thread, and those it starts, to the lab's stand-in for this machine.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be entered.
+    pub fn enter(&self) {
+        let namespace = std::fs::File::open(format!("/run/netns/{}-host", self.name));
+        let namespace = namespace.expect("the lab has a namespace");
+        let kind = Some(LinkNameSpaceType::Network);
+        move_into_link_name_space(namespace.as_fd(), kind).expect("root may enter it");
     }
 
     /// A command in the lab's internet.

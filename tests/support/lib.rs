@@ -8,6 +8,7 @@ pub mod leaks;
 pub mod needs;
 pub mod node;
 pub mod registry;
+mod waits;
 pub mod transcript;
 
 pub use lab::Lab;

@@ -1,5 +1,7 @@
 //! The keys that leave an attached container running.
 
+use std::borrow::Cow;
+
 /// A sequence of keys, as a terminal in raw mode sends them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DetachKeys(Vec<u8>);
@@ -41,10 +43,13 @@ impl Lookout {
 
     /// What of the typed bytes is for the container, and whether the user leaves. The beginning
     /// of the sequence is held back until it is clear that it is none.
-    pub(crate) fn filter(&mut self, typed: &[u8]) -> (Vec<u8>, bool) {
+    pub(crate) fn filter<'a>(&mut self, typed: &'a [u8]) -> (Cow<'a, [u8]>, bool) {
+        if self.keys.0.is_empty() {
+            return (Cow::Borrowed(typed), false);
+        }
         let keys = &self.keys.0;
         let mut passed = Vec::with_capacity(typed.len());
-        for byte in typed.iter().filter(|_| !keys.is_empty()) {
+        for byte in typed {
             if *byte != keys[self.matched] {
                 passed.extend_from_slice(&keys[..self.matched]);
                 self.matched = 0;
@@ -55,10 +60,10 @@ impl Lookout {
             }
             self.matched += 1;
             if self.matched == keys.len() {
-                return (passed, true);
+                return (passed.into(), true);
             }
         }
-        if keys.is_empty() { (typed.to_vec(), false) } else { (passed, false) }
+        (passed.into(), false)
     }
 }
 
@@ -69,11 +74,11 @@ mod tests {
     #[test]
     fn the_sequence_is_found_wherever_it_is_cut_and_the_rest_passes() {
         let mut lookout = Lookout::new(parse("ctrl-p,ctrl-q").unwrap());
-        assert_eq!(lookout.filter(b"ls\x10"), (b"ls".to_vec(), false));
-        assert_eq!(lookout.filter(b"x\x10"), (b"\x10x".to_vec(), false));
-        assert_eq!(lookout.filter(b"\x10\x11z"), (b"\x10".to_vec(), true));
+        assert_eq!(lookout.filter(b"ls\x10"), (b"ls"[..].into(), false));
+        assert_eq!(lookout.filter(b"x\x10"), (b"\x10x"[..].into(), false));
+        assert_eq!(lookout.filter(b"\x10\x11z"), (b"\x10"[..].into(), true));
         let mut never = Lookout::new(parse("").unwrap());
-        assert_eq!(never.filter(b"\x10\x11"), (b"\x10\x11".to_vec(), false));
+        assert_eq!(never.filter(b"\x10\x11"), (b"\x10\x11"[..].into(), false));
     }
 
     #[test]

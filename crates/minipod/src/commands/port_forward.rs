@@ -51,13 +51,17 @@ pub(crate) fn run(args: &PlaceArgs, forward: &PortForwardArgs) -> Result<(), Fai
     let network = PodNetwork::of(&found.dir).map_err(|error| {
         Failure::of(Kind::Failed, &error).hint(format!("minipod describe pod {}", found.name()))
     })?;
-    serve(network, listen(&pairs, &addresses)?)
+    let signals = Signals::new([SIGINT, SIGTERM])?; // before anybody is told that it listens
+    serve(network, listen(&pairs, &addresses)?, signals)
 }
 
 /// Forwards until somebody interrupts, or the pod goes.
-fn serve(network: PodNetwork, listeners: Vec<(TcpListener, u16)>) -> Result<(), Failure> {
+fn serve(
+    network: PodNetwork,
+    listeners: Vec<(TcpListener, u16)>,
+    mut signals: Signals,
+) -> Result<(), Failure> {
     let (sender, news) = channel();
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let interrupted = sender.clone();
     thread::spawn(move || {
         signals.forever().next();

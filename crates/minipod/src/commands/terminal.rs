@@ -1,5 +1,6 @@
 //! The user's own terminal while a program in a container uses it.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Read, Write};
 use std::thread;
 
@@ -12,10 +13,10 @@ use signal_hook::low_level::emulate_default_handler;
 use crate::detach_keys::Lookout;
 use crate::failure::{Failure, Kind};
 
-/// The size of the user's terminal, if there is one.
+/// The size of the user's terminal, if there is one that has a size.
 pub(super) fn size() -> Option<TerminalSize> {
     let (columns, rows) = crossterm::terminal::size().ok()?;
-    Some(TerminalSize { rows, columns })
+    (rows > 0 && columns > 0).then_some(TerminalSize { rows, columns })
 }
 
 /// Whether standard input is a terminal.
@@ -89,7 +90,7 @@ pub(super) fn pass_input(mut input: Input, mut lookout: Option<Lookout>) {
             };
             let (passed, leaves) = match &mut lookout {
                 Some(lookout) => lookout.filter(typed),
-                None => (typed.to_vec(), false),
+                None => (Cow::Borrowed(typed), false),
             };
             if input.write_all(&passed).is_err() {
                 return;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pod_lifecycle::Fact;
 use pod_model::ContainerName;
-use sandbox::{Placement, StageError, Stdio};
+use sandbox::{Placement, ProcessPlan, StageError, Stdio};
 
 use super::LinuxHost;
 use super::inbox::Token;
@@ -201,7 +201,9 @@ impl LinuxHost {
             .ok_or_else(not_found)?;
         let child = container.running().ok_or_else(not_found)?;
         let placement = Placement { cgroup: container.cgroup(), gate: None };
+        // Outside of the container's process namespace it has no entry in the container's /proc.
         let process = plan::visitor(&container.plan.process, &[]);
+        let process = ProcessPlan { oom_score_adj: None, ..process };
         let job = || copy::serve(request);
         let starting = sandbox
             .visit_files(child, &process, (streams(files), placement), job)
