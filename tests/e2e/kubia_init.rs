@@ -49,9 +49,8 @@ fn the_chapters_pod_starts_as_the_chapter_tells_it() {
     // Listing 5.11.
     let wanted =
         ["0/2 Pending", "0/2 Init:0/2", "0/2 Init:1/2", "0/2 PodInitializing", "2/2 Running"];
-    let shown: Vec<&str> = seen.iter().map(String::as_str).collect();
-    let without_halves: Vec<&str> =
-        shown.into_iter().filter(|status| !status.starts_with("1/2")).collect();
+    let shown = seen.iter().map(String::as_str);
+    let without_halves: Vec<&str> = shown.filter(|status| !status.starts_with("1/2")).collect();
     assert_eq!(without_halves, wanted);
     assert!(started.elapsed() >= Duration::from_secs(5), "init-demo runs five seconds");
     // Listing 5.10, with all images present.

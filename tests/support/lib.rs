@@ -8,8 +8,8 @@ pub mod leaks;
 pub mod needs;
 pub mod node;
 pub mod registry;
-mod waits;
 pub mod transcript;
+mod waits;
 
 pub use lab::Lab;
 pub use node::{Node, Outcome};
