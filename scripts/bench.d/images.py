@@ -132,7 +132,7 @@ class Registry:
         sys.exit("error: docker-registry does not start")
 
     def push(self, layout, name):
-        subprocess.run(["skopeo", "copy", "-q", "--dest-tls-verify=false", f"oci:{layout}:1",
+        subprocess.run(["skopeo", "copy", "-q", "--preserve-digests", "--dest-tls-verify=false", f"oci:{layout}:1",
                         f"docker://{self.address}/{name}:1"], check=True)
 
 
@@ -202,7 +202,8 @@ class Bench:
                     continue
                 self.out.mkdir()
                 try:
-                    results.setdefault(way, []).append(measured(*commands, env=env))
+                    row = measured(*commands, env=env)
+                    results.setdefault(way, []).append(row)
                 except (RuntimeError, OSError) as error:
                     left_out.add(way)
                     print(f"{way} is left out: {error}", file=sys.stderr)
