@@ -16,6 +16,7 @@ mod logs;
 mod manifests;
 mod network;
 mod probes;
+mod propagation;
 mod resources;
 mod supervisor;
 mod updates;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         manifests::TESTS,
         identity::TESTS,
         verdicts::TESTS,
+        propagation::TESTS,
         hostile_images::TESTS,
     ];
     let trials = groups.into_iter().flatten().map(|(name, test)| trial(name, *test, &needs));

@@ -27,7 +27,6 @@ pub(crate) const TESTS: &[Test] = &[
     ("an_image_is_a_volume", an_image_is_a_volume),
     ("a_sub_path_cannot_leave_its_volume", a_sub_path_cannot_leave_its_volume),
     ("a_planted_link_in_a_volume_is_not_followed", a_planted_link_in_a_volume_is_not_followed),
-    ("read_only_reaches_as_far_as_it_says", read_only_reaches_as_far_as_it_says),
 ];
 
 const OBJECTS: &str = "\
@@ -49,7 +48,7 @@ spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}
 ";
 
 /// A pod of one busybox container that runs a script.
-fn pod(name: &str, volumes: &str, mounts: &str, script: &str) -> String {
+pub(crate) fn pod(name: &str, volumes: &str, mounts: &str, script: &str) -> String {
     format!(
         "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, labels: {{color: green}}}}\nspec:\n  \
          restartPolicy: Never\n  securityContext: {{fsGroup: 4321}}\n  volumes:\n{volumes}  \
@@ -60,7 +59,7 @@ fn pod(name: &str, volumes: &str, mounts: &str, script: &str) -> String {
 }
 
 /// Runs a pod to its end and returns what it printed, line by line.
-fn output(node: &Node, name: &str, manifest: &str) -> Vec<String> {
+pub(crate) fn output(node: &Node, name: &str, manifest: &str) -> Vec<String> {
     let path = node.file(&format!("{name}.yaml"), manifest);
     let outcome = node.run(&["run", "--rm", &path.display().to_string()]).succeeds();
     let prefix = "[main] ";
@@ -430,40 +429,4 @@ ls /settings | tr '\\n' ' '"
     is_untouched(&canary);
     node.delete_leaves_nothing("planted", &[]);
     is_untouched(&canary);
-}
-
-fn read_only_reaches_as_far_as_it_says() {
-    let node = Node::new("readonly", &["busybox"]);
-    let host = node.directory("host");
-    fs::create_dir(host.join("below")).expect("a file of the test");
-    let mounted = Mounted::memory(&host.join("below"));
-    let volumes = format!("  - {{name: host, hostPath: {{path: {}}}}}\n", host.display());
-    let mounts = "    - {name: host, mountPath: /plain, readOnly: true}
-    - {name: host, mountPath: /deep, readOnly: true, recursiveReadOnly: Enabled}\n";
-    let script = "for path in /plain /plain/below /deep /deep/below; do
-touch $path/x 2>/dev/null && echo $path written || echo $path refused
-done";
-    let lines = output(&node, "readonly", &pod("readonly", &volumes, mounts, script));
-    let expected = "/plain refused\n/plain/below written\n/deep refused\n/deep/below refused";
-    assert_eq!(lines.join("\n"), expected);
-    drop(mounted);
-}
-
-/// Memory mounted at a directory of the host.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    fn memory(path: &Path) -> Self {
-        let done = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "tmpfs", &path.display().to_string()])
-            .status();
-        assert!(done.is_ok_and(|status| status.success()), "memory can be mounted");
-        Self(path.to_owned())
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg(&self.0).status(); // the directory stays then
-    }
 }

@@ -85,6 +85,7 @@ fn become_supervisor() -> Result<SignalFd, SupervisorError> {
         .map_err(io::Error::from)
         .map_err(failed("adopt orphans"))?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    sandbox::remember_host_mounts().map_err(failed("remember the host's mounts"))?;
     unshare(CloneFlags::CLONE_NEWNS)
         .map_err(io::Error::from)
         .map_err(failed("make a mount namespace"))?;

@@ -9,6 +9,7 @@ pub mod capabilities;
 pub mod cgroup;
 pub mod child;
 pub mod container;
+mod host_mounts;
 mod mount_sources;
 mod mounts;
 mod namespaces;
@@ -27,6 +28,7 @@ mod user_namespace;
 
 pub use child::{Child, Exit, spawn_aside};
 pub use container::{Placement, StartOutcome, Starting, Stdio};
+pub use host_mounts::remember_host_mounts;
 pub use nix::sys::signal::Signal;
 pub use plan::{
     CapabilitySets, ContainerPlan, DevicesPlan, MountOptions, MountPlan, MountSource, PathKind,

@@ -12,9 +12,10 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
 
+use crate::host_mounts;
 use crate::mounts::{self, Detached};
 use crate::overlay::Overlay;
-use crate::plan::{MountPlan, MountSource, PathKind, SubPath};
+use crate::plan::{MountPlan, MountSource, PathKind, Propagation, SubPath};
 use crate::stage::report::StageError;
 use crate::user_namespace::IdMap;
 
@@ -28,24 +29,40 @@ pub(crate) fn open_all(
 }
 
 fn open_one(plan: &MountPlan, ids: Option<IdMap<'_>>) -> Result<Detached, StageError> {
-    let failed =
-        |error: io::Error| StageError::prepare(format!("cannot open the source of {plan}"), error);
-    let source = match &plan.source {
+    let failed = |error: io::Error| cannot_open(plan, error);
+    let detached = match &plan.source {
         MountSource::Tmpfs { size, mode } => return new_tmpfs(*size, *mode).map_err(failed),
         MountSource::Image { layers, scratch, sub_path } => {
             return open_image(layers, scratch, sub_path.as_ref(), ids);
         }
         MountSource::Bind { path, kind, sub_path } => {
-            let source = open_checked(path, *kind)?;
-            match sub_path {
-                None => source,
-                Some(below) => open_or_make(&source, below)?,
+            let open = || open_bind(plan, (path, *kind), sub_path.as_ref());
+            if plan.options.propagation == Propagation::Bidirectional {
+                host_mounts::visit(|| host_mounts::require_shared(path).and_then(|()| open()))?
+            } else {
+                open()?
             }
         }
     };
-    let detached = clone_open(source.as_fd(), true).map_err(failed)?;
     map_ids(&detached, ids).map_err(|error| cannot_map(plan, error))?;
     Ok(detached)
+}
+
+fn open_bind(
+    plan: &MountPlan,
+    (path, kind): (&Path, PathKind),
+    sub_path: Option<&SubPath>,
+) -> Result<Detached, StageError> {
+    let source = open_checked(path, kind)?;
+    let source = match sub_path {
+        None => source,
+        Some(below) => open_or_make(&source, below)?,
+    };
+    clone_open(source.as_fd(), true).map_err(|error| cannot_open(plan, error))
+}
+
+fn cannot_open(plan: &MountPlan, error: io::Error) -> StageError {
+    StageError::prepare(format!("cannot open the source of {plan}"), error)
 }
 
 fn cannot_map(plan: &MountPlan, error: io::Error) -> StageError {
