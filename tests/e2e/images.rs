@@ -210,7 +210,11 @@ fn main_images_are_fetched_while_init_containers_run_and_told_in_their_turn() {
         about.map(|(reason, message)| format!("{reason}: {message}")).collect()
     };
     assert_eq!(of_main(&node.events()), [] as [String; 0], "its turn has not come");
-    let _ = node.run(&["exec", "ahead", "-c", "first", "--", "sh", "-c", "echo > /go"]);
+    // The image may be here before the container runs, and the container before its pipe is there.
+    let release = "until [ -p /go ]; do :; done; echo > /go";
+    while node.run(&["exec", "ahead", "-c", "first", "--", "sh", "-c", release]).code != 0 {
+        assert!(Instant::now() < deadline, "the container does not run");
+    }
     node.wait_for_status("ahead", &["ErrImageNeverPull"]);
     let mut told = of_main(&node.events());
     while told.len() < 4 {
