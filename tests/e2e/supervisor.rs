@@ -31,6 +31,10 @@ pub(crate) const TESTS: &[Test] = &[
         a_pod_outlives_a_full_disk_and_its_record_becomes_true_again,
     ),
     (
+        "a_pod_whose_namespaces_are_lost_begins_again_in_new_ones",
+        a_pod_whose_namespaces_are_lost_begins_again_in_new_ones,
+    ),
+    (
         "a_pod_whose_state_was_wiped_away_ends_and_leaves_nothing",
         a_pod_whose_state_was_wiped_away_ends_and_leaves_nothing,
     ),
@@ -332,4 +336,36 @@ fn kill_containers(uid: &str) {
             signal(entry.file_name().to_string_lossy().parse().unwrap_or_default(), "-KILL");
         }
     }
+}
+
+/// The holder of the pod's namespaces: the supervisor's child of that title.
+fn holder(supervisor: u32) -> u32 {
+    let children = format!("/proc/{supervisor}/task/{supervisor}/children");
+    let children = fs::read_to_string(children).expect("the supervisor is there");
+    let mut pids = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+    let found = pids.find(|pid: &u32| {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        name.trim() == "minipod:pod"
+    });
+    found.expect("the pod has a holder")
+}
+
+fn a_pod_whose_namespaces_are_lost_begins_again_in_new_ones() {
+    let node = Node::new("holder", &["busybox"]);
+    let _ = node.apply(&simple("web")).succeeds();
+    let is_ready = |restarts: u64| {
+        move |pod: &Value| {
+            let main = &pod["status"]["containerStatuses"][0];
+            main["ready"] == true && main["restartCount"] == restarts
+        }
+    };
+    node.wait_until("web", is_ready(0));
+    kill(holder(supervisor(&node, "web")));
+    let pod = node.wait_until("web", is_ready(1));
+    let last = &pod["status"]["containerStatuses"][0]["lastState"]["terminated"];
+    assert_eq!(last["exitCode"], 137);
+    assert!(node.events().iter().any(|(reason, _)| reason == "SandboxChanged"));
+    let program = node.run(&["exec", "web", "--", "cat", "/proc/1/comm"]).succeeds();
+    assert_eq!(program.stdout.trim(), "sleep");
+    node.delete_leaves_nothing("web", &["--now"]);
 }
