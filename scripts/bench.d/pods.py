@@ -46,12 +46,12 @@ spec:
 WARM_UP = 2
 
 
-def pss(name):
-    """Proportional memory in MiB of the processes of that name."""
+def pss(*names, word=""):
+    """Proportional memory in MiB of the processes of these names with that word in their command."""
     total = 0
     for entry in pathlib.Path("/proc").glob("[0-9]*"):
         try:
-            if (entry / "comm").read_text().strip() == name:
+            if (entry / "comm").read_text().strip() in names and word in (entry / "cmdline").read_text():
                 lines = (entry / "smaps_rollup").read_text().splitlines()
                 total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
         except (OSError, StopIteration):
@@ -63,7 +63,7 @@ class Floor:
     name = "floor"
     share = 1
 
-    def __init__(self, place):
+    def __init__(self, place, _run):
         self.program = f"{place}/floor"
         timed("gcc", "-O2", "-w", "-o", self.program, TOP / "scripts/floor.c")
         self.root = busybox_root(f"{place}/floor-root")
@@ -78,9 +78,9 @@ class Minipod:
     name = "minipod"
     share = 1
 
-    def __init__(self, place):
+    def __init__(self, place, run):
         self.env = os.environ | {
-            "MINIPOD_STATE_DIR": f"{place}/state", "MINIPOD_DATA_DIR": f"{place}/data",
+            "MINIPOD_STATE_DIR": f"{run}/state", "MINIPOD_DATA_DIR": f"{place}/data",
             "MINIPOD_LOG_DIR": f"{place}/logs"}
         self.file = pathlib.Path(place) / "minipod.yaml"
         self.file.write_text(POD)
@@ -92,7 +92,7 @@ class Minipod:
     def round(self):
         start = self.run("run", "--until=ready", self.file)
         command = self.run("exec", "bench", "-c", "c", "--", "true")
-        memory = pss("minipod:sup") + pss("minipod:pod")
+        memory = pss("minipod:sup", "minipod:pod", word=self.env["MINIPOD_STATE_DIR"])
         delete = self.run("delete", "pod", "bench", "--force")
         version = self.run("version")
         return {"start": start, "exec": command, "delete": delete, "memory": memory,
@@ -103,7 +103,7 @@ class Podman:
     name = "podman"
     share = 4
 
-    def __init__(self, place):
+    def __init__(self, place, run):
         # It sets limits of its own, which not everybody may raise; then it has to be told.
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         limits = f'"nofile={files}:{files}", "nproc=1024:1024"'
@@ -111,7 +111,7 @@ class Podman:
         config.write_text(f'[containers]\ndefault_ulimits = [{limits}]\n'
                           '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n')
         self.env = os.environ | {"CONTAINERS_CONF": str(config)}
-        self.base = ["podman", "--root", f"{place}/podman", "--runroot", f"{place}/run"]
+        self.base = ["podman", "--root", f"{place}/podman", "--runroot", f"{run}/podman"]
         self.file = pathlib.Path(place) / "podman.yaml"
         self.file.write_text(POD)
         self.run("pull", "-q", f"oci:{BUSYBOX}")
@@ -125,7 +125,7 @@ class Podman:
     def round(self):
         start = self.run("kube", "play", self.file)
         command = self.run("exec", "bench-c", "true")
-        memory = pss("conmon")
+        memory = pss("conmon", word=self.base[2])
         delete = self.run("pod", "rm", "-f", "-t", "0", "bench")
         version = self.run("--version")
         return {"start": start, "exec": command, "delete": delete, "memory": memory,
@@ -141,9 +141,9 @@ class Crun:
     name = "crun"
     share = 1
 
-    def __init__(self, place):
+    def __init__(self, place, run):
         self.place = place
-        self.base = ["crun", "--root", f"{place}/crun-state", "--cgroup-manager=cgroupfs"]
+        self.base = ["crun", "--root", f"{run}/crun", "--cgroup-manager=cgroupfs"]
         self.bundle("true", ["true"])
         self.bundle("sleep", ["sleep", "1000"])
 
@@ -182,14 +182,14 @@ def busybox_root(root):
     return root
 
 
-def those_that_run(place, left):
+def those_that_run(places, left):
     """The competitors that get through a round here; those begun are added to `left`."""
     running = []
     for kind in [Minipod, Floor, Podman, Crun]:
         try:
             if kind in (Podman, Crun) and not shutil.which(kind.name):
                 raise RuntimeError("it is not installed (scripts/install-needs bench)")
-            one = kind(place)
+            one = kind(*places)
             left.append(one)
             one.round()
             running.append(one)
@@ -213,9 +213,10 @@ def main():
     hide_second_cgroup_version()
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     left = []
-    with tempfile.TemporaryDirectory() as place:
+    # State is in memory, where each of them has it by default (/run), and data on a disk.
+    with tempfile.TemporaryDirectory() as place, tempfile.TemporaryDirectory(dir="/dev/shm") as run:
         try:
-            competitors = those_that_run(place, left)
+            competitors = those_that_run((place, run), left)
             results = {one.name: [] for one in competitors}
             for number in range(WARM_UP + rounds):
                 for one in competitors:
