@@ -41,6 +41,7 @@ pub mod record;
 mod secrets;
 pub mod session;
 pub mod settings;
+mod skeleton;
 pub mod supervisor;
 mod termination_message;
 pub mod text;

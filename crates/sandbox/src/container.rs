@@ -1,5 +1,7 @@
 //! A container from the outside: started, joined, and known by its first process.
 
+use std::fs::File;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::cgroup::{CgroupError, ContainerCgroup};
@@ -35,20 +37,37 @@ impl<'a> Placement<'a> {
         self.cgroup.and_then(ContainerCgroup::v2_dir)
     }
 
-    /// Moves this process to where it has to be, before it does anything else.
-    pub(crate) fn settle(&self) -> Result<(), StageError> {
-        let Some(Err(error)) = self.cgroup.map(ContainerCgroup::join) else {
-            return Ok(());
-        };
-        let CgroupError::File { path, source, .. } = error else {
-            return Ok(()); // joining does nothing but write files
-        };
-        Err(StageError::prepare(format!("cannot join the cgroup by {}", path.display()), source))
+    /// Opens the way into the cgroup while its files can be reached.
+    pub(crate) fn open(self) -> Result<OpenPlacement, StageError> {
+        let doors = self.cgroup.map_or_else(|| Ok(Vec::new()), ContainerCgroup::doors);
+        let doors = doors.map_err(|error| match error {
+            CgroupError::File { path, source, .. } => {
+                StageError::prepare(format!("cannot open {}", path.display()), source)
+            }
+            error @ CgroupError::Unavailable => {
+                StageError::prepare(error.to_string(), io::ErrorKind::NotFound)
+            }
+        })?;
+        Ok(OpenPlacement { doors, gate: Gate(self.gate) })
     }
+}
 
-    /// Waits until the program may run.
-    pub(crate) fn pass_gate(self) {
-        Gate(self.gate).pass();
+/// A placement that needs no paths any more.
+#[derive(Debug)]
+pub(crate) struct OpenPlacement {
+    doors: Vec<File>,
+    gate: Gate,
+}
+
+impl OpenPlacement {
+    /// Waits until the program may run and moves this process to where it has to be. What was
+    /// prepared before is so not slowed down by the limits of the program.
+    pub(crate) fn settle(self) -> Result<(), StageError> {
+        self.gate.pass();
+        let mut doors = self.doors.iter();
+        doors
+            .try_for_each(|mut door| door.write_all(b"0"))
+            .map_err(|error| StageError::prepare("cannot join the cgroup", error))
     }
 }
 

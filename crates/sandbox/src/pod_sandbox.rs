@@ -106,6 +106,11 @@ impl PodSandbox {
         &self.holder
     }
 
+    /// Whether the pod has a user namespace of its own.
+    pub fn has_own_users(&self) -> bool {
+        self.plan.user_ids.is_some()
+    }
+
     /// The pod's network namespace; `None` when the pod uses the host's.
     pub fn network_namespace(&self) -> Option<BorrowedFd<'_>> {
         self.network.as_ref().map(AsFd::as_fd)

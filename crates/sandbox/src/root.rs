@@ -92,7 +92,7 @@ fn separate_mounts() -> Result<(), StageError> {
 fn mount_overlay(plan: &RootPlan, ids: Option<IdMap<'_>>) -> Result<OwnedFd, StageError> {
     let failed = |error: io::Error| StageError::prepare("cannot mount the root", error);
     let place = |name: &str| plan.writable.join(name);
-    for name in ["upper", "work", "root"] {
+    for name in ["upper", "work"] {
         match fs::create_dir(place(name)) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 return Err(failed(error));
@@ -100,7 +100,8 @@ fn mount_overlay(plan: &RootPlan, ids: Option<IdMap<'_>>) -> Result<OwnedFd, Sta
             _ => {}
         }
     }
-    let (upper, work, root) = (place("upper"), place("work"), place("root"));
+    // Nobody but this process sees what is mounted there, so it can be on top of its own parts.
+    let (upper, work, root) = (place("upper"), place("work"), plan.writable.clone());
     let first = ids.as_ref().map_or(0, |IdMap { range, .. }| range.first);
     dress_root(&upper, plan.layers.last(), first).map_err(failed)?;
     let layers = place("layers");

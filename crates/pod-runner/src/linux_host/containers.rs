@@ -18,6 +18,7 @@ use crate::cleanup;
 use crate::logs::{ContainerLog, Stream};
 use crate::plan::{self, PlanError};
 use crate::random;
+use crate::skeleton;
 use crate::termination_message;
 use crate::text::chain;
 
@@ -133,6 +134,11 @@ impl LinuxHost {
         let limits = plan::limits(&context.pod, &instance.name);
         let cgroup = sandbox.container_cgroup(name, &limits);
         plan.cgroup_mounts = plan::cgroup_mounts(cgroup.as_ref(), plan.privileged_mounts);
+        if !sandbox.has_own_users() {
+            let layer = skeleton::layer(&context.settings.places.data)
+                .map_err(|error| StartFailure::create(&error))?;
+            plan.root.layers.insert(0, layer);
+        }
         let log = ContainerLog::create(&context.logs.file(name, instance.attempt.0))
             .map_err(|error| StartFailure::create(&error))?;
         let has_terminal = plan.process.terminal.is_some();
@@ -146,6 +152,12 @@ impl LinuxHost {
         let starting = sandbox
             .start_container(&plan, stdio, placement)
             .map_err(|error| StartFailure::create(&error))?;
+        let warnings =
+            cgroup.as_ref().map(ContainerCgroup::warnings).unwrap_or_default().join("; ");
+        if !warnings.is_empty() {
+            let message = format!("container {name} is not limited as it asks: {warnings}");
+            self.facts.push_back(Fact::Warned { reason: "CgroupUnavailable", message });
+        }
         self.last_number += 1;
         Ok(RunningContainer {
             number: self.last_number,

@@ -1,8 +1,8 @@
 //! Cgroups of a pod: membership, limits, accounting (cgroups(7)).
 //!
 //! On cgroup v2 a process is born in its cgroup. On v1, and on machines that have both, a new
-//! process moves itself before it does anything else: a thread that moves itself alone, by writing
-//! 0 to `tasks`, is spared the RCU grace period (5 to 20 ms, in which nobody on the machine can fork
+//! process moves itself before its program runs: a thread that moves itself alone, by writing 0 to
+//! `tasks`, is spared the RCU grace period (5 to 20 ms, in which nobody on the machine can fork
 //! or end) that a write to `cgroup.procs` waits for.
 
 mod devices;
@@ -177,13 +177,18 @@ impl ContainerCgroup {
         self.v2.as_ref().map(AsFd::as_fd)
     }
 
-    /// Moves this process, which has one thread, into the cgroup, if it was not born in it.
-    pub(crate) fn join(&self) -> Result<(), CgroupError> {
+    /// Files through which a process with one thread gets into the cgroup by writing 0, unless it
+    /// was born in it.
+    pub(crate) fn doors(&self) -> Result<Vec<File>, CgroupError> {
         if self.v2.is_some() {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        let mut directories = self.directories.iter();
-        directories.try_for_each(|directory| write(&directory.path.join("tasks"), "0"))
+        let paths = self.directories.iter().map(|directory| directory.path.join("tasks"));
+        let open = |path: PathBuf| {
+            let opened = File::options().write(true).open(&path);
+            opened.map_err(|source| CgroupError::File { verb: "open", path, source })
+        };
+        paths.map(open).collect()
     }
 
     /// The container's directories with the name under which each is shown in the container.

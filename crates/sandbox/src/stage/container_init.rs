@@ -53,7 +53,7 @@ fn container_init(
     let _ = nix::sys::prctl::set_name(c"minipod:init"); // only what ps shows
     hide_from_others()?;
     die_with_supervisor()?;
-    setting.placement.settle()?;
+    let placement = setting.placement.open()?;
     rustix::process::setsid()
         .map_err(|error| StageError::prepare("cannot start a session", error))?;
     join_pod(setting.holder, setting.shared)?;
@@ -68,7 +68,7 @@ fn container_init(
     if let Some(size) = plan.process.terminal {
         stdio = own_terminal(size, report)?;
     }
-    setting.placement.pass_gate();
+    placement.settle();
     own_cgroup_namespace()?;
     let users = setting.ids.map(|ids| Users { ids, mounts: OwnMounts::New });
     become_process::become_process(&plan.process, stdio, users)

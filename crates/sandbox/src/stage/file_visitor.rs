@@ -47,12 +47,13 @@ fn join(
     let _ = nix::sys::prctl::set_name(c"minipod:cp"); // only what ps shows
     hide_from_others()?;
     die_with_supervisor()?;
-    placement.settle()?;
+    let placement = placement.open()?;
     rustix::process::setsid()
         .map_err(|error| StageError::prepare("cannot start a session", error))?;
     // Joining the mount namespace also makes its root this process's root (setns(2)).
     setns(container, CloneFlags::CLONE_NEWNS)
         .map_err(|error| StageError::prepare("cannot join the container", error))?;
+    placement.settle()?;
     let users = ids.map(|ids| Users { ids, mounts: OwnMounts::Joined });
     become_process::confine(plan, stdio, users)?;
     descriptors::close_all_but(report.as_fd())

@@ -42,7 +42,7 @@ fn visit(
     let _ = nix::sys::prctl::set_name(c"minipod:exec"); // only what ps shows
     hide_from_others()?;
     die_with_supervisor()?;
-    placement.settle()?;
+    let placement = placement.open()?;
     rustix::process::setsid()
         .map_err(|error| StageError::prepare("cannot start a session", error))?;
     let namespaces = CloneFlags::CLONE_NEWNS
@@ -57,7 +57,7 @@ fn visit(
         Some(size) => own_terminal(size, report)?,
         None => stdio,
     };
-    placement.pass_gate();
+    placement.settle()?;
     let users = ids.map(|ids| Users { ids, mounts: OwnMounts::Joined });
     become_process::become_process(plan, stdio, users)
 }
