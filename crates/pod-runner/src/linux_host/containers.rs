@@ -14,6 +14,7 @@ use super::LinuxHost;
 use super::attached::Attached;
 use super::inbox::Token;
 use super::output::{self, Drained};
+use super::sandbox::RunningSandbox;
 use crate::cleanup;
 use crate::logs::{ContainerLog, Stream};
 use crate::plan::{self, PlanError};
@@ -133,12 +134,7 @@ impl LinuxHost {
         let mut plan = plan::container(&context.input(&sandbox.addresses), image, instance)?;
         let limits = plan::limits(&context.pod, &instance.name);
         let cgroup = sandbox.container_cgroup(name, &limits);
-        plan.cgroup_mounts = plan::cgroup_mounts(cgroup.as_ref(), plan.privileged_mounts);
-        if !sandbox.has_own_users() {
-            let layer = skeleton::layer(&context.settings.places.data)
-                .map_err(|error| StartFailure::create(&error))?;
-            plan.root.layers.insert(0, layer);
-        }
+        complete(context, sandbox, cgroup.as_ref(), &mut plan)?;
         let log = ContainerLog::create(&context.logs.file(name, instance.attempt.0))
             .map_err(|error| StartFailure::create(&error))?;
         let has_terminal = plan.process.terminal.is_some();
@@ -152,12 +148,7 @@ impl LinuxHost {
         let starting = sandbox
             .start_container(&plan, stdio, placement)
             .map_err(|error| StartFailure::create(&error))?;
-        let warnings =
-            cgroup.as_ref().map(ContainerCgroup::warnings).unwrap_or_default().join("; ");
-        if !warnings.is_empty() {
-            let message = format!("container {name} is not limited as it asks: {warnings}");
-            self.facts.push_back(Fact::Warned { reason: "CgroupUnavailable", message });
-        }
+        self.facts.extend(cgroup.as_ref().and_then(|cgroup| not_limited(name, cgroup)));
         self.last_number += 1;
         Ok(RunningContainer {
             number: self.last_number,
@@ -302,6 +293,29 @@ impl RunningContainer {
             self.outputs.swap_remove(at);
         }
     }
+}
+
+/// Adds to a plan what is known only when the container is about to start.
+fn complete(
+    context: &super::Context,
+    sandbox: &RunningSandbox,
+    cgroup: Option<&ContainerCgroup>,
+    plan: &mut ContainerPlan,
+) -> Result<(), StartFailure> {
+    plan.cgroup_mounts = plan::cgroup_mounts(cgroup, plan.privileged_mounts);
+    if !sandbox.has_own_users() {
+        let layer = skeleton::layer(&context.settings.places.data)
+            .map_err(|error| StartFailure::create(&error))?;
+        plan.root.layers.insert(0, layer);
+    }
+    Ok(())
+}
+
+/// A warning, where the machine cannot limit the container as it asks.
+fn not_limited(name: &str, cgroup: &ContainerCgroup) -> Option<Fact> {
+    let warnings = cgroup.warnings().join("; ");
+    let message = format!("container {name} is not limited as it asks: {warnings}");
+    (!warnings.is_empty()).then_some(Fact::Warned { reason: "CgroupUnavailable", message })
 }
 
 /// Makes the directory for what this start writes; what the one before the last wrote goes.

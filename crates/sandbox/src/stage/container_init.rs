@@ -68,7 +68,7 @@ fn container_init(
     if let Some(size) = plan.process.terminal {
         stdio = own_terminal(size, report)?;
     }
-    placement.settle();
+    placement.settle()?;
     own_cgroup_namespace()?;
     let users = setting.ids.map(|ids| Users { ids, mounts: OwnMounts::New });
     become_process::become_process(&plan.process, stdio, users)
