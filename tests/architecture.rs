@@ -125,7 +125,10 @@ const OF_THE_HOST: [(&str, &[&str]); 5] = [
     ("crates/sandbox/src/standard_mounts.rs", &["fs::read_dir(from)", "fs::symlink_metadata("]),
     ("crates/sandbox/src/mount_sources.rs", &["fs::create_dir_all(&path)"]),
     ("crates/sandbox/src/overlay.rs", &["fs::create_dir_all(place)"]),
-    ("crates/sandbox/src/root.rs", &["fs::create_dir(place(name))", "fs::chown(&upper,"]),
+    (
+        "crates/sandbox/src/root.rs",
+        &["fs::create_dir(place(name))", "top.map(fs::metadata)", "fs::set_permissions(upper,"],
+    ),
     (
         "crates/sandbox/src/stage/become_process.rs",
         &[

@@ -45,9 +45,12 @@ spec:
         pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"],
         "PodInitializing"
     );
-    // The port is on the pod's own loopback: another process of the pod opens it.
-    let _ =
+    let runs = "jsonpath={.status.initContainerStatuses[0].state.running}";
+    let _ = node.run(&["wait", "--for", runs, "pod/port"]).succeeds();
+    // Another process of the pod opens the port; with the container's end, it ends too.
+    let opened =
         node.run(&["exec", "port", "-c", "wait", "--", "timeout", "20", "nc", "-l", "-p", "7000"]);
+    let _ = opened.ends_with(137);
     node.wait_for_status("port", &["Running"]);
     node.delete_leaves_nothing("port", &["--now"]);
 }
