@@ -258,14 +258,15 @@ impl<'a> Applier<'a> {
         parent: &Place,
         target: &EntryPath,
     ) -> Result<(), WalkError> {
-        let Some(found) = hard_link::find_target(&mut self.tree, target)? else {
+        let base = entry.path.0.last().map_or(&[][..], Vec::as_slice);
+        let own = parent.child(base);
+        let Some(found) = hard_link::find_target(&mut self.tree, target, &own)? else {
             self.applied
                 .unsettled
                 .needs_lower
                 .get_or_insert_with(|| printable(&entry.path.joined()));
             return Ok(());
         };
-        let base = entry.path.0.last().map_or(&[][..], Vec::as_slice);
         if found.is_at(parent, base) {
             return Ok(()); // a link to itself
         }

@@ -12,7 +12,7 @@ use super::entry::{EntryPath, Metadata};
 use super::metadata::{self, Skipped};
 use super::rule::Rule;
 use super::tree::{Missing, Place, Tree, WalkError};
-use super::view::{LastLink, Located, Node, View};
+use super::view::{Located, Node, View};
 
 /// An existing object of this layer.
 #[derive(Debug)]
@@ -42,10 +42,12 @@ impl Target {
 }
 
 /// Finds the target in this layer, or copies it up from the layers below. `None` means that it
-/// can only be in a layer below and those are not known yet.
+/// can only be in a layer below and those are not known yet. `own` is the path of the link, which
+/// is not copied: a link to itself changes nothing.
 pub(crate) fn find_target(
     tree: &mut Tree<'_>,
     path: &EntryPath,
+    own: &[Vec<u8>],
 ) -> Result<Option<Target>, WalkError> {
     let Some((name, parents)) = path.0.split_last() else {
         return Err(WalkError::Refused(Rule::HardLinkDirectory));
@@ -65,7 +67,7 @@ pub(crate) fn find_target(
         }
     }
     let Some(lower) = tree.lower() else { return Ok(None) };
-    copy_up(tree, lower, path).map(Some)
+    copy_up(tree, lower, (path, own)).map(Some)
 }
 
 fn target(place: Place, name: &[u8]) -> Target {
@@ -73,20 +75,25 @@ fn target(place: Place, name: &[u8]) -> Target {
 }
 
 /// Brings the target into this layer, so that both names can share it.
-fn copy_up(tree: &mut Tree<'_>, lower: &View, path: &EntryPath) -> Result<Target, WalkError> {
+fn copy_up(
+    tree: &mut Tree<'_>,
+    lower: &View,
+    (path, own): (&EntryPath, &[Vec<u8>]),
+) -> Result<Target, WalkError> {
     let system = |source| WalkError::System { action: "look into the layers below", source };
-    let (real, at) = match lower.resolve(path, LastLink::Keep).map_err(system)? {
-        Some(Node::Leaf { path, at }) => (path, at),
-        Some(Node::Directory { .. }) => return Err(WalkError::Refused(Rule::HardLinkDirectory)),
-        None => return Err(WalkError::Refused(Rule::HardLinkMissing)),
-    };
     let missing = || WalkError::Refused(Rule::HardLinkMissing);
-    if tree.hides_lower(&real.0) {
-        return Err(missing());
+    let (name, parents) = path.0.split_last().ok_or_else(missing)?;
+    let parents = tree.shown_below(parents)?.ok_or_else(missing)?;
+    let real = EntryPath(parents.iter().chain([name]).cloned().collect());
+    let at = match lower.at(&real).map_err(system)? {
+        Some(Node::Leaf { at, .. }) => at,
+        Some(Node::Directory { .. }) => return Err(WalkError::Refused(Rule::HardLinkDirectory)),
+        None => return Err(missing()),
+    };
+    let place = tree.enter(&parents, Missing::Create)?.ok_or_else(missing)?;
+    if real.0 != own {
+        copy_object(lower, (&real, &at), &place.directory, name)?;
     }
-    let (name, parents) = real.0.split_last().ok_or_else(missing)?;
-    let place = tree.enter(parents, Missing::Create)?.ok_or_else(missing)?;
-    copy_object(lower, (&real, &at), &place.directory, name)?;
     Ok(target(place, name))
 }
 

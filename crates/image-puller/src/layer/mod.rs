@@ -29,7 +29,7 @@ pub(crate) use self::remove::remove_tree;
 pub use self::rule::Rule;
 pub(crate) use self::settle::{Settled, Unsettled, root_is_plain, settle};
 pub(crate) use self::unpack::{Unpacked, unpack};
-pub(crate) use self::view::{LastLink, Node, View};
+pub(crate) use self::view::{Node, View};
 
 use self::entry::ReadError;
 use self::tree::WalkError;

@@ -62,6 +62,8 @@ pub(crate) struct DirectoryNotes {
     pub(crate) opaque: BTreeSet<Vec<Vec<u8>>>,
     /// Whiteouts that were made.
     pub(crate) whiteouts: BTreeSet<Vec<Vec<u8>>>,
+    /// Implied directories in which something is hidden: maybe there is nothing else in them.
+    pub(crate) hollow: BTreeSet<Vec<Vec<u8>>>,
     /// Made anew, not merged: nothing of a directory below may shine through, not even its owner.
     pub(crate) replaced: BTreeSet<Vec<Vec<u8>>>,
     /// Memory for all that was ever noted, more or less.
@@ -76,20 +78,28 @@ impl DirectoryNotes {
         self.metadata.insert(path, metadata);
     }
 
-    /// Whiteouts below a path, which are forgotten.
-    pub(crate) fn take_whiteouts_below(&mut self, path: &[Vec<u8>]) -> Vec<Vec<Vec<u8>>> {
-        let from = self.whiteouts.range(path.to_vec()..);
-        let below: Vec<_> = from.take_while(|known| known.starts_with(path)).cloned().collect();
-        for path in &below {
-            self.whiteouts.remove(path);
-        }
-        below
-    }
-
     pub(crate) fn note_whiteout(&mut self, path: Vec<Vec<u8>>) {
         self.bytes += length(&path) as u64;
         self.whiteouts.insert(path);
     }
+
+    /// Notes that something is hidden in a directory.
+    pub(crate) fn note_hollow(&mut self, path: &[Vec<u8>]) {
+        if self.implied.contains(path) && self.hollow.insert(path.to_vec()) {
+            self.bytes += length(path) as u64;
+        }
+    }
+}
+
+/// Takes the paths out that are at or below another.
+pub(crate) fn take_from(paths: &mut BTreeSet<Vec<Vec<u8>>>, path: &[Vec<u8>]) -> Vec<Vec<Vec<u8>>> {
+    // What is below a path follows it in the order of paths, so the rest is not looked at.
+    let from = paths.range(path.to_vec()..);
+    let taken: Vec<_> = from.take_while(|known| known.starts_with(path)).cloned().collect();
+    for path in &taken {
+        paths.remove(path);
+    }
+    taken
 }
 
 /// Bytes that a path takes.
@@ -103,8 +113,9 @@ pub(crate) struct Tree<'a> {
     /// The layers below, if this layer is unpacked knowing them.
     lower: Option<&'a View>,
     chain: Vec<(Vec<u8>, Rc<OwnedFd>)>,
-    /// The last place that was entered, as most entries have the parent of the one before.
-    last: Option<(Vec<Vec<u8>>, Place)>,
+    /// The last place that was entered, as most entries have the parent of the one before. Links
+    /// on the way are followed anew: the next entry may be what replaces one of a layer below.
+    last: Option<Place>,
     pub(crate) notes: DirectoryNotes,
 }
 
@@ -148,9 +159,7 @@ impl<'a> Tree<'a> {
         components: &[Vec<u8>],
         missing: Missing,
     ) -> Result<Option<Place>, WalkError> {
-        if let Some((path, place)) = &self.last
-            && path == components
-        {
+        if let Some(place) = self.last.as_ref().filter(|place| *place.path == components) {
             return Ok(Some(place.clone()));
         }
         let Some(way) = self.walk(components, missing)? else { return Ok(None) };
@@ -164,8 +173,21 @@ impl<'a> Tree<'a> {
             };
         }
         let place = Place { directory, path: Rc::new(path) };
-        self.last = Some((components.to_vec(), place.clone()));
+        self.last = Some(place.clone());
         Ok(Some(place))
+    }
+
+    /// Where a directory's path leads, through the links of this layer and of those below, and
+    /// made or not; `None` if nothing of the layers below is to be seen in it.
+    pub(crate) fn shown_below(
+        &mut self,
+        components: &[Vec<u8>],
+    ) -> Result<Option<Vec<Vec<u8>>>, WalkError> {
+        let way = self.walk(components, Missing::Create)?.unwrap_or_default();
+        let is_hidden = way.iter().any(|(_, slot)| matches!(slot, Slot::Hidden));
+        let path: Vec<_> = way.into_iter().map(|(name, _)| name).collect();
+        let is_covered = self.hides_lower(&path) || self.notes.opaque.contains(&path);
+        Ok(Some(path).filter(|_| !is_hidden && !is_covered))
     }
 
     /// Follows a path with all its links. What is missing is not made before the end is known, as
@@ -301,20 +323,14 @@ impl<'a> Tree<'a> {
     pub(crate) fn forget(&mut self, path: &[Vec<u8>]) {
         self.chain.clear();
         self.last = None;
-        // What is below a path follows it in the order of paths, so the rest is not looked at.
-        let from = || path.to_vec()..;
-        let below = |known: &&Vec<Vec<u8>>| known.starts_with(path);
-        let known = self.notes.metadata.range(from()).map(|(path, _)| path);
-        let gone: Vec<_> = known.take_while(below).cloned().collect();
+        let known = self.notes.metadata.range(path.to_vec()..).map(|(path, _)| path);
+        let gone: Vec<_> = known.take_while(|known| known.starts_with(path)).cloned().collect();
         for path in gone {
             self.notes.metadata.remove(&path);
         }
-        let DirectoryNotes { implied, opaque, whiteouts, replaced, .. } = &mut self.notes;
-        for set in [implied, opaque, whiteouts, replaced] {
-            let gone: Vec<_> = set.range(from()).take_while(below).cloned().collect();
-            for path in gone {
-                set.remove(&path);
-            }
+        let DirectoryNotes { implied, opaque, whiteouts, hollow, replaced, .. } = &mut self.notes;
+        for set in [implied, opaque, whiteouts, hollow, replaced] {
+            take_from(set, path);
         }
     }
 }

@@ -65,9 +65,8 @@ impl View {
         self.layers.is_empty()
     }
 
-    /// Follows a path with all its links; `None` if it leads nowhere. With `follow_last` false a
-    /// link at the end is the answer itself (`O_NOFOLLOW`).
-    pub(crate) fn resolve(&self, path: &EntryPath, last: LastLink) -> io::Result<Option<Node>> {
+    /// Follows a path with all its links; `None` if it leads nowhere.
+    pub(crate) fn resolve(&self, path: &EntryPath) -> io::Result<Option<Node>> {
         let mut pending: VecDeque<Vec<u8>> = path.0.iter().cloned().collect();
         let Some(mut here) = self.root()? else { return Ok(None) };
         let mut links = 0;
@@ -80,9 +79,7 @@ impl View {
                 Child::Missing => return Ok(None),
                 Child::Directory(merged, stat) => here = (merged, stat),
                 Child::Leaf(at) => {
-                    let ends_here = pending.is_empty();
-                    let is_link = FileType::from_raw_mode(at.stat.st_mode).is_symlink();
-                    if is_link && !(ends_here && last == LastLink::Keep) {
+                    if FileType::from_raw_mode(at.stat.st_mode).is_symlink() {
                         links += 1;
                         if links > LINK_LIMIT {
                             return Err(Errno::LOOP.into());
@@ -94,7 +91,7 @@ impl View {
                             None => return Ok(None),
                         }
                         prepend(&mut pending, &target);
-                    } else if ends_here {
+                    } else if pending.is_empty() {
                         let mut path = here.0.path;
                         path.push(name);
                         return Ok(Some(Node::Leaf { path: EntryPath(path), at }));
@@ -222,13 +219,6 @@ impl View {
         let confined = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
         fs::openat2(&root, joined.as_slice(), flags, Mode::empty(), confined)
     }
-}
-
-/// What to do with a symbolic link at the end of a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LastLink {
-    Follow,
-    Keep,
 }
 
 /// Puts a link's target in front of what is still to be walked.

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use super::entry::EntryPath;
 use super::metadata;
 use super::rule::Rule;
-use super::tree::{Missing, Place, Tree, WalkError, reopen};
+use super::tree::{Missing, Place, Tree, WalkError, reopen, take_from};
 use super::view::{Node, View};
 
 /// What the name of a whiteout starts with.
@@ -49,13 +49,16 @@ pub(crate) fn name(parents: &[Vec<u8>], base: &[u8]) -> Result<Name, Rule> {
 /// applies to its own layer, whatever the order.
 pub(crate) fn apply(tree: &mut Tree<'_>, parent: &Place, hidden: &[u8]) -> Result<(), WalkError> {
     let path = parent.child(hidden);
+    tree.notes.note_hollow(&parent.path);
     let stat = fs::statat(&parent.directory, hidden, AtFlags::SYMLINK_NOFOLLOW);
     match stat.map(|stat| FileType::from_raw_mode(stat.st_mode)) {
-        Ok(FileType::Directory) if tree.notes.replaced.contains(&path) => Ok(()), // done before
         Ok(FileType::Directory) => {
             drop_below(tree, &path)?;
             if remove_needless(tree, &path)? {
                 return make(tree, parent, path);
+            }
+            if tree.notes.replaced.contains(&path) {
+                return Ok(()); // done before
             }
             let Some(place) = tree.enter(&path, Missing::Report)? else {
                 return Ok(());
@@ -81,16 +84,20 @@ fn make(tree: &mut Tree<'_>, parent: &Place, path: Vec<Vec<u8>>) -> Result<(), W
     Ok(())
 }
 
-/// Removes the whiteouts below a path, where nothing is left to be hidden, and the directories
-/// that were only made for them. They would show up in listings.
+/// Removes what was only made to hide something below a path, where nothing is left to be hidden:
+/// whiteouts, which would show up in listings, and the directories that have nothing else in them.
 fn drop_below(tree: &mut Tree<'_>, path: &[Vec<u8>]) -> Result<(), WalkError> {
-    for whiteout in tree.notes.take_whiteouts_below(path) {
-        let Some((name, mut parent)) = whiteout.split_last() else { continue };
+    for whiteout in take_from(&mut tree.notes.whiteouts, path) {
+        let Some((name, parent)) = whiteout.split_last() else { continue };
         if let Some(place) = tree.enter(parent, Missing::Report)? {
             remove(&place.directory, name)?;
         }
-        while parent.len() > path.len() && remove_needless(tree, parent)? {
-            parent = &parent[..parent.len() - 1];
+    }
+    let hollow = take_from(&mut tree.notes.hollow, path);
+    for directory in hollow.iter().rev() {
+        let mut directory = &directory[..];
+        while directory.len() > path.len() && remove_needless(tree, directory)? {
+            directory = &directory[..directory.len() - 1];
         }
     }
     Ok(())
@@ -118,7 +125,9 @@ pub(crate) fn apply_opaque(tree: &mut Tree<'_>, place: &Place) -> Result<(), Wal
     if !tree.notes.opaque.contains(&*place.path) {
         tree.make_opaque(place)?;
     }
-    drop_below(tree, &place.path)
+    drop_below(tree, &place.path)?;
+    tree.notes.note_hollow(&place.path);
+    Ok(())
 }
 
 /// Hides everything that the layers below have, name by name, in a layer whose root is opaque.

@@ -9,7 +9,7 @@ use rustix::fs::{FileType, OFlags};
 
 use crate::config::ImageConfig;
 use crate::digest::Digest;
-use crate::layer::{EntryPath, LastLink, Node, View};
+use crate::layer::{EntryPath, Node, View};
 use crate::reference::Reference;
 
 use super::places::Places;
@@ -122,7 +122,7 @@ impl Image {
             .map_err(|rule| ReadFileError::Path { path: path.to_owned(), rule })?;
         let system = |source| ReadFileError::System { path: path.to_owned(), source };
         let view = View::new(self.layers.clone());
-        let (real, at) = match view.resolve(&clean, LastLink::Follow).map_err(system)? {
+        let (real, at) = match view.resolve(&clean).map_err(system)? {
             None => return Ok(None),
             Some(Node::Directory { .. }) => {
                 return Err(ReadFileError::NotAFile { path: path.to_owned() });

@@ -8,10 +8,16 @@ use crate::listing::differences;
 use crate::model::{Links, Model};
 use crate::side_by_side::Bench;
 
-pub(crate) const TESTS: &[Test] = &[(
-    "five_hundred_layers_look_as_if_they_were_applied_in_order",
-    five_hundred_layers_look_as_if_they_were_applied_in_order,
-)];
+pub(crate) const TESTS: &[Test] = &[
+    (
+        "five_hundred_layers_look_as_if_they_were_applied_in_order",
+        five_hundred_layers_look_as_if_they_were_applied_in_order,
+    ),
+    (
+        "stacks_that_umoci_takes_otherwise_look_as_if_they_were_applied_in_order",
+        stacks_that_umoci_takes_otherwise_look_as_if_they_were_applied_in_order,
+    ),
+];
 
 pub(crate) const TESTS_WITH_UMOCI: &[Test] = &[
     (
@@ -38,6 +44,16 @@ fn symlink(path: &str, target: &str) -> Item {
 
 fn hard_link(path: &str, target: &str) -> Item {
     Item::new(path, What::HardLink(target.as_bytes().to_vec()))
+}
+
+/// A whiteout for what is at a path.
+fn hide(path: &str) -> Item {
+    Item::new(path, What::Whiteout)
+}
+
+/// A marker that makes a directory opaque.
+fn clear(path: &str) -> Item {
+    Item::new(path, What::Opaque)
 }
 
 fn listing(stack: &[Vec<Item>], links: Links) -> crate::listing::Listing {
@@ -69,8 +85,6 @@ fn five_hundred_layers_look_as_if_they_were_applied_in_order() {
 }
 
 fn layers_that_change_what_is_below_look_as_umoci_unpacks_them() {
-    let hide = |path: &str| Item::new(path, What::Whiteout);
-    let clear = |path: &str| Item::new(path, What::Opaque);
     let usr = || {
         vec![
             directory("usr"),
@@ -99,6 +113,15 @@ fn layers_that_change_what_is_below_look_as_umoci_unpacks_them() {
             "a whiteout in a directory that is new",
             vec![usr(), vec![directory("new"), hide("new/f")]],
         ),
+        ("a directory made only to be opaque in an opaque root", vec![vec![clear("a"), clear("")]]),
+        (
+            "a directory made only to be opaque in one that is hidden",
+            vec![vec![clear("a/b"), hide("a")]],
+        ),
+        (
+            "through a link to the root, a directory that replaces the link",
+            vec![vec![symlink("b", "/")], vec![file("b/f"), directory("b/b"), file("b/g")]],
+        ),
         ("an opaque root", vec![usr(), vec![clear(""), file("b")]]),
         (
             "a parent that is only implied",
@@ -115,6 +138,10 @@ fn layers_that_change_what_is_below_look_as_umoci_unpacks_them() {
         ("a hard link to a layer below", vec![usr(), vec![hard_link("h", "lib/a")]]),
         ("a hard link to a link below", vec![usr(), vec![hard_link("h", "lib")]]),
         (
+            "a hard link to a layer below, through a link of its own layer",
+            vec![usr(), vec![symlink("l", "usr/lib"), hard_link("h", "l/a")]],
+        ),
+        (
             "a file that replaces a linked one",
             vec![vec![file("f"), hard_link("g", "f")], vec![file("g")]],
         ),
@@ -125,12 +152,45 @@ fn layers_that_change_what_is_below_look_as_umoci_unpacks_them() {
     ];
     for (what, stack) in rows {
         let bench = Bench::new(stack.iter().map(|layer| archive(layer)).collect());
-        let ours = bench.ours().unwrap_or_else(|told| panic!("{what}: {told}"));
-        let told = differences(&listing(&stack, Links::CopiedUp), &ours);
-        assert!(told.is_empty(), "{what}, ours: {}", told.join("\n"));
+        check_ours(what, &stack, &bench);
         let told = differences(&listing(&stack, Links::Shared), &bench.umoci());
         assert!(told.is_empty(), "{what}, umoci: {}", told.join("\n"));
     }
+}
+
+/// Umoci makes no directories for what only hides something (containerd does), and it removes what
+/// a hard link replaces before it looks for the target.
+fn stacks_that_umoci_takes_otherwise_look_as_if_they_were_applied_in_order() {
+    let rows = [
+        ("one made opaque, and a whiteout in it", vec![vec![clear("a"), hide("a/b/c"), hide("a")]]),
+        ("a whiteout twice, and one within", vec![vec![hide("a"), hide("a/b"), hide("a")]]),
+        (
+            "a whiteout, then one within what a layer below made opaque",
+            vec![vec![clear("a/a")], vec![hide("a"), hide("a/a/a")]],
+        ),
+        (
+            "a whiteout within what a layer below made opaque, then one for all of it",
+            vec![vec![clear("a/a")], vec![hide("a/a/a"), hide("a")]],
+        ),
+        (
+            "a hard link to itself and a layer below",
+            vec![vec![file("f"), hard_link("g", "f")], vec![hard_link("g", "g")]],
+        ),
+        (
+            "a hard link in place of the directory through which its target was found",
+            vec![vec![file("f")], vec![symlink("d/l", "/"), hard_link("d", "d/l/f")]],
+        ),
+    ];
+    for (what, stack) in rows {
+        let bench = Bench::new(stack.iter().map(|layer| archive(layer)).collect());
+        check_ours(what, &stack, &bench);
+    }
+}
+
+fn check_ours(what: &str, stack: &[Vec<Item>], bench: &Bench) {
+    let ours = bench.ours().unwrap_or_else(|told| panic!("{what}: {told}"));
+    let told = differences(&listing(stack, Links::CopiedUp), &ours);
+    assert!(told.is_empty(), "{what}, ours: {}", told.join("\n"));
 }
 
 fn sparse_files_of_gnu_tar_look_as_umoci_unpacks_them() {

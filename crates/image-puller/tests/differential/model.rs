@@ -119,6 +119,10 @@ impl Model {
         let target = components(target);
         let (base, parents) = target.split_last().ok_or(Refused)?;
         let mut path = self.resolve(parents)?.ok_or(Refused)?;
+        let mut without = self.clone();
+        without.remove(own);
+        // Umoci removes what is replaced before it looks for the target.
+        self.is_contested |= without.resolve(parents).ok().flatten().as_ref() != Some(&path);
         path.push(base.clone());
         let Some(Object::Other(inode)) = self.objects.get(&path) else { return Err(Refused) };
         let inode = *inode;
