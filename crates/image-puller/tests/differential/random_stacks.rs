@@ -58,7 +58,7 @@ fn archives(stack: &[Vec<Item>]) -> Vec<Vec<u8>> {
 }
 
 fn random_stacks_look_as_if_their_layers_were_applied_in_order() {
-    check(150, |stack| {
+    check(500, |stack| {
         let stack = acceptable(&stack);
         let model = modelled(&stack, Links::CopiedUp).expect("what is refused was left out");
         let found = Bench::new(archives(&stack)).ours().map_err(TestCaseError::fail)?;
@@ -69,7 +69,7 @@ fn random_stacks_look_as_if_their_layers_were_applied_in_order() {
 }
 
 fn random_stacks_are_refused_where_an_entry_cannot_be_applied() {
-    check(60, |stack| {
+    check(300, |stack| {
         let is_refused = modelled(&stack, Links::CopiedUp).is_none();
         let found = Bench::new(archives(&stack)).ours();
         prop_assert_eq!(found.is_err(), is_refused, "{:#?}: {:?}", stack, found.err());
@@ -78,7 +78,7 @@ fn random_stacks_are_refused_where_an_entry_cannot_be_applied() {
 }
 
 fn random_stacks_look_as_umoci_unpacks_them() {
-    check(40, |stack| {
+    check(60, |stack| {
         let stack = acceptable(&stack);
         let model = modelled(&stack, Links::Shared).expect("what is refused was left out");
         prop_assume!(!model.is_contested);
