@@ -177,6 +177,15 @@ impl PodMachine {
         if !matches!(self.state.sandbox, Sandbox::Ready | Sandbox::Removing) {
             return;
         }
+        let policy = self.pod.restart_policy;
+        let is_through = |one: &Container| {
+            policy == RestartPolicy::OnFailure
+                && one.spec.role == Role::Main
+                && one.phase == Phase::Done
+                && one.ended().is_some_and(|end| end.exit_code == 0)
+        };
+        // Before what still lives is marked as ended, too.
+        let through: Vec<bool> = self.state.containers.iter().map(is_through).collect();
         for container in self.state.containers.iter_mut().filter(|one| one.is_alive()) {
             lose_container(container, now);
         }
@@ -189,22 +198,18 @@ impl PodMachine {
         self.state.ips.clear();
         self.state.restart_of_all = None;
         self.state.sandbox = Sandbox::Missing { not_before: now };
-        let policy = self.pod.restart_policy;
         let has_run = self.state.containers.iter().any(|one| one.newest.is_some());
-        let begins_again = policy != RestartPolicy::Never || !has_run;
-        if !begins_again {
+        let mut mains = self.state.containers.iter().zip(&through);
+        let all_through = mains.all(|(one, through)| *through || one.spec.role != Role::Main);
+        if policy == RestartPolicy::Never && has_run || all_through {
             self.stop_pod(StopReason::Over, Duration::ZERO, now);
             return;
         }
-        for container in &mut self.state.containers {
-            let has_succeeded = container.ended().is_some_and(|end| end.exit_code == 0);
-            let is_main = container.spec.role == Role::Main;
-            if is_main && has_succeeded && policy == RestartPolicy::OnFailure {
-                container.phase = Phase::Done;
-                continue;
+        for (container, through) in self.state.containers.iter_mut().zip(through) {
+            if !through {
+                container.is_initialized = false;
+                container.phase = Phase::Idle { not_before: now };
             }
-            container.is_initialized = false;
-            container.phase = Phase::Idle { not_before: now };
         }
     }
 }
