@@ -280,11 +280,7 @@ fn an_image_says_who_runs_it() {
                     || one["state"]["waiting"]["reason"] == "CreateContainerConfigError"
             })
     };
-    let mut watch = node.watch_pods();
-    let deadline = std::time::Instant::now() + e2e_tests::node::PATIENCE;
-    while !settled(&node.pod("users")) {
-        assert!(watch.line(deadline).is_some(), "{}", node.pod("users"));
-    }
+    node.wait_until("users", settled);
     for (at, (user, expected)) in rows.iter().enumerate() {
         let printed = node.run(&["logs", "users", "-c", &format!("c{at}")]).stdout;
         assert_eq!(printed.trim_end(), expected.unwrap_or_default(), "USER {user:?}");

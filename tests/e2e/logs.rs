@@ -202,7 +202,7 @@ metadata: {name: full}
 spec:
   restartPolicy: Never
   containers:
-  - {name: main, image: 'busybox:1.36', command: [sh, -c, 'yes 0123456789abcdef | head -c 3000000; exit 4']}
+  - {name: main, image: 'busybox:1.36', command: [sh, -c, 'yes 0123456789abcdef | head -c 2999990; exit 4']}
 ";
     let path = node.file("full.yaml", manifest).display().to_string();
     let [_, _, logs] = node.directories();

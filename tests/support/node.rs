@@ -204,7 +204,8 @@ impl Node {
     ///
     /// When that takes too long; with the pod as it is then.
     pub fn wait_until(&self, name: &str, is_wanted: impl Fn(&Value) -> bool) -> Value {
-        let mut watch = self.watch_pods();
+        // A line for each change of the record, also for those that no column shows.
+        let mut watch = Watch::start(self.command(&["get", "pods", "-w", "-o", "name"]));
         let deadline = Instant::now() + PATIENCE;
         loop {
             let pod = self.pod(name);
