@@ -420,7 +420,7 @@ fn local_ports_lead_into_the_pod_until_it_goes() {
     let node = Node::new("echo", &["kubia"]);
     let _ = node.apply(ECHO).succeeds();
     node.wait_for_log("echo", "main", "listening");
-    node.lab.enter();
+    let _visit = node.lab.enter();
     let start = |ports: &[&str]| {
         Watch::start(node.command(&[&["port-forward", "pod/echo"], ports].concat()))
     };

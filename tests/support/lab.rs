@@ -1,6 +1,7 @@
 //! A small internet in network namespaces (`scripts/lab`), so that tests neither need the real one
 //! nor touch the machine's own network.
 
+use std::fs::File;
 use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 
@@ -39,16 +40,16 @@ impl Lab {
         format!("/run/netns/{}-host", self.name).into()
     }
 
-    /// Moves this thread, and those it starts, to the lab's stand-in for this machine.
+    /// Moves this thread, and those it starts meanwhile, to the lab's stand-in for this machine.
     ///
     /// # Panics
     ///
     /// When it cannot be entered.
-    pub fn enter(&self) {
-        let namespace = std::fs::File::open(format!("/run/netns/{}-host", self.name));
-        let namespace = namespace.expect("the lab has a namespace");
-        let kind = Some(LinkNameSpaceType::Network);
-        move_into_link_name_space(namespace.as_fd(), kind).expect("root may enter it");
+    pub fn enter(&self) -> Visit {
+        let open = |path: &str| File::open(path).expect("there is such a namespace");
+        let visit = Visit { home: open("/proc/thread-self/ns/net") };
+        join(&open(&format!("/run/netns/{}-host", self.name)));
+        visit
     }
 
     /// A command in the lab's internet.
@@ -77,6 +78,24 @@ impl Lab {
         command.env("LAB", &self.name);
         command
     }
+}
+
+/// A thread's time in a lab, to which it does not belong: taking the lab down kills what is in it.
+#[derive(Debug)]
+#[must_use = "the thread goes back when this is dropped"]
+pub struct Visit {
+    home: File,
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        join(&self.home);
+    }
+}
+
+fn join(network: &File) {
+    let kind = Some(LinkNameSpaceType::Network);
+    move_into_link_name_space(network.as_fd(), kind).expect("root may enter it");
 }
 
 impl Drop for Lab {

@@ -45,9 +45,11 @@ pub(super) fn connect(
         set_up_pod_end(&mut pod, settings, lease)?;
         open_port(host, lease)?;
         // The kernel lets packets pass only after a worker has seen both ends up. It catches up
-        // with that work before it answers a question about a link (since Linux 6.8).
+        // with that work before it answers a question about a link (since Linux 6.8). The bridge
+        // comes last: it is up once it has a port that is.
         link_of(&mut pod, POD_INTERFACE)?;
         link_of(host, &lease.host_interface)?;
+        link_of(host, &settings.bridge)?;
         Ok(())
     })
 }
