@@ -146,12 +146,14 @@ ls /shared | tr '\\n' ' '";
     };
     let manifest = format!("{}---\n{}", restarting("one"), restarting("two"));
     let _ = node.apply(&manifest).succeeds();
-    for name in ["one", "two"] {
+    let uids = ["one", "two"].map(|name| {
         node.wait_for_status(name, &["Completed"]);
         let logs = node.run(&["logs", name]).succeeds();
         assert_eq!(logs.stdout, "full\n1048576\nbig first ");
-        node.delete_leaves_nothing(name, &[]);
-    }
+        node.pod(name)["metadata"]["uid"].as_str().unwrap_or_default().to_owned()
+    });
+    let _ = node.run(&["delete", "pod", "one", "two"]).succeeds();
+    uids.iter().for_each(|uid| node.nothing_is_left(uid));
 }
 
 fn a_volume_follows_its_object_and_a_sub_path_does_not() {

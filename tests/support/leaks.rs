@@ -9,12 +9,7 @@ pub fn left(uid: &str, directories: &[&Path]) -> Vec<String> {
     for directory in directories {
         files_below(directory, uid, &mut left);
     }
-    for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-        let path = hierarchy.path().join("minipod").join(uid);
-        if path.exists() {
-            left.push(format!("cgroup {}", path.display()));
-        }
-    }
+    cgroups_below(Path::new("/sys/fs/cgroup"), uid, &mut left);
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     left.extend(
         mounts.lines().filter(|line| line.contains(uid)).map(|line| format!("mount {line}")),
@@ -30,6 +25,17 @@ fn files_below(directory: &Path, uid: &str, left: &mut Vec<String>) {
             left.push(format!("file {}", path.display()));
         } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             files_below(&path, uid, left);
+        }
+    }
+}
+
+/// Cgroups may be anywhere: a version 1 controller has the pod below the creator's own.
+fn cgroups_below(directory: &Path, uid: &str, left: &mut Vec<String>) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_name() == uid {
+            left.push(format!("cgroup {}", entry.path().display()));
+        } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            cgroups_below(&entry.path(), uid, left);
         }
     }
 }

@@ -258,7 +258,15 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        let _ = self.run(&["delete", "pods", "--all", "--force"]); // after a failed test
+        let listed = self.run(&["get", "pods", "-o", "json"]).stdout;
+        let pods: Value = serde_json::from_str(&listed).unwrap_or_default();
+        let _ = self.run(&["delete", "pods", "--all", "--force"]);
+        if thread::panicking() {
+            return; // one failure is told
+        }
+        for pod in pods["items"].as_array().into_iter().flatten() {
+            self.nothing_is_left(pod["metadata"]["uid"].as_str().unwrap_or_default());
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use ::sandbox::Child;
+use ::sandbox::cgroup::PodCgroup;
 use image_puller::{Digest, Image, Pin, Store};
 use nix::sys::signalfd::SignalFd;
 use pod_lifecycle::{Action, Fact, PodMachine};
@@ -90,6 +91,7 @@ pub struct LinuxHost {
     signals: SignalFd,
     sandbox: Option<RunningSandbox>,
     leaving_network: Option<Child>,
+    left_cgroup: Option<PodCgroup>,
     storage: StorageWatch,
     has_settled: bool,
     object_watch: Option<ObjectWatch>,
@@ -141,6 +143,7 @@ impl LinuxHost {
             signals,
             sandbox: None,
             leaving_network: None,
+            left_cgroup: None,
             has_settled: false,
             object_watch: None,
             images: BTreeMap::new(),
@@ -158,7 +161,9 @@ impl LinuxHost {
     /// Leaves nothing of a deleted pod; the record of one that ended by itself stays.
     pub fn finish(mut self) {
         let _ = fs::remove_file(self.context.dir.socket()); // gone anyway with the directory
-        if self.recording.is_deleted() {
+        let is_left = self.left_cgroup.as_ref().is_some_and(|cgroup| cgroup.remove().is_err());
+        // Whoever deletes the pod tries again as long as its files are there, and tells why not.
+        if self.recording.is_deleted() && !is_left {
             volumes::take_down(&self.context.input(&[]));
             cleanup::remove_files(&self.context.settings, &self.context.dir, &self.context.pod);
         }

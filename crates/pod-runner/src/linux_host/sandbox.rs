@@ -187,9 +187,8 @@ impl LinuxHost {
         self.requests.network_gone();
         self.begin_to_leave_network();
         drop(sandbox);
-        if let Some(cgroup) = cgroup {
-            let _ = cgroup.remove(); // deleting the pod tries again
-        }
+        // What cannot be removed now is tried again when the pod is deleted.
+        self.left_cgroup = cgroup.filter(|cgroup| cgroup.remove().is_err());
         volumes::take_down_shared_memory(&self.context.input(&[]));
     }
 }

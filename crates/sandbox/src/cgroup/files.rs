@@ -3,9 +3,10 @@
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::{CgroupError, Directory, Usage, Version, open, write};
@@ -77,24 +78,26 @@ fn has_living(path: &Path) -> bool {
     })
 }
 
-/// A cgroup whose last process is ending is busy for so many more looks at most.
-const MOST_LOOKS: u32 = 10_000;
+/// How long the kernel may take to be done with processes that were killed.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often version 1 is asked whether it is.
+const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000 };
 
-/// Removes a cgroup and those below it. What still runs in it is killed; a process that was moved
-/// into it while it ended is waited for.
+/// Removes a cgroup and those below it. What still runs in it is killed and waited for.
 pub(super) fn remove_tree(path: &Path) -> Result<(), CgroupError> {
     for below in directories_below(path) {
         remove_tree(&below)?;
     }
-    let mut looks = 0;
+    let deadline = Instant::now() + PATIENCE;
     loop {
         match fs::remove_dir(path) {
             Ok(()) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && looks < MOST_LOOKS => {
-                looks += 1;
+            Err(error)
+                if error.kind() == io::ErrorKind::ResourceBusy && Instant::now() < deadline =>
+            {
                 kill_all(path)?;
-                std::thread::yield_now();
+                wait_until_empty(path, deadline);
             }
             Err(source) => {
                 return Err(CgroupError::File { verb: "remove", path: path.to_owned(), source });
@@ -103,9 +106,32 @@ pub(super) fn remove_tree(path: &Path) -> Result<(), CgroupError> {
     }
 }
 
-fn directories_below(path: &Path) -> Vec<std::path::PathBuf> {
+/// Waits until the cgroup may have become empty. A process on its end is listed no more while the
+/// kernel still takes its memory down, and keeps the cgroup busy until then. Version 2 tells when
+/// that is over (`cgroup.events`, cgroups(7)); version 1 has to be asked again.
+fn wait_until_empty(path: &Path, deadline: Instant) {
+    let Ok(events) = fs::File::open(path.join("cgroup.events")) else {
+        let _ = poll(&mut [], Some(&PAUSE)); // whoever waits looks again
+        return;
+    };
+    let is_busy = io::read_to_string(&events).is_ok_and(|text| text.contains("populated 1"));
+    let left = deadline.saturating_duration_since(Instant::now()).try_into().ok();
+    if let (true, Some(left)) = (is_busy, left) {
+        let _ = poll(&mut [PollFd::new(&events, PollFlags::PRI)], Some(&left));
+    }
+}
+
+/// Where below `top` there is a cgroup of that name.
+pub(super) fn find_below(top: &Path, name: &Path) -> Vec<PathBuf> {
+    let here = Some(top.join(name)).filter(|path| path.is_dir());
+    let below = directories_below(top);
+    here.into_iter().chain(below.iter().flat_map(|below| find_below(below, name))).collect()
+}
+
+fn directories_below(path: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+    let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    directories.map(|entry| entry.path()).collect()
 }
 
 /// What the cgroup uses now.

@@ -21,6 +21,7 @@ pub enum Version {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hierarchies {
     version: Version,
+    mounted: Vec<Directory>,
     usable: Vec<Directory>,
 }
 
@@ -42,17 +43,22 @@ impl Hierarchies {
             Some(Directory { path: path.clone(), controllers })
         });
         if let Some(v2) = v2.filter(|v2| v2.controllers.iter().any(|one| one == "memory")) {
-            return Self { version: Version::V2, usable: vec![v2] };
+            return Self { version: Version::V2, mounted: vec![v2.clone()], usable: vec![v2] };
         }
         let v1 = found.into_iter().filter(|(kind, ..)| kind == "cgroup");
-        let usable = v1
+        let mounted: Vec<Directory> = v1
             .map(|(_, path, options)| Directory {
-                path: own_v1(&path, &options, own),
+                path,
                 controllers: useful(options.iter().map(String::as_str)),
             })
             .filter(|hierarchy| !hierarchy.controllers.is_empty())
             .collect();
-        Self { version: Version::V1, usable }
+        let below = |hierarchy: &Directory| Directory {
+            path: own_v1(hierarchy, own),
+            controllers: hierarchy.controllers.clone(),
+        };
+        let usable = mounted.iter().map(below).collect();
+        Self { version: Version::V1, mounted, usable }
     }
 
     /// Which interface it is.
@@ -60,8 +66,14 @@ impl Hierarchies {
         self.version
     }
 
+    /// Where this process may make cgroups.
     pub(crate) fn usable(&self) -> &[Directory] {
         &self.usable
+    }
+
+    /// Where the same hierarchies begin.
+    pub(crate) fn mounted(&self) -> &[Directory] {
+        &self.mounted
     }
 
     /// Controllers that limits need and this machine does not offer, as sentences.
@@ -91,12 +103,13 @@ fn cgroup_mount(line: &str) -> Option<(String, PathBuf, Vec<String>)> {
 }
 
 /// Where this process is in a v1 hierarchy, as far as that can be seen below the mount.
-fn own_v1(mount: &Path, options: &[String], own: &str) -> PathBuf {
+fn own_v1(hierarchy: &Directory, own: &str) -> PathBuf {
+    let Directory { path: mount, controllers } = hierarchy;
     let line = own.lines().find_map(|line| {
         let mut parts = line.splitn(3, ':').skip(1);
-        let controllers = parts.next()?;
+        let mut names = parts.next()?.split(',');
         let path = parts.next()?;
-        controllers.split(',').any(|one| options.iter().any(|option| option == one)).then_some(path)
+        names.any(|name| controllers.iter().any(|one| one == name)).then_some(path)
     });
     let below = line.unwrap_or("/").trim_start_matches('/');
     // A supervisor started from a container of minipod's own pods is not put below that pod.
@@ -124,6 +137,15 @@ mod tests {
         let expected = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup/cpu,cpuacct"];
         assert_eq!(paths, expected.map(Path::new));
         assert_eq!(found.missing(), ["the cgroup controller pids is not available"]);
+        assert_eq!(found.mounted(), found.usable());
+    }
+
+    #[test]
+    fn on_version_1_pods_are_below_the_cgroup_of_who_creates_them() {
+        let mounts = "32 30 0:28 / /proc rw - cgroup cgroup rw,memory\n";
+        let found = Hierarchies::of(mounts, "7:memory:/self\n0::/\n", |_| None);
+        assert_eq!(found.usable()[0].path, Path::new("/proc/self"));
+        assert_eq!(found.mounted()[0].path, Path::new("/proc"));
     }
 
     #[test]

@@ -88,18 +88,17 @@ impl PodCgroup {
         Ok(Self { version, directories, warnings })
     }
 
-    /// The cgroups that a pod left behind, if there are any.
+    /// The cgroups that a pod left behind, if there are any. On version 1 they are below the cgroup
+    /// of whoever created the pod, which need not be this process's.
     pub fn open(pod_uid: &str) -> Result<Option<Self>, CgroupError> {
         let hierarchies = Hierarchies::detect();
-        let directories: Vec<Directory> = hierarchies
-            .usable()
-            .iter()
-            .map(|hierarchy| Directory {
-                path: hierarchy.path.join(TOP).join(pod_uid),
-                controllers: hierarchy.controllers.clone(),
-            })
-            .filter(|directory| directory.path.is_dir())
-            .collect();
+        let name = Path::new(TOP).join(pod_uid);
+        let mut directories = Vec::new();
+        for hierarchy in hierarchies.mounted() {
+            for path in files::find_below(&hierarchy.path, &name) {
+                directories.push(Directory { path, controllers: hierarchy.controllers.clone() });
+            }
+        }
         if directories.is_empty() {
             return Ok(None);
         }
@@ -139,7 +138,7 @@ impl PodCgroup {
 
     /// Removes the pod's cgroups with whatever is left in them, and minipod's own when they are
     /// empty.
-    pub fn remove(self) -> Result<(), CgroupError> {
+    pub fn remove(&self) -> Result<(), CgroupError> {
         let mut outcome = Ok(());
         for directory in &self.directories {
             // One hierarchy that fails must not keep the others.

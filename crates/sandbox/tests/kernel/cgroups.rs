@@ -31,7 +31,7 @@ impl Groups {
 
 impl Drop for Groups {
     fn drop(&mut self) {
-        let removed = self.0.take().map(PodCgroup::remove);
+        let removed = self.0.take().map(|cgroup| cgroup.remove());
         assert!(matches!(removed, None | Some(Ok(()))), "{removed:?}");
     }
 }
