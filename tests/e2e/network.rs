@@ -5,8 +5,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Instant;
 
-use e2e_tests::Node;
 use e2e_tests::node::PATIENCE;
+use e2e_tests::{Node, leaks};
 use serde_json::Value;
 
 use crate::Test;
@@ -251,7 +251,10 @@ fn busy_ports_are_told(node: &Node) {
         wait_for_event(node, "FailedCreatePodSandBox", &format!("{port}"));
         let description = node.run(&["describe", "pod", &format!("late-{port}")]).succeeds().stdout;
         assert!(description.contains(owner), "{description}");
+        let uid = node.pod(&format!("late-{port}"))["metadata"]["uid"].to_string();
         let _ = node.run(&["delete", "pod", &format!("late-{port}")]).succeeds();
+        let left = leaks::left(uid.trim_matches('"'), &[]);
+        assert!(left.is_empty(), "{left:#?}");
     }
 }
 

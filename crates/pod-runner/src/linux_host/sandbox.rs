@@ -40,6 +40,18 @@ enum Failure {
     Other(String),
 }
 
+impl Failure {
+    fn into_fact(self) -> Fact {
+        match self {
+            Self::Volumes(errors) => {
+                let told = errors.iter().map(|error| (error.volume().to_owned(), chain(error)));
+                Fact::VolumesFailed { failures: told.collect() }
+            }
+            Self::Other(message) => Fact::SandboxFailed { message },
+        }
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::Other(error.to_string())
@@ -77,21 +89,16 @@ impl RunningSandbox {
 impl LinuxHost {
     pub(super) fn create_sandbox(&mut self) {
         let fact = match self.try_create_sandbox() {
-            Ok(sandbox) => {
-                let ips = sandbox.addresses.clone();
-                self.sandbox = Some(sandbox);
-                Fact::SandboxReady { ips }
+            Ok(ips) => Fact::SandboxReady { ips },
+            Err(failure) => {
+                self.take_down(); // what was made before the failure
+                failure.into_fact()
             }
-            Err(Failure::Volumes(errors)) => {
-                let told = errors.iter().map(|error| (error.volume().to_owned(), chain(error)));
-                Fact::VolumesFailed { failures: told.collect() }
-            }
-            Err(Failure::Other(message)) => Fact::SandboxFailed { message },
         };
         self.facts.push_back(fact);
     }
 
-    fn try_create_sandbox(&mut self) -> Result<RunningSandbox, Failure> {
+    fn try_create_sandbox(&mut self) -> Result<Vec<IpAddr>, Failure> {
         self.finish_leaving_network(); // a sandbox before this one may be on its way
         let input = self.context.input(&[]);
         let mut plan = plan::pod(&input);
@@ -113,18 +120,16 @@ impl LinuxHost {
         }
         let sandbox = PodSandbox::create(&plan)?;
         let cgroup = self.create_cgroup();
-        let addresses = match join_network(&self.context, &plan, &sandbox) {
-            Ok(addresses) => addresses,
-            Err(message) => {
-                leave_network(&self.context); // what was made before the failure
-                return Err(Failure::Other(message));
-            }
-        };
+        let running =
+            self.sandbox.insert(RunningSandbox { sandbox, cgroup, addresses: Vec::new() });
+        let addresses =
+            join_network(&self.context, &plan, &running.sandbox).map_err(Failure::Other)?;
+        running.addresses.clone_from(&addresses);
         let left_out = network_files::write(&self.context.input(&addresses), &plan, &addresses)?;
         for message in left_out {
             self.facts.push_back(Fact::Warned { reason: "DNSConfigForming", message });
         }
-        Ok(RunningSandbox { sandbox, cgroup, addresses })
+        Ok(addresses)
     }
 
     /// Volumes follow the objects that they are made of.
