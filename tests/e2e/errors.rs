@@ -40,6 +40,13 @@ fn a_bad_manifest_is_refused_with_every_problem_and_its_place() {
             &["field label not supported: status.podIp", "did you mean \"status.podIP\"?"],
         ),
         (
+            "  - {name: a, image: x, securityContext: {capabilities: {drop: [CAP_CHWON]}}}\n",
+            &[
+                ":6:65: error: spec.containers[0].securityContext.capabilities.drop[0]: Invalid value: \"CAP_CHWON\"",
+                "did you mean \"CHOWN\"?",
+            ],
+        ),
+        (
             "  - {name: a, image: x}\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: b}\n",
             &[":9:7: error: kind Deployment is not supported", "spec.template"],
         ),

@@ -3,6 +3,7 @@
 //! This crate knows names, fields, defaults and rules of a Kubernetes v1 Pod. It must not know
 //! Linux, files, clocks, or how states change.
 
+mod capability;
 mod decode;
 mod defaults;
 mod distill;
@@ -25,6 +26,7 @@ mod validate;
 pub mod yaml;
 
 pub use event::{EventKind, EventSubject, PodEvent};
+pub use capability::CAPABILITIES;
 pub use event_log::EventLog;
 pub use expansion::expand;
 pub use kubernetes_status::to_v1;

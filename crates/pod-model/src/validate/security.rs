@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{
-    AppArmorProfile, Container, PodSecurityContext, PodSpec, SeccompProfile,
+    AppArmorProfile, Capabilities, Container, PodSecurityContext, PodSpec, SeccompProfile,
 };
 
 use super::findings::Findings;
 use super::formats;
 use super::path::Path;
+use crate::capability;
 
 /// User and group ids that Kubernetes takes.
 const IDS: (i64, i64) = (0, 2_147_483_647);
@@ -120,6 +121,9 @@ pub(super) fn check_container(
     }
     check_seccomp(context.seccomp_profile.as_ref(), &path.child("seccompProfile"), findings);
     check_app_armor(context.app_armor_profile.as_ref(), &path.child("appArmorProfile"), findings);
+    if let Some(capabilities) = &context.capabilities {
+        check_capabilities(capabilities, &path.child("capabilities"), findings);
+    }
     if context.allow_privilege_escalation != Some(false) {
         return;
     }
@@ -132,6 +136,22 @@ pub(super) fn check_container(
         let why = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` \
             CAP_SYS_ADMIN";
         findings.invalid(path, context, why);
+    }
+}
+
+/// A name that no capability has is an error, although Kubernetes leaves it to the runtime: one that
+/// is misspelt in `drop` would keep a capability that nobody wants.
+fn check_capabilities(sets: &Capabilities, path: &Path, findings: &mut Findings) {
+    for (field, names) in [("add", &sets.add), ("drop", &sets.drop)] {
+        for (at, name) in names.iter().flatten().enumerate() {
+            if capability::is_known(name) {
+                continue;
+            }
+            findings.invalid(&path.child(field).index(at), name, "no capability has this name");
+            if let Some(near) = capability::near(name) {
+                findings.hint(&format!("did you mean \"{near}\"?"));
+            }
+        }
     }
 }
 

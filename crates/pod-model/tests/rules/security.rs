@@ -183,3 +183,37 @@ fn policies_about_groups_are_from_a_list() {
     let found = crate::messages(&beside("securityContext: {fsGroupChangePolicy: Never}"));
     assert!(found.contains(&"spec.securityContext.fsGroupChangePolicy: Unsupported value: \"Never\": supported values: \"Always\", \"OnRootMismatch\"".to_owned()), "{found:?}");
 }
+
+#[test]
+fn capabilities_are_known_by_their_names() {
+    let sets = |fields: &str| {
+        crate::problems(&container(&format!("securityContext: {{capabilities: {{{fields}}}}}")))
+    };
+    for fine in [
+        "add: [NET_ADMIN, CAP_SYS_TIME, cap_bpf, Chown]",
+        "drop: [ALL], add: [all]",
+        "drop: [all, KILL]",
+        "add: []",
+    ] {
+        assert!(sets(fine).is_empty(), "{fine}");
+    }
+    for (fields, place, name, near) in [
+        ("add: [NET_ADMN]", "add[0]", "NET_ADMN", Some("NET_ADMIN")),
+        ("drop: [CHOWN, CAP_KIL]", "drop[1]", "CAP_KIL", Some("KILL")),
+        ("drop: [al]", "drop[0]", "al", Some("ALL")),
+        ("drop: ['']", "drop[0]", "", None),
+        ("drop: [CAP_ALL]", "drop[0]", "CAP_ALL", Some("ALL")),
+        ("add: [CAP_CAP_KILL]", "add[0]", "CAP_CAP_KILL", None),
+        ("add: ['NET_ADMIN ']", "add[0]", "NET_ADMIN ", Some("NET_ADMIN")),
+        ("add: [everything]", "add[0]", "everything", None),
+    ] {
+        let found = sets(fields);
+        assert_eq!(found.len(), 1, "{fields}: {found:?}");
+        let message = format!(
+            "spec.containers[0].securityContext.capabilities.{place}: Invalid value: {name:?}: no capability has this name"
+        );
+        assert_eq!(found[0].message, message);
+        let hint = near.map(|near| format!("did you mean \"{near}\"?"));
+        assert_eq!(found[0].hint, hint, "{fields}");
+    }
+}

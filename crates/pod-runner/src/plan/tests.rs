@@ -295,3 +295,13 @@ fn a_plan_reads_like_a_list_of_what_the_container_gets() {
         assert!(text.contains(line), "{line}\nnot in\n{text}");
     }
 }
+
+#[test]
+fn manifests_and_the_sandbox_know_the_same_capabilities() {
+    for (number, name) in (0..).zip(pod_model::CAPABILITIES) {
+        assert_eq!(sandbox::capabilities::name(number), name);
+        assert_eq!(sandbox::capabilities::number(name), Ok(number));
+    }
+    let next = u32::try_from(pod_model::CAPABILITIES.len()).unwrap();
+    assert_eq!(sandbox::capabilities::name(next), "UNKNOWN");
+}
