@@ -23,6 +23,10 @@ pub(crate) const TESTS: &[Test] = &[
         "manifests_come_from_directories_lists_and_standard_input",
         manifests_come_from_directories_lists_and_standard_input,
     ),
+    (
+        "a_pod_without_a_name_gets_one_when_it_is_created",
+        a_pod_without_a_name_gets_one_when_it_is_created,
+    ),
 ];
 
 const ENVIRONMENT: &str = "\
@@ -236,4 +240,43 @@ fn with_input(node: &Node, arguments: &[&str], input: &str) -> Outcome {
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+fn a_pod_without_a_name_gets_one_when_it_is_created() {
+    let node = Node::new("generate", &["busybox"]);
+    let manifest = "\
+apiVersion: v1
+kind: Pod
+metadata: {generateName: batch-}
+spec:
+  restartPolicy: Never
+  containers: [{name: c, image: 'busybox:1.36', command: [hostname]}]
+";
+    let path = node.file("batch.yaml", manifest).display().to_string();
+    let mut names = Vec::new();
+    for _ in 0..2 {
+        let created = node.run(&["create", "-f", &path]).succeeds().stdout;
+        let name = created.strip_prefix("pod/").and_then(|rest| rest.strip_suffix(" created\n"));
+        names.push(name.unwrap_or_else(|| panic!("{created}")).to_owned());
+    }
+    assert_ne!(names[0], names[1]);
+    for name in &names {
+        let ending = name.strip_prefix("batch-").unwrap_or_else(|| panic!("{name}"));
+        let is_kubernetes = |c: char| "bcdfghjklmnpqrstvwxz2456789".contains(c);
+        assert!(ending.len() == 5 && ending.chars().all(is_kubernetes), "{name}");
+        let pod = node.wait_for_phase(name, "Succeeded");
+        assert_eq!(pod["metadata"]["generateName"], "batch-");
+        assert_eq!(node.run(&["logs", name]).succeeds().stdout.trim(), name);
+        node.delete_leaves_nothing(name, &[]);
+    }
+    // What would not find the pod again wants a name.
+    for command in ["apply", "delete"] {
+        let refused = node.run(&[command, "-f", &path]).ends_with(3);
+        let message =
+            format!(":3:26: error: from batch-: cannot use generate name with {command}\n");
+        assert!(refused.stderr.contains(&message), "{}", refused.stderr);
+    }
+    let ran = node.run(&["run", "--rm", &path]).succeeds();
+    assert!(ran.stdout.starts_with("[c] batch-"), "{}", ran.stdout);
+    assert_eq!(node.run(&["get", "pods", "-o", "name"]).succeeds().stdout, "");
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use pod_model::{Object, ParseOptions, Source};
+use pod_model::{Object, ParseOptions, Source, Unnamed};
 
 use crate::cli::{ManifestArgs, PlaceArgs};
 use crate::failure::{Failure, Kind};
@@ -23,10 +23,12 @@ pub(crate) fn read(
     files: &[PathBuf],
     places: &PlaceArgs,
     args: ManifestArgs,
+    unnamed: Unnamed,
 ) -> Result<Vec<Object>, Failure> {
     let options = ParseOptions {
         namespace: Some(places.namespace.clone()),
         ignore_unsupported: args.ignore_unsupported,
+        unnamed,
     };
     let mut objects = Vec::new();
     let mut problems = String::new();
@@ -59,6 +61,9 @@ pub(crate) fn read(
     check_names(&objects)?;
     Ok(objects)
 }
+
+/// Objects without a name get one.
+pub(crate) const NAMED: Unnamed = Unnamed::EndWith(pod_runner::name_ending);
 
 /// With `-R`, the directories below those that were named, too.
 pub(crate) fn with_directories_below(files: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {

@@ -14,6 +14,7 @@ pub(crate) fn metadata(metadata: &mut ObjectMeta, namespace: &str) {
         annotations: metadata.annotations.take(),
         labels: metadata.labels.take(),
         name: metadata.name.take(),
+        generate_name: metadata.generate_name.take().filter(|prefix| !prefix.is_empty()),
         namespace: Some(stated.unwrap_or_else(|| namespace.to_owned())),
         ..ObjectMeta::default()
     };

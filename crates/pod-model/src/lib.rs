@@ -31,7 +31,7 @@ pub use event_log::EventLog;
 pub use expansion::expand;
 pub use kubernetes_status::to_v1;
 pub use names::{ContainerName, NameError, PodName};
-pub use parse::{Manifest, Object, ParseOptions, from_object, parse};
+pub use parse::{Manifest, Object, ParseOptions, Unnamed, from_object, parse};
 pub use pod::{
     ContainerRestartPolicy, ContainerSpec, Handler, HttpScheme, Pod, PodUid, ProbeSpec, PullPolicy,
     RestartPolicy, RestartRule, RestartRuleAction, Role,

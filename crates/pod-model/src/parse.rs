@@ -33,7 +33,27 @@ pub struct ParseOptions {
     pub namespace: Option<String>,
     /// Whether fields that are not supported are only warned about.
     pub ignore_unsupported: bool,
+    /// What becomes of objects without a name.
+    pub unnamed: Unnamed,
 }
+
+/// What becomes of an object that has a `generateName` and no name.
+#[derive(Clone, Copy, Debug)]
+pub enum Unnamed {
+    /// Its name ends with what this returns.
+    EndWith(fn() -> String),
+    /// It is refused by this command, which would not find it again.
+    Refuse(&'static str),
+}
+
+impl Default for Unnamed {
+    fn default() -> Self {
+        Self::Refuse("apply")
+    }
+}
+
+/// The most characters of a generated name that come from `generateName`.
+const LONGEST_PREFIX: usize = 58;
 
 /// A manifest without errors.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +72,7 @@ pub fn parse(source: &Source<'_>, options: &ParseOptions) -> Result<Manifest, Pr
         decoder: Decoder::new(options.ignore_unsupported),
         namespace: options.namespace.clone().unwrap_or_else(|| DEFAULT_NAMESPACE.into()),
         objects: Vec::new(),
+        unnamed: options.unnamed,
     };
     let documents = yaml::documents(source.text);
     if documents.is_empty() {
@@ -88,6 +109,7 @@ struct Reader {
     decoder: Decoder,
     namespace: String,
     objects: Vec<Object>,
+    unnamed: Unnamed,
 }
 
 /// What the kinds have in common.
@@ -265,7 +287,27 @@ impl Reader {
         let mut findings = Findings::default();
         (kind.check)(&object, &mut findings);
         self.place(node, findings);
+        self.name((kind.metadata)(&mut object), node);
         (self.decoder.errors() == before).then_some(object)
+    }
+
+    /// Gives an object its name if the manifest leaves that to whoever creates it.
+    fn name(&mut self, metadata: &mut ObjectMeta, node: &Node) {
+        let has_name = metadata.name.as_ref().is_some_and(|name| !name.is_empty());
+        let Some(prefix) = metadata.generate_name.as_ref().filter(|_| !has_name) else {
+            return;
+        };
+        match self.unnamed {
+            Unnamed::EndWith(ending) => {
+                let kept: String = prefix.chars().take(LONGEST_PREFIX).collect();
+                metadata.name = Some(kept + &ending());
+            }
+            Unnamed::Refuse(command) => {
+                let place = place_of(node, &Path::root("metadata").child("generateName"));
+                let message = format!("from {prefix}: cannot use generate name with {command}");
+                self.decoder.error(place, message, Some("minipod create -f names it".to_owned()));
+            }
+        }
     }
 
     fn check_namespace(&mut self, node: &Node, stated: &str) {

@@ -51,4 +51,5 @@ pub mod watch;
 pub use objects::Objects;
 pub use places::{Places, PodDir};
 pub use pods::Pods;
+pub use random::name_ending;
 pub use settings::Settings;

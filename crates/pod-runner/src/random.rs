@@ -28,6 +28,23 @@ pub(crate) fn uid() -> String {
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
+/// Letters and digits that are not taken for one another and make no words, as Kubernetes has them.
+const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+
+/// The end of a name that begins with a `generateName`: five random letters and digits.
+pub fn name_ending() -> String {
+    let fair = u8::MAX - u8::MAX % 27; // bytes from here on would favor the first letters
+    let mut ending = String::new();
+    while ending.len() < 5 {
+        let mut byte = [0];
+        fill(&mut byte);
+        if byte[0] < fair {
+            ending.push(char::from(LETTERS[usize::from(byte[0] % 27)]));
+        }
+    }
+    ending
+}
+
 /// Bytes as lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);

@@ -1,7 +1,7 @@
 //! `apply` and `create`: objects come into being.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use pod_model::{Object, Pod, PodUpdate};
+use pod_model::{Object, Pod, PodUpdate, Unnamed};
 use pod_runner::control::Request;
 use pod_runner::launch::{self, LaunchError, Launched};
 use pod_runner::objects::{StoredObject, completed};
@@ -28,7 +28,11 @@ pub(crate) fn run(places: &PlaceArgs, args: &ApplyArgs, existing: Existing) -> R
     } else {
         args.file.clone()
     };
-    let objects = manifest::read(&files, places, args.manifest)?;
+    let unnamed = match existing {
+        Existing::Update => Unnamed::Refuse("apply"),
+        Existing::Refuse => manifest::NAMED,
+    };
+    let objects = manifest::read(&files, places, args.manifest, unnamed)?;
     require_root()?;
     let settings = settings(places);
     let mut failures = Vec::new();

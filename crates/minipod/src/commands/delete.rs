@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret};
-use pod_model::Object;
+use pod_model::{Object, Unnamed};
 use pod_runner::delete::Deletion;
 use pod_runner::objects::StoredObject;
 use pod_runner::{Objects, Pods};
@@ -119,7 +119,7 @@ fn grace(delete: &DeleteArgs) -> Result<Option<u64>, Failure> {
 fn targets(args: &PlaceArgs, delete: &DeleteArgs) -> Result<Vec<Target>, Failure> {
     if !delete.file.is_empty() {
         let lenient = ManifestArgs { ignore_unsupported: true };
-        let objects = manifest::read(&delete.file, args, lenient)?;
+        let objects = manifest::read(&delete.file, args, lenient, Unnamed::Refuse("delete"))?;
         return Ok(objects.iter().map(target_of).collect());
     }
     if delete.what.is_empty() {

@@ -18,7 +18,8 @@ pub(crate) fn run(args: &PlaceArgs, plan: &PlanArgs) -> Result<(), Failure> {
         let text = format!("unknown output format {:?}", plan.output);
         return Err(Failure::new(Kind::Usage, text).hint("text, json or yaml"));
     }
-    let objects = manifest::read(std::slice::from_ref(&plan.file), args, plan.manifest)?;
+    let file = std::slice::from_ref(&plan.file);
+    let objects = manifest::read(file, args, plan.manifest, manifest::NAMED)?;
     let mut values = Vec::new();
     for object in objects {
         if let Object::Pod(pod) = object {

@@ -26,7 +26,8 @@ use crate::views::events;
 use crate::{manifest, screen};
 
 pub(crate) fn run(args: &PlaceArgs, run: &RunArgs) -> Result<ExitCode, Failure> {
-    let objects = manifest::read(std::slice::from_ref(&run.file), args, run.manifest)?;
+    let file = std::slice::from_ref(&run.file);
+    let objects = manifest::read(file, args, run.manifest, manifest::NAMED)?;
     require_root()?;
     let settings = settings(args);
     let interrupts = interrupts()?;

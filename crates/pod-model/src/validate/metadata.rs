@@ -14,15 +14,28 @@ const MOST_ANNOTATIONS: usize = 256 << 10;
 /// The metadata of any object.
 pub(super) fn check(metadata: &ObjectMeta, findings: &mut Findings) {
     let path = Path::root("metadata");
+    let prefix = metadata.generate_name.as_deref().unwrap_or_default();
+    let field = path.child("generateName");
+    findings.invalid_each(&field, prefix, &beginning_of_subdomain(prefix));
     let name = path.child("name");
-    match metadata.name.as_deref() {
-        None | Some("") => findings.required(&name, "name or generateName is required"),
-        Some(text) => findings.invalid_each(&name, text, &formats::subdomain(text)),
+    match metadata.name.as_deref().unwrap_or_default() {
+        "" if prefix.is_empty() => findings.required(&name, "name or generateName is required"),
+        "" => {}
+        text => findings.invalid_each(&name, text, &formats::subdomain(text)),
     }
     let namespace = metadata.namespace.as_deref().unwrap_or_default();
     findings.invalid_each(&path.child("namespace"), namespace, &formats::label(namespace));
     labels(metadata.labels.as_ref(), &path.child("labels"), findings);
     annotations(metadata.annotations.as_ref(), &path.child("annotations"), findings);
+}
+
+/// What a name may begin with: in it a dash may be the last character.
+fn beginning_of_subdomain(prefix: &str) -> Vec<String> {
+    match prefix.strip_suffix('-') {
+        None if prefix.is_empty() => Vec::new(),
+        Some(rest) if !rest.is_empty() => formats::subdomain(&format!("{rest}a")),
+        _ => formats::subdomain(prefix),
+    }
 }
 
 /// Labels, and selectors that look like them.

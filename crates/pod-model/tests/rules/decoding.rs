@@ -1,6 +1,6 @@
 //! What is read strictly: kinds, fields and types.
 
-use pod_model::{Object, ParseOptions, Severity, Source};
+use pod_model::{Object, ParseOptions, Severity, Source, Unnamed};
 
 use crate::{beside, container, messages, pod, problems};
 
@@ -259,4 +259,29 @@ fn what_servers_write_is_read_and_forgotten() {
     let Object::Pod(pod) = &manifest.objects[0] else { panic!("no pod") };
     assert_eq!((pod.uid.0.as_str(), &pod.object.status), ("", &None));
     assert_eq!(pod.object.metadata.managed_fields, None);
+}
+
+#[test]
+fn an_object_without_a_name_gets_one_where_it_is_created() {
+    let read = |metadata: &str, unnamed: Unnamed| {
+        let text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {metadata}\n");
+        let options = ParseOptions { unnamed, ..ParseOptions::default() };
+        pod_model::parse(&Source { name: "m.yaml", text: &text }, &options)
+    };
+    let ending = Unnamed::EndWith(|| "x7k2p".to_owned());
+    let name = |metadata: &str| {
+        let Object::ConfigMap(map) = read(metadata, ending).unwrap().objects.remove(0) else {
+            panic!("no map")
+        };
+        (map.metadata.name.unwrap(), map.metadata.generate_name)
+    };
+    assert_eq!(name("{generateName: web-}"), ("web-x7k2p".to_owned(), Some("web-".to_owned())));
+    assert_eq!(name("{name: own, generateName: web-}").0, "own");
+    let long = "a".repeat(100);
+    assert_eq!(name(&format!("{{generateName: {long}}}")).0, format!("{}x7k2p", &long[..58]));
+    assert!(read("{generateName: Web-}", ending).is_err());
+    let problem = read("{generateName: web-}", Unnamed::Refuse("apply")).unwrap_err().0.remove(0);
+    assert_eq!(problem.message, "from web-: cannot use generate name with apply");
+    assert_eq!((problem.place.line, problem.place.column), (3, 26));
+    assert!(read("{name: own, generateName: web-}", Unnamed::Refuse("apply")).is_ok());
 }

@@ -13,6 +13,12 @@ fn a_pod_has_a_name_and_labels_that_kubernetes_takes() {
     for (metadata, expected) in [
         ("{}", vec!["metadata.name: Required value: name or generateName is required".to_owned()]),
         ("{name: ''}", vec!["metadata.name: Required value: name or generateName is required".to_owned()]),
+        ("{name: p, generateName: p-}", vec![]),
+        (
+            "{name: p, generateName: P-}",
+            vec![format!("metadata.generateName: Invalid value: \"P-\": {SUBDOMAIN}")],
+        ),
+        ("{generateName: '-'}", vec![format!("metadata.generateName: Invalid value: \"-\": {SUBDOMAIN}"), "from -: cannot use generate name with apply".to_owned()]),
         ("{name: A_b}", vec![format!("metadata.name: Invalid value: \"A_b\": {SUBDOMAIN}")]),
         ("{name: ../x}", vec![format!("metadata.name: Invalid value: \"../x\": {SUBDOMAIN}")]),
         (

@@ -5,7 +5,7 @@ mod condition;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
-use pod_model::Object;
+use pod_model::{Object, Unnamed};
 use pod_runner::Pods;
 use pod_runner::follow::{PodChange, PodsFollower};
 use pod_runner::watch::Woken;
@@ -152,7 +152,7 @@ fn targets(
 fn names(args: &PlaceArgs, wait: &WaitArgs) -> Result<Vec<(String, String)>, Failure> {
     if !wait.file.is_empty() {
         let lenient = ManifestArgs { ignore_unsupported: true };
-        let objects = manifest::read(&wait.file, args, lenient)?;
+        let objects = manifest::read(&wait.file, args, lenient, Unnamed::Refuse("wait"))?;
         let pods = objects.into_iter().filter_map(|object| match object {
             Object::Pod(pod) => Some((pod.namespace.clone(), pod.name.to_string())),
             _ => None,
