@@ -7,14 +7,16 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use crate::pod_resources;
+
 /// Fills in an object's metadata, and takes out what is not for a manifest to say.
 pub(crate) fn metadata(metadata: &mut ObjectMeta, namespace: &str) {
     let stated = metadata.namespace.take().filter(|name| !name.is_empty());
     *metadata = ObjectMeta {
         annotations: metadata.annotations.take(),
+        generate_name: metadata.generate_name.take().filter(|prefix| !prefix.is_empty()),
         labels: metadata.labels.take(),
         name: metadata.name.take(),
-        generate_name: metadata.generate_name.take().filter(|prefix| !prefix.is_empty()),
         namespace: Some(stated.unwrap_or_else(|| namespace.to_owned())),
         ..ObjectMeta::default()
     };
@@ -49,15 +51,13 @@ pub(crate) fn pod(spec: &mut PodSpec) {
     // An admission plug-in does this; the older field is kept the same.
     or(&mut spec.service_account_name, spec.service_account.as_deref().unwrap_or("default"));
     spec.service_account.clone_from(&spec.service_account_name);
-    if let Some(resources) = &mut spec.resources {
-        requests(resources);
-    }
     for container in &mut spec.containers {
         self::container(container);
     }
     for container in spec.init_containers.iter_mut().flatten() {
         self::container(container);
     }
+    pod_resources::complete(spec);
     if spec.host_network == Some(true) {
         let containers =
             spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten());

@@ -16,6 +16,7 @@ pub mod kubernetes_status;
 pub mod names;
 pub mod parse;
 pub mod pod;
+pub mod pod_resources;
 pub mod pod_update;
 pub mod problem;
 pub mod qos;
@@ -25,8 +26,8 @@ pub mod uptime;
 mod validate;
 pub mod yaml;
 
-pub use event::{EventKind, EventSubject, PodEvent};
 pub use capability::CAPABILITIES;
+pub use event::{EventKind, EventSubject, PodEvent};
 pub use event_log::EventLog;
 pub use expansion::expand;
 pub use kubernetes_status::to_v1;

@@ -6,6 +6,7 @@ use std::fmt;
 use k8s_openapi::api::core::v1;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 
+use crate::pod_resources;
 use crate::quantity::Quantity;
 
 /// How well a pod's use of resources is described.
@@ -29,31 +30,35 @@ impl fmt::Display for QosClass {
     }
 }
 
-/// The class of a pod, init containers included.
+/// The class of a pod: by its own resources, else by those of all its containers.
 pub fn qos_class(pod: &v1::Pod) -> QosClass {
-    let spec = pod.spec.iter();
-    let containers: Vec<&v1::Container> = spec
-        .flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()))
-        .collect();
-    if containers.iter().all(|one| asks_for_nothing(one)) {
+    let spec = pod.spec.as_ref();
+    let resources: Vec<Option<&v1::ResourceRequirements>> = match spec.and_then(pod_resources::own)
+    {
+        Some(own) => vec![Some(own)],
+        None => spec.into_iter().flat_map(containers).map(|one| one.resources.as_ref()).collect(),
+    };
+    if resources.iter().all(|one| asks_for_nothing(*one)) {
         QosClass::BestEffort
-    } else if containers.iter().all(|one| is_guaranteed(one)) {
+    } else if resources.iter().all(|one| is_guaranteed(*one)) {
         QosClass::Guaranteed
     } else {
         QosClass::Burstable
     }
 }
 
-fn asks_for_nothing(container: &v1::Container) -> bool {
-    let resources = container.resources.as_ref();
+fn containers(spec: &v1::PodSpec) -> impl Iterator<Item = &v1::Container> {
+    spec.containers.iter().chain(spec.init_containers.iter().flatten())
+}
+
+fn asks_for_nothing(resources: Option<&v1::ResourceRequirements>) -> bool {
     let lists = resources.iter().flat_map(|one| [one.requests.as_ref(), one.limits.as_ref()]);
     !lists.flatten().any(|list| {
         ["cpu", "memory"].iter().any(|name| amount(Some(list), name).is_some_and(|one| one != 0))
     })
 }
 
-fn is_guaranteed(container: &v1::Container) -> bool {
-    let resources = container.resources.as_ref();
+fn is_guaranteed(resources: Option<&v1::ResourceRequirements>) -> bool {
     ["cpu", "memory"].iter().all(|name| {
         let limit = amount(resources.and_then(|one| one.limits.as_ref()), name);
         let request = amount(resources.and_then(|one| one.requests.as_ref()), name);

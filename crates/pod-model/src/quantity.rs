@@ -41,21 +41,36 @@ impl Quantity {
     /// The text in the form in which Kubernetes writes it: without a fraction, with the largest
     /// suffix that the amount allows (`0.5` is `500m`, `1024Mi` is `1Gi`).
     pub fn canonical(text: &str) -> Result<String, QuantityError> {
-        let (Self { nano }, format) = read(text)?;
+        let (quantity, format) = read(text)?;
+        Ok(quantity.written(format))
+    }
+
+    /// The amount in that form, written like another one.
+    pub(crate) fn like(self, other: &str) -> String {
+        self.written(read(other).map_or(Format::Decimal, |(_, format)| format))
+    }
+
+    fn written(self, format: Format) -> String {
+        let Self { nano } = self;
         let is_binary = format == Format::Binary && nano % NANO == 0 && nano.abs() >= 1024 * NANO;
         if is_binary {
             let (number, power) = reduced(nano / NANO, 1024, BINARY.len() - 1);
-            return Ok(format!("{number}{}", BINARY[power]));
+            return format!("{number}{}", BINARY[power]);
         }
         let (number, power) = reduced(nano, 1000, DECIMAL.len() - 1);
-        Ok(match format {
+        match format {
             _ if nano == 0 => "0".to_owned(),
             Format::Exponent if power == 3 => number.to_string(),
             Format::Exponent => {
                 format!("{number}e{}", i32::try_from(power).unwrap_or(0) * 3 - 9)
             }
             _ => format!("{number}{}", DECIMAL[power]),
-        })
+        }
+    }
+
+    /// Both together.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self { nano: (self.nano + other.nano).clamp(-LARGEST, LARGEST) }
     }
 
     /// The amount, rounded up to a whole.

@@ -2,7 +2,7 @@
 
 use image_puller::{Reference, Store};
 use pod_model::{ContainerSpec, Object, Pod, Role};
-use pod_runner::plan::{self, PlanInput, VolumeImages};
+use pod_runner::plan::{self, Limits, PlanInput, VolumeImages};
 use pod_runner::{Objects, settings as node};
 use serde_json::{Value, json};
 
@@ -58,8 +58,9 @@ fn plan_pod(args: &PlaceArgs, pod: &Pod) -> Result<(String, Value), Failure> {
     let sandbox = plan::pod(&input);
     let mut text = format!("pod {}\n", pod.name);
     text.push_str(&indented(&format!(
-        "namespace   {}\n{sandbox}order       {}\n",
+        "namespace   {}\n{sandbox}{}order       {}\n",
         pod.namespace,
+        limits(&plan::pod_limits(pod)),
         order(pod)
     )));
     let mut containers = Vec::new();
@@ -90,7 +91,7 @@ fn plan_container(
         "{role} container {}\n  image       {} (pull {:?})\n",
         container.name, container.image, container.pull_policy
     );
-    text.push_str(&indented(&limits(input.pod, container)));
+    text.push_str(&indented(&limits(&plan::limits(input.pod, &container.name))));
     let image = Reference::parse(&container.image).ok();
     let Some(image) = image.and_then(|reference| store.find(&reference).ok().flatten()) else {
         text.push_str("  is not in the store: its command and user are known after a pull\n");
@@ -125,9 +126,8 @@ fn order(pod: &Pod) -> String {
     steps.join(", then ")
 }
 
-/// What the container may use.
-fn limits(pod: &Pod, container: &ContainerSpec) -> String {
-    let limits = plan::limits(pod, &container.name);
+/// What the container or the pod may use.
+fn limits(limits: &Limits) -> String {
     let mut words = Vec::new();
     words.extend(limits.cpu_request_milli.map(|milli| format!("cpu {milli}m asked for")));
     words.extend(limits.cpu_limit_milli.map(|milli| format!("cpu at most {milli}m")));
@@ -192,6 +192,7 @@ spec:
           pid         the pod's own
           sysctl      net.ipv4.ip_unprivileged_port_start=0
           sysctl      net.ipv4.ping_group_range=0 2147483647
+          limits      cpu 500m asked for
           order       setup, then proxy (stays), then web + log
         init container setup
           image       example/setup:1 (pull IfNotPresent)

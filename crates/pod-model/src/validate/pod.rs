@@ -15,9 +15,7 @@ pub(super) fn check(spec: &PodSpec, findings: &mut Findings) {
     let volumes = volume::check_all(spec, findings);
     container::check_mains(spec, &volumes, findings);
     container::check_inits(spec, &volumes, findings);
-    if let Some(resources) = &spec.resources {
-        resources::check(resources, &path.child("resources"), findings);
-    }
+    resources::check_pod(spec, &path.child("resources"), findings);
     if spec.host_network == Some(true) {
         ports::check_host_network(&spec.containers, &path.child("containers"), findings);
     }

@@ -2,23 +2,79 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::api::core::v1::{PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 
 use super::findings::Findings;
 use super::formats;
 use super::path::Path;
+use crate::pod_resources;
 use crate::quantity::Quantity;
 
-/// The resources of a container, or of a pod as a whole.
+/// Judges the name of a resource.
+type CheckName = fn(&str, &Path, &mut Findings);
+
+/// The resources of a container.
 pub(super) fn check(resources: &ResourceRequirements, path: &Path, findings: &mut Findings) {
+    check_lists(resources, check_name, path, findings);
+}
+
+/// The resources of a pod as a whole.
+pub(super) fn check_pod(spec: &PodSpec, path: &Path, findings: &mut Findings) {
+    let Some(own) = &spec.resources else {
+        return;
+    };
+    check_lists(own, check_pod_name, path, findings);
+    for (name, together) in pod_resources::requests_of_containers(spec) {
+        let Some(asked) = own.requests.as_ref().and_then(|requests| requests.get(&name)) else {
+            continue;
+        };
+        if is_more(&together, asked) {
+            let why = format!(
+                "must be greater than or equal to aggregate container requests of {}",
+                together.0
+            );
+            findings.invalid(&path.child("requests").key(&name), &asked.0, &why);
+        }
+    }
+    for (at, container) in spec.containers.iter().enumerate() {
+        let limits = container.resources.as_ref().and_then(|resources| resources.limits.as_ref());
+        for (name, limit) in limits.into_iter().flatten() {
+            let most = own.limits.as_ref().and_then(|limits| limits.get(name));
+            let Some(most) = most.filter(|most| is_more(limit, most)) else {
+                continue;
+            };
+            // Kubernetes names a field here that no manifest has.
+            let shown = path.child("containers").index(at).key(name).child("limits");
+            let limits = Path::root("spec").child("containers").index(at).child("resources");
+            findings.placed(&limits.child("limits").key(name), |findings| {
+                let why = format!("must be less than or equal to pod limits of {}", most.0);
+                findings.invalid(&shown, &limit.0, &why);
+            });
+        }
+    }
+}
+
+fn is_more(amount: &Text, other: &Text) -> bool {
+    matches!((Quantity::parse(&amount.0), Quantity::parse(&other.0)), (Ok(a), Ok(b)) if a > b)
+}
+
+fn check_lists(
+    resources: &ResourceRequirements,
+    check_name: CheckName,
+    path: &Path,
+    findings: &mut Findings,
+) {
     let limits = resources.limits.as_ref();
     for (name, text) in limits.into_iter().flatten() {
-        check_one(name, text, &path.child("limits").key(name), findings);
+        let path = path.child("limits").key(name);
+        check_name(name, &path, findings);
+        check_amount(name, text, &path, findings);
     }
     let requests = path.child("requests");
     for (name, text) in resources.requests.iter().flatten() {
-        check_one(name, text, &requests.key(name), findings);
+        check_name(name, &requests.key(name), findings);
+        check_amount(name, text, &requests.key(name), findings);
         let limit = limits.and_then(|limits| limits.get(name));
         findings.placed(&requests.key(name), |findings| {
             check_request(name, text, limit, path, findings);
@@ -27,9 +83,8 @@ pub(super) fn check(resources: &ResourceRequirements, path: &Path, findings: &mu
     check_huge_pages(resources, path, findings);
 }
 
-/// A quantity that is not negative, of a resource that exists.
-pub(super) fn check_one(name: &str, text: &Text, path: &Path, findings: &mut Findings) {
-    check_name(name, path, findings);
+/// A quantity that is not negative.
+fn check_amount(name: &str, text: &Text, path: &Path, findings: &mut Findings) {
     let Ok(quantity) = Quantity::parse(&text.0) else {
         return; // the decoder has said it
     };
@@ -59,6 +114,23 @@ fn check_name(name: &str, path: &Path, findings: &mut Findings) {
             findings.hint(&format!("did you mean \"{near}\"?"));
         }
         findings.invalid(path, name, "must be a standard resource for containers");
+    }
+}
+
+/// Few resources can be given to a pod as a whole.
+fn check_pod_name(name: &str, path: &Path, findings: &mut Findings) {
+    let wrong = formats::label_key(name);
+    findings.invalid_each(path, name, &wrong);
+    if !wrong.is_empty() || pod_resources::is_for_pods(name) {
+        return;
+    }
+    if name.contains('/') || name == "ephemeral-storage" {
+        findings.one_of(path, name, &["cpu", "hugepages-", "memory"]);
+    } else {
+        findings.invalid(path, name, "must be a standard resource type or fully qualified");
+        if let Some(near) = crate::problem::near(name, ["cpu", "memory"]) {
+            findings.hint(&format!("did you mean \"{near}\"?"));
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use pod_model::{Object, ParseOptions, Source};
 use serde_json::{Value, json};
 
-fn completed(text: &str) -> Value {
+pub(crate) fn completed(text: &str) -> Value {
     let source = Source { name: "pod.yaml", text };
     let manifest = pod_model::parse(&source, &ParseOptions::default()).unwrap();
     match manifest.objects.into_iter().next().unwrap() {

@@ -10,6 +10,7 @@ mod defaults;
 mod objects;
 mod order;
 mod pod;
+mod pod_resources;
 mod security;
 mod sources;
 mod volume;

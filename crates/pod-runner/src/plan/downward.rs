@@ -4,8 +4,9 @@ use std::fmt::Write;
 use std::path::Path;
 
 use k8s_openapi::api::core::v1::{Container, ResourceFieldSelector};
-use pod_model::Quantity;
+use pod_model::{Quantity, pod_resources};
 
+use super::pod::spec;
 use super::{PlanError, PlanInput, container_named};
 
 /// The value of a `fieldRef`.
@@ -58,13 +59,22 @@ pub(crate) fn resource(
     let stated = stated.and_then(|list| list.get(resource)).map(|quantity| quantity.0.as_str());
     let milli = match (stated.and_then(|text| Quantity::parse(text).ok()), list) {
         (Some(quantity), _) => quantity.milli(),
-        (None, "limits") => input.node_capacity(resource),
+        (None, "limits") => {
+            let of_pod = pod_limit(input, resource).map(Quantity::milli);
+            of_pod.unwrap_or_else(|| input.node_capacity(resource))
+        }
         (None, _) => 0,
     };
     let divisor = selector.divisor.as_ref().and_then(|text| Quantity::parse(&text.0).ok());
     let divisor = divisor.map(Quantity::milli).filter(|divisor| *divisor > 0).unwrap_or(1000);
     let rest = i128::from(milli.rem_euclid(divisor) > 0);
     Ok((milli.div_euclid(divisor) + rest).to_string())
+}
+
+/// The limit of the pod as a whole.
+fn pod_limit(input: &PlanInput<'_>, resource: &str) -> Option<Quantity> {
+    let limits = pod_resources::own(spec(input.pod))?.limits.as_ref()?;
+    Quantity::parse(&limits.get(resource)?.0).ok()
 }
 
 /// How many bytes the file system holds that a path of minipod's own is or will be on.

@@ -33,6 +33,7 @@ pub use limits::{limits, pod_limits};
 pub(crate) use mounts::cgroup_mounts;
 pub(crate) use pod::{domain, hostname_problem, short_name};
 pub use pod::{host_ports, pod, stop_signal};
+pub use sandbox::cgroup::Limits;
 pub(crate) use storage::{StorageLimits, StorageUse, disk_volumes, storage_limits};
 
 /// Why there is no plan for a container.

@@ -305,3 +305,60 @@ fn manifests_and_the_sandbox_know_the_same_capabilities() {
     let next = u32::try_from(pod_model::CAPABILITIES.len()).unwrap();
     assert_eq!(sandbox::capabilities::name(next), "UNKNOWN");
 }
+
+#[test]
+fn a_pod_as_a_whole_is_limited_by_itself_or_by_its_containers_together() {
+    let pod = |own: &str, first: &str, second: &str| {
+        Scene::new(&format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  resources: {own}\n  containers:\n  \
+             - {{name: c, image: i, resources: {first}}}\n  - {{name: d, image: i, resources: {second}}}\n"
+        ))
+        .pod
+    };
+    let numbers = |limits: Limits| {
+        (limits.cpu_request_milli, limits.cpu_limit_milli, limits.memory_max.map(|max| max >> 20))
+    };
+    let all = "{limits: {cpu: 250m, memory: 64Mi}}";
+    let some = "{limits: {memory: 32Mi}, requests: {cpu: 100m}}";
+    let own = "{limits: {cpu: 500m, memory: 128Mi}}";
+    for (pod, of_pod, of_first) in [
+        (pod("{}", "{}", "{}"), (None, None, None), (None, None, None)),
+        (pod("{}", all, all), (Some(500), Some(500), Some(128)), (Some(250), Some(250), Some(64))),
+        (pod("{}", all, some), (Some(350), None, Some(96)), (Some(250), Some(250), Some(64))),
+        (
+            pod(own, "{}", "{}"),
+            (Some(500), Some(500), Some(128)),
+            (Some(500), Some(500), Some(128)),
+        ),
+        (pod(own, some, "{}"), (Some(100), Some(500), Some(128)), (Some(100), Some(500), Some(32))),
+    ] {
+        let first = pod.containers[0].name.clone();
+        assert_eq!(numbers(pod_limits(&pod)), of_pod);
+        assert_eq!(numbers(limits(&pod, &first)), of_first);
+        assert!(!pod_limits(&pod).killed_together && limits(&pod, &first).killed_together);
+    }
+}
+
+#[test]
+fn a_limit_that_only_the_pod_has_is_told_to_its_containers() {
+    let one = Scene::new(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  resources: {limits: {memory: 128Mi}}\n  \
+         containers:\n  - name: c\n    image: i\n    env: [{name: A, valueFrom: {resourceFieldRef: {resource: limits.memory, divisor: 1Mi}}}]\n",
+    );
+    assert_eq!(value(&one.env(), "A"), Some("128"));
+}
+
+#[test]
+fn what_a_pod_asks_for_beyond_its_containers_protects_each_of_them() {
+    let half = limits::node_memory() / 2;
+    let score = |own: &str| {
+        let one = Scene::new(&format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nspec:\n  resources: {own}\n  \
+             containers:\n  - {{name: c, image: i}}\n  - {{name: d, image: i}}\n"
+        ));
+        one.plan(image(&["/a"], &[])).unwrap().process.oom_score_adj.unwrap()
+    };
+    assert_eq!(score("{}"), 1000);
+    let score = score(&format!("{{requests: {{memory: {half}}}}}"));
+    assert!((750..=751).contains(&score), "a quarter for each of two: {score}");
+}

@@ -11,6 +11,8 @@ pub struct Limits {
     pub cpu_limit_milli: Option<u64>,
     /// The most memory, in bytes.
     pub memory_max: Option<u64>,
+    /// Whether all processes are killed when the memory runs out, and not only one.
+    pub killed_together: bool,
     /// The most processes and threads.
     pub pids_max: Option<u64>,
     /// Whether every device may be used.
@@ -84,7 +86,8 @@ fn settings(version: Version, controller: &str, limits: &Limits) -> Vec<(&'stati
             if let Some(max) = limits.memory_max {
                 settings.push(("memory.max", max.to_string()));
                 settings.push(("memory.swap.max", "0".to_owned()));
-                settings.push(("memory.oom.group", "1".to_owned()));
+                let together = u8::from(limits.killed_together);
+                settings.push(("memory.oom.group", together.to_string()));
             }
         }
         (Version::V1, "cpu") => {
@@ -127,7 +130,12 @@ mod tests {
 
     #[test]
     fn each_interface_gets_its_own_files() {
-        let limits = Limits { memory_max: Some(1 << 20), pids_max: Some(10), ..Limits::default() };
+        let limits = Limits {
+            memory_max: Some(1 << 20),
+            killed_together: true,
+            pids_max: Some(10),
+            ..Limits::default()
+        };
         assert_eq!(
             settings(Version::V1, "memory", &limits),
             [
@@ -135,8 +143,14 @@ mod tests {
                 ("memory.memsw.limit_in_bytes", "1048576".to_owned()),
             ]
         );
-        let files = settings(Version::V2, "memory", &limits).into_iter().map(|(file, _)| file);
-        assert!(files.eq(["memory.max", "memory.swap.max", "memory.oom.group"]));
+        assert_eq!(
+            settings(Version::V2, "memory", &limits),
+            [
+                ("memory.max", "1048576".to_owned()),
+                ("memory.swap.max", "0".to_owned()),
+                ("memory.oom.group", "1".to_owned()),
+            ]
+        );
         assert_eq!(settings(Version::V2, "pids", &limits), [("pids.max", "10".to_owned())]);
     }
 }
