@@ -300,3 +300,13 @@ fn the_wide_row_says_none_for_what_is_not_there() {
     );
     assert_eq!(header(true).len(), cells.len());
 }
+
+#[test]
+fn the_reason_of_a_pod_shows_unless_a_container_has_one() {
+    let evicted = || json!({"status": {"reason": "Evicted"}});
+    let killed = [ended("a", 137, "Error"), ended("b", 0, "Completed")];
+    check(&[
+        (Case::new("Failed", &[], &[]).with(evicted()), "0/0 | Evicted | 0"),
+        (Case::new("Failed", &[], &killed).with(evicted()), "0/2 | Error | 0"),
+    ]);
+}
