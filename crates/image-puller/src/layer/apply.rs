@@ -167,12 +167,14 @@ impl<'a> Applier<'a> {
         let result = match &entry.kind {
             EntryKind::Directory => self.make_directory(parent, base, &entry.metadata),
             EntryKind::HardLink { target } => self.make_hard_link(entry, parent, target),
-            EntryKind::Symlink { target } => {
-                self.make_node(parent, base, |directory| {
+            EntryKind::Symlink { target } => self
+                .make_node(parent, base, |directory| {
                     fs::symlinkat(target.as_slice(), directory, base)
                 })
-                .and_then(|()| metadata::apply_to_symlink(&parent.directory, base, &entry.metadata))
-            }
+                .and_then(|()| {
+                    let link = (&*parent.directory, base);
+                    metadata::apply_to_symlink(link, &entry.metadata, &mut self.applied.skipped)
+                }),
             EntryKind::CharacterDevice { major, minor } => {
                 let device = (FileType::CharacterDevice, fs::makedev(*major, *minor));
                 self.make_special(parent, base, device, &entry.metadata)
@@ -199,7 +201,8 @@ impl<'a> Applier<'a> {
         self.make_node(parent, base, |directory| {
             fs::mknodat(directory, base, kind, Mode::from_raw_mode(0o600), device)
         })?;
-        metadata::apply_to_node(&parent.directory, base, metadata)
+        let node = (&*parent.directory, base);
+        metadata::apply_to_node(node, metadata, &mut self.applied.skipped)
     }
 
     /// Creates something that never merges; whatever has its name goes first.

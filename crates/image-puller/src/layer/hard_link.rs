@@ -105,7 +105,10 @@ fn copy_object(
 ) -> Result<(), WalkError> {
     let system = |source| WalkError::System { action: "copy from a layer below", source };
     let kind = FileType::from_raw_mode(at.stat.st_mode);
-    let metadata = metadata_of(at);
+    let metadata = || -> Result<Metadata, WalkError> {
+        let object = lower.open(path, at.layer, OFlags::PATH).map_err(system)?;
+        Ok(Metadata { xattrs: read_xattrs(&object)?, ..metadata_of(at) })
+    };
     match kind {
         FileType::RegularFile => {
             let mut from =
@@ -115,19 +118,18 @@ fn copy_object(
                 .map_err(WalkError::system("copy from a layer below"))?;
             let mut to = File::from(to);
             io::copy(&mut from, &mut to).map_err(system)?;
-            let metadata = Metadata { xattrs: read_xattrs(&from)?, ..metadata };
-            metadata::apply(&to.into(), &metadata, &mut Skipped::new())
+            metadata::apply(&to.into(), &metadata()?, &mut Skipped::new())
         }
         FileType::Symlink => {
             let link = lower.read_link_at(path, at).map_err(system)?;
             fs::symlinkat(link.as_slice(), directory, name)
                 .map_err(WalkError::system("copy from a layer below"))?;
-            metadata::apply_to_symlink(directory, name, &metadata)
+            metadata::apply_to_symlink((directory, name), &metadata()?, &mut Skipped::new())
         }
         _ => {
             fs::mknodat(directory, name, kind, Mode::from_raw_mode(0o600), at.stat.st_rdev)
                 .map_err(WalkError::system("copy from a layer below"))?;
-            metadata::apply_to_node(directory, name, &metadata)
+            metadata::apply_to_node((directory, name), &metadata()?, &mut Skipped::new())
         }
     }
 }
@@ -143,10 +145,11 @@ pub(crate) fn metadata_of(at: &Located) -> Metadata {
     }
 }
 
-/// The attributes of an open file; those that an archive could not have set are dropped later.
-pub(crate) fn read_xattrs(file: &File) -> Result<Vec<(String, Vec<u8>)>, WalkError> {
+/// The attributes of an open object; those that an archive could not have set are dropped later.
+pub(crate) fn read_xattrs(object: &File) -> Result<Vec<(String, Vec<u8>)>, WalkError> {
+    let object = metadata::itself(object);
     let mut names = vec![0_u8; 65536];
-    let length = match fs::flistxattr(file, &mut names) {
+    let length = match fs::listxattr(&object, &mut names) {
         Ok(length) => length,
         Err(Errno::OPNOTSUPP) => 0,
         Err(errno) => return Err(WalkError::system("list attributes in a layer below")(errno)),
@@ -155,7 +158,7 @@ pub(crate) fn read_xattrs(file: &File) -> Result<Vec<(String, Vec<u8>)>, WalkErr
     for name in names[..length].split(|b| *b == 0).filter(|name| !name.is_empty()) {
         let Ok(name) = str::from_utf8(name) else { continue };
         let mut value = vec![0_u8; 65536];
-        let length = fs::fgetxattr(file, name, &mut value)
+        let length = fs::getxattr(&object, name, &mut value)
             .map_err(WalkError::system("read attributes in a layer below"))?;
         value.truncate(length);
         found.push((name.to_owned(), value));

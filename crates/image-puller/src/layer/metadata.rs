@@ -3,10 +3,10 @@
 //! The order matters: chown clears set-user-id bits and file capabilities (chown(2)), so it comes
 //! first, then the mode, then the attributes, and the times last.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::fs::{
-    self, AtFlags, Gid, Mode, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags,
+    self, AtFlags, Gid, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags,
 };
 use rustix::io::Errno;
 
@@ -94,11 +94,11 @@ pub(crate) fn modified(stat: &Stat) -> Time {
     Time { seconds: stat.st_mtime, nanoseconds }
 }
 
-/// Applies owner, mode and times by name, to what cannot be opened: devices and FIFOs.
+/// Applies everything by name, to what cannot be opened: devices and FIFOs.
 pub(crate) fn apply_to_node(
-    directory: &OwnedFd,
-    name: &[u8],
+    (directory, name): (&OwnedFd, &[u8]),
     metadata: &Metadata,
+    skipped: &mut Skipped,
 ) -> Result<(), WalkError> {
     let (uid, gid) = owner(metadata);
     fs::chownat(directory, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
@@ -106,18 +106,20 @@ pub(crate) fn apply_to_node(
     // Just created by us under this name with O_EXCL semantics, so it is no link.
     fs::chmodat(directory, name, Mode::from_raw_mode(metadata.mode), AtFlags::empty())
         .map_err(WalkError::system("change the mode of"))?;
+    apply_xattrs_at((directory, name), &metadata.xattrs, skipped)?;
     set_times_at(directory, name, metadata.modified)
 }
 
-/// Applies owner and times to a symbolic link; links have no mode.
+/// Applies owner, attributes and times to a symbolic link; links have no mode.
 pub(crate) fn apply_to_symlink(
-    directory: &OwnedFd,
-    name: &[u8],
+    (directory, name): (&OwnedFd, &[u8]),
     metadata: &Metadata,
+    skipped: &mut Skipped,
 ) -> Result<(), WalkError> {
     let (uid, gid) = owner(metadata);
     fs::chownat(directory, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
         .map_err(WalkError::system("change the owner of"))?;
+    apply_xattrs_at((directory, name), &metadata.xattrs, skipped)?;
     set_times_at(directory, name, metadata.modified)
 }
 
@@ -145,6 +147,43 @@ fn apply_xattrs(
     xattrs: &[(String, Vec<u8>)],
     skipped: &mut Skipped,
 ) -> Result<(), WalkError> {
+    apply_xattrs_by(xattrs, skipped, |name, value| {
+        fs::fsetxattr(file, name, value, XattrFlags::empty())
+    })
+}
+
+/// For what cannot be opened.
+fn apply_xattrs_at(
+    (directory, name): (&OwnedFd, &[u8]),
+    xattrs: &[(String, Vec<u8>)],
+    skipped: &mut Skipped,
+) -> Result<(), WalkError> {
+    if xattrs.is_empty() {
+        return Ok(());
+    }
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let node = fs::openat(directory, name, flags, Mode::empty())
+        .map_err(WalkError::system("set an extended attribute of"))?;
+    apply_xattrs_by(xattrs, skipped, |name, value| {
+        // Those of users are for files and directories (xattr(7)).
+        if name.starts_with("user.") {
+            return Err(Errno::OPNOTSUPP);
+        }
+        fs::setxattr(itself(&node), name, value, XattrFlags::empty())
+    })
+}
+
+/// A path that leads to the open object itself, even to a link: with it attributes can be seen and
+/// set through a descriptor that was opened with `O_PATH`, which `fsetxattr` does not take.
+pub(crate) fn itself(object: &impl AsRawFd) -> String {
+    format!("/proc/self/fd/{}", object.as_raw_fd())
+}
+
+fn apply_xattrs_by(
+    xattrs: &[(String, Vec<u8>)],
+    skipped: &mut Skipped,
+    set: impl Fn(&str, &[u8]) -> Result<(), Errno>,
+) -> Result<(), WalkError> {
     for (name, value) in xattrs {
         if !is_allowed(name) || value.len() > XATTR_LIMIT {
             skipped.insert(format!("extended attribute {}", name.escape_debug()));
@@ -153,9 +192,9 @@ fn apply_xattrs(
         if name == "security.capability" && !is_capability(value) {
             return Err(WalkError::Refused(Rule::Capability));
         }
-        match fs::fsetxattr(file, name.as_str(), value, XattrFlags::empty()) {
+        match set(name, value) {
             Ok(()) => {}
-            // The file system cannot hold it: the image works without it, except capabilities.
+            // It cannot be held here: the image works without it, except capabilities.
             Err(Errno::OPNOTSUPP | Errno::NOSPC | Errno::TOOBIG)
                 if !name.starts_with("security.") =>
             {

@@ -138,6 +138,72 @@ fn only_harmless_attributes_are_set_and_the_others_are_told() {
     assert_eq!(attribute(&path, "trusted.overlay.redirect"), None);
 }
 
+/// `struct posix_acl_xattr_header` and entries: the user 7 may read, nobody else.
+fn access_list() -> Vec<u8> {
+    let entries: [(u16, u16, u32); 5] =
+        [(1, 6, !0), (2, 4, 7), (4, 0, !0), (16, 4, !0), (32, 0, !0)];
+    let entry = |(tag, permissions, id): (u16, u16, u32)| {
+        [&tag.to_le_bytes()[..], &permissions.to_le_bytes(), &id.to_le_bytes()].concat()
+    };
+    [2_u32.to_le_bytes().to_vec(), entries.into_iter().flat_map(entry).collect()].concat()
+}
+
+/// L-38, L-40, L-42.
+#[test]
+fn links_devices_and_fifos_keep_the_attributes_that_they_can_have_and_the_others_are_told() {
+    let field = Field::new();
+    let (capability, list) = (capability(2, 20), access_list());
+    let records: [(&str, &[u8]); 4] = [
+        ("SCHILY.xattr.security.capability", &capability),
+        ("SCHILY.xattr.system.posix_acl_access", &list),
+        ("SCHILY.xattr.trusted.overlay.opaque", b"y"),
+        ("SCHILY.xattr.user.k", b"v"),
+    ];
+    let target = field.canary();
+    let below = Archive::new()
+        .pax(b'x', &records)
+        .symlink("link", &target)
+        .pax(b'x', &records)
+        .device(b'3', "device", (1, 3))
+        .pax(b'x', &records)
+        .entry(&Header::new(b'6', "fifo"), b"");
+    let names = ["link", "device", "fifo"];
+    let above = names
+        .iter()
+        .fold(Archive::new(), |archive, name| archive.hard_link(format!("same-{name}"), name));
+    let layers = [below, above].map(|archive| Layer::plain(archive.finish()));
+    let image = field.pull(layers.into()).expect("nothing of it is refused");
+    for name in names {
+        // A hard link to a lower layer takes a copy.
+        let copied = image.layers[1].join(format!("same-{name}"));
+        for path in [image.layers[0].join(name), copied] {
+            let kept = attribute(&path, "security.capability");
+            assert_eq!(kept, Some(capability.clone()), "{}", path.display());
+            let kept = attribute(&path, "system.posix_acl_access");
+            let expected = (name != "link").then(|| list.clone());
+            assert_eq!(kept, expected, "{}", path.display());
+            assert_eq!(attribute(&path, "trusted.overlay.opaque"), None);
+            assert_eq!(attribute(&path, "user.k"), None);
+        }
+    }
+    let told = field.scratch.skipped();
+    let expected = [
+        "extended attribute system.posix_acl_access (not supported here)",
+        "extended attribute trusted.overlay.opaque",
+        "extended attribute user.k (not supported here)",
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(attribute(target.as_ref(), "security.capability"), None);
+}
+
+#[test]
+fn a_capability_of_a_link_is_checked_like_that_of_a_file() {
+    let field = Field::new();
+    let records: [(&str, &[u8]); 1] = [("SCHILY.xattr.security.capability", b"x")];
+    let archive = Archive::new().pax(b'x', &records).symlink("l", "f").finish();
+    field.refuse("a link", &archive, "\"l\"", Rule::Capability);
+}
+
 #[test]
 fn a_directory_does_not_become_opaque_by_an_attribute() {
     let field = Field::new();
