@@ -1,11 +1,13 @@
 //! Images from a real registry.
 
+use std::fs::File;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Instant;
 
 use e2e_tests::node::PATIENCE;
 use e2e_tests::registry::{ADDRESS, CREDENTIALS, Registry};
-use e2e_tests::{Node, fixtures};
+use e2e_tests::{Node, Outcome, fixtures};
 
 use crate::Test;
 
@@ -111,6 +113,7 @@ fn images_are_pulled_listed_and_removed_by_name() {
     let disk = node.run(&["image", "df"]).succeeds().stdout;
     assert!(disk.lines().nth(1).is_some_and(|line| line.contains("(100%)")), "{disk}");
     saved_and_loaded(&node, &id);
+    piped(&node, &id);
     let _ = node.run(&["rmi", &id]).ends_with(1); // it has two names
     let _ = node.run(&["rmi", "busybox:1.36"]).succeeds();
     let _ = node.run(&["rmi", "busybox:1.36"]).ends_with(5);
@@ -148,6 +151,53 @@ fn saved_and_loaded(node: &Node, id: &str) {
     let mut inspect = node.lab.command(Path::new("skopeo"));
     let output = inspect.args(["inspect", &store]).output().expect("skopeo can be started");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Archives go out to files and come in through pipes, and have nothing to do with terminals.
+fn piped(node: &Node, id: &str) {
+    let saved = |format: &str| {
+        let saved = node.file(&format!("piped.{format}"), "");
+        let mut save = node.command(&["save", "--format", format, "busybox:1.36"]);
+        save.stdout(File::create(&saved).expect("it is ours"));
+        assert!(save.status().expect("the program can be started").success());
+        format!("{format}:{}", saved.display())
+    };
+    let mut inspect = node.lab.command(Path::new("skopeo"));
+    let output = inspect.args(["inspect", "--raw", &saved("oci-archive")]).output();
+    assert!(output.expect("skopeo can be started").status.success());
+    let archive = saved("docker-archive");
+    let name = "docker.io/library/busybox:piped";
+    for words in [&["load"][..], &["load", "-i", "-"], &["load", "-i", "/dev/stdin"]] {
+        let mut copy = node.lab.command(Path::new("skopeo"));
+        let to = format!("docker-archive:/dev/stdout:{name}");
+        copy.args(["--insecure-policy", "copy", "--quiet", &archive, &to]);
+        let mut copy = copy.stdout(Stdio::piped()).spawn().expect("skopeo can be started");
+        let piped = copy.stdout.take().expect("it is a pipe");
+        let load = node.command(words).stdin(piped).output();
+        let load =
+            String::from_utf8_lossy(&load.expect("the program can be started").stdout).into_owned();
+        assert_eq!(load, format!("Loaded image: {name}\n"), "{words:?}");
+        assert!(copy.wait().expect("it ends").success());
+        assert_eq!(node.run(&["images", "-q", name]).succeeds().stdout.trim(), id);
+        let _ = node.run(&["rmi", name]).succeeds();
+    }
+    let nothing = node.run(&["load"]).ends_with(1).stderr;
+    assert!(nothing.contains("standard input holds no images"), "{nothing}");
+    for (words, told) in [
+        ("save busybox:1.36", "an archive is nothing for a terminal"),
+        ("load", "there is no archive to load"),
+    ] {
+        let program = fixtures::program().display().to_string();
+        let within = format!("{program} {words}");
+        let outcome: Outcome = node
+            .with_places(Path::new("script"), &["-qec", &within, "/dev/null"])
+            .output()
+            .expect("script can be started")
+            .into();
+        let outcome = outcome.ends_with(2);
+        assert!(outcome.stdout.contains(told), "{}", outcome.stdout);
+        assert!(outcome.stdout.contains("try: use -"), "{}", outcome.stdout);
+    }
 }
 
 fn a_private_registry_opens_to_a_pod_with_a_secret() {
@@ -205,6 +255,8 @@ fn main_images_are_fetched_while_init_containers_run_and_told_in_their_turn() {
     while node.run(&["images", "-q", "luksa/init-demo:1.0"]).stdout.is_empty() {
         assert!(Instant::now() < deadline, "the image is not fetched");
     }
+    let pruned = node.run(&["image", "prune", "--all"]).succeeds().stdout;
+    assert_eq!(pruned, "Total reclaimed space: 0B\n", "its time will come");
     let of_main = |events: &[(String, String)]| -> Vec<String> {
         let about = events.iter().filter(|(_, message)| message.contains("luksa/init-demo"));
         about.map(|(reason, message)| format!("{reason}: {message}")).collect()

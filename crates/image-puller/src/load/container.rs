@@ -36,18 +36,28 @@ struct Section<'a> {
 }
 
 impl Container {
-    /// Opens a directory or an archive. A compressed archive is unpacked to `scratch` first, so
-    /// that its members can be read in any order.
+    /// Opens a directory or an archive.
     pub(super) fn open(path: &Path, scratch: &Path) -> io::Result<Self> {
         if path.metadata()?.is_dir() {
             return Ok(Self::Directory(path.to_owned()));
         }
-        let file = File::open(path)?;
+        Self::archive(File::open(path)?, scratch)
+    }
+
+    /// Takes an archive. A compressed one, and one that can only be read once, is copied to
+    /// `scratch` first, so that its members can be read in any order.
+    pub(super) fn archive(mut file: File, scratch: &Path) -> io::Result<Self> {
+        let is_at_start = file.metadata()?.is_file() && file.stream_position()? == 0;
         let mut decoder = Decoder::new(BufReader::with_capacity(256 * 1024, &file))?;
-        let file = match &mut decoder {
-            Decoder::Plain(_) => File::open(path)?,
-            compressed => unpack_to(scratch, compressed)?,
+        let copy = match &mut decoder {
+            Decoder::Plain(_) if is_at_start => None,
+            all => Some(unpack_to(scratch, all)?),
         };
+        drop(decoder);
+        if copy.is_none() {
+            file.rewind()?;
+        }
+        let file = copy.unwrap_or(file);
         let members = list(&file)?;
         Ok(Self::Archive { file, members })
     }

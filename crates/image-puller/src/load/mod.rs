@@ -7,6 +7,7 @@ mod container;
 mod docker_archive;
 mod oci_layout;
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -123,8 +124,28 @@ impl Store {
         path: &Path,
         progress: &dyn ProgressSink,
     ) -> Result<Vec<Reference>, LoadError> {
+        self.load_with(path, progress, |scratch| Container::open(path, scratch))
+    }
+
+    /// The same with an archive that is open already, for example a pipe; `name` is what errors
+    /// call it.
+    pub fn load_archive(
+        &self,
+        archive: File,
+        name: &Path,
+        progress: &dyn ProgressSink,
+    ) -> Result<Vec<Reference>, LoadError> {
+        self.load_with(name, progress, |scratch| Container::archive(archive, scratch))
+    }
+
+    fn load_with(
+        &self,
+        path: &Path,
+        progress: &dyn ProgressSink,
+        open: impl FnOnce(&Path) -> io::Result<Container>,
+    ) -> Result<Vec<Reference>, LoadError> {
         let _lock = self.share().map_err(|source| LoadError::Store { source })?;
-        let container = Container::open(path, &self.scratch_file())
+        let container = open(&self.scratch_file())
             .map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
         let job = Load { store: self, path, progress };
         if container.has("index.json") {

@@ -52,10 +52,12 @@ pub(crate) enum Format {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  minipod load -i images.tar")]
+#[command(
+    after_help = "Examples:\n  minipod load -i images.tar\n  docker save luksa/kubia:1.0 | minipod load"
+)]
 pub(crate) struct LoadArgs {
-    /// An OCI layout directory, an OCI archive or a docker archive
-    #[arg(long, short, required = true, value_name = "PATH")]
+    /// An OCI layout directory, an OCI archive or a docker archive; - or nothing is standard input
+    #[arg(long, short, value_name = "PATH")]
     pub(crate) input: Vec<PathBuf>,
     /// Print nothing but errors
     #[arg(long, short)]

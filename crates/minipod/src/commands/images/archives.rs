@@ -1,6 +1,8 @@
 //! `load` and `save`.
 
 use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 
 use image_puller::{ArchiveFormat, Reference, SaveError, Store};
 
@@ -11,11 +13,27 @@ use crate::failure::{Failure, Kind};
 use crate::screen;
 
 pub(crate) fn load(args: &PlaceArgs, load: &LoadArgs) -> Result<(), Failure> {
+    let standard_input = [PathBuf::from("-")];
+    let inputs = match load.input.as_slice() {
+        [] if io::stdin().is_terminal() => {
+            return Err(Failure::new(Kind::Usage, "there is no archive to load")
+                .hint("use -i PATH, or < FILE"));
+        }
+        [] => &standard_input,
+        given => given,
+    };
     let store = open(args)?;
-    for input in &load.input {
+    for input in inputs {
         let board = Board::new(load.quiet);
-        board.title(&format!("{}:", input.display()));
-        let loaded = store.load(input, &board);
+        let loaded = if input.as_os_str() == "-" {
+            let name = Path::new("standard input");
+            let stdin = io::stdin().as_fd().try_clone_to_owned()?;
+            board.title(&format!("{}:", name.display()));
+            store.load_archive(stdin.into(), name, &board)
+        } else {
+            board.title(&format!("{}:", input.display()));
+            store.load(input, &board)
+        };
         board.clear();
         let names =
             loaded.map_err(|error| Failure::of(Kind::Failed, &error).maybe_hint(error.hint()))?;
