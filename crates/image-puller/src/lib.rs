@@ -30,6 +30,6 @@ pub use reference::{DEFAULT_REGISTRY, Reference, ReferenceError};
 pub use registry::{ConfigurationError, Patience, RegistryError, Shown};
 pub use save::{ArchiveFormat, SaveError};
 pub use store::{
-    Image, ImageSummary, Inspection, LayerError, LayerUsage, Pin, Pruned, ReadFileError, Store,
-    StoreError, Unwanted, Usage,
+    Closed, Image, ImageSummary, Inspection, LayerError, LayerUsage, Pin, Pruned, ReadFileError,
+    Store, StoreError, Unwanted, Usage,
 };

@@ -1,6 +1,6 @@
 //! Which images the pods of this machine use.
 
-use image_puller::{Digest, Reference, Store, StoreError};
+use image_puller::{Digest, PullOptions, Reference, Store, StoreError};
 use k8s_openapi::api::core::v1;
 use thiserror::Error;
 
@@ -31,11 +31,17 @@ pub enum ImageUseError {
 /// only coming into being has its images already.
 pub fn users(places: &Places, store: &Store) -> Result<Vec<ImageUser>, ImageUseError> {
     let mut users = Vec::new();
+    // What is wrong with the configuration is told by whoever pulls.
+    let options = PullOptions::from_environment().ok();
+    let full_names = |name: &str| -> Vec<Reference> {
+        let Ok(reference) = Reference::parse(name) else { return Vec::new() };
+        let others = options.as_ref().and_then(|options| options.candidates(&reference).ok());
+        std::iter::once(reference).chain(others.into_iter().flatten()).collect()
+    };
     for found in Pods::new(places).list()? {
         let mut images: Vec<Digest> = running(&found.pod).collect();
-        for name in named(&found.pod) {
-            let Ok(reference) = Reference::parse(name) else { continue };
-            images.extend(store.find(&reference)?.map(|image| image.manifest_digest));
+        for reference in named(&found.pod).flat_map(full_names) {
+            images.extend(store.manifest_of(&reference)?);
         }
         images.sort();
         images.dedup();

@@ -161,6 +161,14 @@ impl Store {
         }
     }
 
+    /// The digest of the manifest that has this name, whether its image is complete or not.
+    pub fn manifest_of(&self, reference: &Reference) -> Result<Option<Digest>, StoreError> {
+        let path = self.places.name(&lookup_name(reference));
+        let record: Option<ImageRecord> =
+            record::read(&path).map_err(StoreError::system("read", &path))?;
+        Ok(record.map(|record| record.manifest))
+    }
+
     /// Every image, by name; those without a name come last.
     pub fn list(&self) -> Result<Vec<ImageSummary>, StoreError> {
         let index = index::read(&self.places)?;
@@ -188,6 +196,19 @@ impl Store {
             records.extend(record::read(&path).map_err(StoreError::system("read", &path))?);
         }
         Ok(records)
+    }
+
+    /// Bytes of what lies among the records of images and is none.
+    pub(super) fn bytes_of_strays(&self) -> Result<u64, StoreError> {
+        let mut bytes = 0;
+        for path in entries(&self.places.images())? {
+            let record: Option<ImageRecord> =
+                record::read(&path).map_err(StoreError::system("read", &path))?;
+            if record.is_none() {
+                bytes += bytes_below(&path);
+            }
+        }
+        Ok(bytes)
     }
 
     fn summary(&self, record: ImageRecord, names: Vec<String>) -> Result<ImageSummary, StoreError> {
@@ -222,6 +243,23 @@ pub(super) fn entries(directory: &Path) -> Result<Vec<PathBuf>, StoreError> {
         fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect()
     };
     list().map_err(StoreError::system("list", directory))
+}
+
+/// Bytes of a file, or of all files in a directory, as far as they can be seen.
+pub(super) fn bytes_below(path: &Path) -> u64 {
+    let mut pending = vec![path.to_owned()];
+    let mut bytes = 0;
+    while let Some(path) = pending.pop() {
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => {
+                let children = fs::read_dir(&path).into_iter().flatten().flatten();
+                pending.extend(children.map(|entry| entry.path()));
+            }
+            Ok(metadata) => bytes += metadata.len(),
+            Err(_) => {} // gone meanwhile
+        }
+    }
+    bytes
 }
 
 /// The name under which an image is kept: by digest if there is one, else by tag.

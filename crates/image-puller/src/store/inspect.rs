@@ -40,7 +40,7 @@ pub struct Usage {
     pub images: Vec<ImageSummary>,
     /// Every layer that an image has, with its blob.
     pub layers: Vec<LayerUsage>,
-    /// Bytes of blobs and unpacked layers that no image has.
+    /// Bytes of all that no image has: blobs, unpacked layers, damaged records.
     pub orphaned: u64,
 }
 
@@ -105,7 +105,8 @@ impl Store {
                 }
             }
         }
-        let orphaned = layers.values().chain(blobs.values()).sum();
+        let orphaned: u64 = layers.values().chain(blobs.values()).sum();
+        let orphaned = orphaned + self.bytes_of_strays()?;
         Ok(Usage { images: self.list()?, layers: used.into_values().collect(), orphaned })
     }
 

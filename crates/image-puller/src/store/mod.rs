@@ -34,7 +34,7 @@ pub(crate) use self::ingest::layer::open_regular;
 pub(crate) use self::ingest::{BlobSource, Documents, Ingest, IngestOptions};
 pub use self::inspect::{Inspection, LayerUsage, Usage};
 pub use self::pin::Pin;
-pub use self::prune::{Pruned, Unwanted};
+pub use self::prune::{Closed, Pruned, Unwanted};
 pub(crate) use self::revive::Nowhere;
 
 pub(crate) use self::places::unique;

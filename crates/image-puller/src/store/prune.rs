@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::digest::Digest;
 use crate::reference::Reference;
 
-use super::find::entries;
+use super::find::{bytes_below, entries};
 use super::lock::Lock;
 use super::record::{self, ImageRecord};
 use super::{Store, StoreError, index, lookup_name};
@@ -36,6 +36,14 @@ pub enum Unwanted {
     This(Digest),
 }
 
+/// A store that nothing is added to. Who cleans up finds out now which images are used: one that
+/// was pulled a moment ago may not be pinned yet.
+#[derive(Debug)]
+pub struct Closed<'a> {
+    store: &'a Store,
+    _lock: Lock,
+}
+
 /// Digests that must stay.
 #[derive(Default)]
 struct Live {
@@ -52,41 +60,16 @@ impl Store {
         self.remove_name(&name)?.ok_or_else(|| StoreError::NotFound { name: reference.familiar() })
     }
 
-    /// Removes unwanted images that are not in `in_use` (digests of manifests, indexes or
-    /// configurations) and not pinned, with the layers and blobs that nobody else needs. Waits
-    /// for pulls under way.
-    pub fn prune(&self, unwanted: &Unwanted, in_use: &[Digest]) -> Result<Pruned, StoreError> {
+    /// Keeps everybody from adding to the store, after the pulls under way have ended.
+    pub fn close(&self) -> Result<Closed<'_>, StoreError> {
         let path = self.places.lock("store");
-        let _lock = Lock::exclusive(&path).map_err(StoreError::system("lock", &path))?;
-        let mut pruned = Pruned::default();
-        let live = self.live((unwanted, in_use), &mut pruned)?;
-        for entry in entries(&self.places.layers())? {
-            if !live.layers.contains(&file_name(&entry)) {
-                pruned.layers += 1;
-                let id = Digest::parse(&format!("sha256:{}", file_name(&entry)));
-                pruned.bytes += id.map_or(Ok(0), |id| self.layer_bytes(&id))?;
-                self.discard(&entry)?;
-            }
-        }
-        for entry in entries(&self.places.blobs())? {
-            if !live.blobs.contains(&file_name(&entry)) {
-                pruned.bytes += fs::symlink_metadata(&entry).map_or(0, |metadata| metadata.len());
-                self.discard(&entry)?;
-            }
-        }
-        for entry in entries(&self.places.names())? {
-            if !entry.exists() {
-                fs::remove_file(&entry).map_err(StoreError::system("remove", &entry))?;
-            }
-        }
-        for entry in entries(&self.places.locks())? {
-            if file_name(&entry).len() == 64 {
-                fs::remove_file(&entry).map_err(StoreError::system("remove", &entry))?;
-            }
-        }
-        let tmp = self.places.tmp();
-        self.places.empty_aside().map_err(StoreError::system("clean", &tmp))?;
-        Ok(pruned)
+        let lock = Lock::exclusive(&path).map_err(StoreError::system("lock", &path))?;
+        Ok(Closed { store: self, _lock: lock })
+    }
+
+    /// Closes the store and cleans up.
+    pub fn prune(&self, unwanted: &Unwanted, in_use: &[Digest]) -> Result<Pruned, StoreError> {
+        self.close()?.prune(unwanted, in_use)
     }
 
     /// What must stay. Records of images that nobody needs go on the way, with their names.
@@ -101,6 +84,7 @@ impl Store {
             let record: Option<ImageRecord> =
                 record::read(&path).map_err(StoreError::system("read", &path))?;
             let Some(record) = record else {
+                pruned.bytes += bytes_below(&path);
                 self.discard(&path)?;
                 continue;
             };
@@ -144,6 +128,43 @@ impl Store {
 
     fn discard(&self, path: &Path) -> Result<(), StoreError> {
         self.places.discard(path).map_err(StoreError::system("remove", path))
+    }
+}
+
+impl Closed<'_> {
+    /// Removes unwanted images that are not in `in_use` (digests of manifests, indexes or
+    /// configurations) and not pinned, with the layers and blobs that nobody else needs.
+    pub fn prune(&self, unwanted: &Unwanted, in_use: &[Digest]) -> Result<Pruned, StoreError> {
+        let Self { store, .. } = self;
+        let mut pruned = Pruned::default();
+        let live = store.live((unwanted, in_use), &mut pruned)?;
+        for entry in entries(&store.places.layers())? {
+            if !live.layers.contains(&file_name(&entry)) {
+                pruned.layers += 1;
+                let id = Digest::parse(&format!("sha256:{}", file_name(&entry)));
+                pruned.bytes += id.map_or(Ok(0), |id| store.layer_bytes(&id))?;
+                store.discard(&entry)?;
+            }
+        }
+        for entry in entries(&store.places.blobs())? {
+            if !live.blobs.contains(&file_name(&entry)) {
+                pruned.bytes += bytes_below(&entry);
+                store.discard(&entry)?;
+            }
+        }
+        for entry in entries(&store.places.names())? {
+            if !entry.exists() {
+                fs::remove_file(&entry).map_err(StoreError::system("remove", &entry))?;
+            }
+        }
+        for entry in entries(&store.places.locks())? {
+            if file_name(&entry).len() == 64 {
+                fs::remove_file(&entry).map_err(StoreError::system("remove", &entry))?;
+            }
+        }
+        let tmp = store.places.tmp();
+        store.places.empty_aside().map_err(StoreError::system("clean", &tmp))?;
+        Ok(pruned)
     }
 }
 

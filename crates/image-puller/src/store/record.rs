@@ -75,11 +75,14 @@ pub(crate) struct LayerRecord {
     pub(crate) entries: u64,
 }
 
-/// Reads a record; one that is missing, empty or damaged counts as not there.
+/// Reads a record; one that is missing, empty or damaged counts as not there, and so does a
+/// directory: in `images/` of some stores lies the store of a minipod that kept it one level deeper.
 pub(crate) fn read<T: serde::de::DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     match fs::read(path) {
         Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::IsADirectory => Ok(None),
+            _ => Err(error),
+        },
     }
 }

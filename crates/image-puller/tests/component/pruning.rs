@@ -97,6 +97,30 @@ fn what_a_died_process_left_is_removed() {
     assert_eq!(scratch.names_in("tmp"), [] as [String; 0]);
 }
 
+/// A former minipod kept its store in `images` below the directory that it was given.
+#[test]
+fn the_store_of_a_former_version_is_in_nobodys_way_and_goes() {
+    let scratch = Scratch::new();
+    let former = scratch.path().join("data/images");
+    for directory in ["blobs/sha256", "layers/0/fs", "images", "names", "tmp", "trash", "locks"] {
+        fs::create_dir_all(former.join(directory)).expect("it is ours");
+    }
+    for (name, text) in [("oci-layout", "{}"), ("index.json", "{}"), ("layers/0/fs/f", "file")] {
+        fs::write(former.join(name), text).expect("it is ours");
+    }
+    let store = scratch.store();
+    assert_eq!(store.list().expect("it can be listed"), []);
+    let (name, image) = pulled(&scratch, &["a"]);
+    assert_eq!(store.list().expect("it can be listed").len(), 1);
+    let inspected = store.inspect(&image.manifest_digest).expect("it can be read");
+    assert_eq!(inspected.expect("it is there").summary.names, [name.to_string()]);
+    assert_eq!(store.usage().expect("it can be measured").orphaned, 8);
+    let pruned = store.prune(&Unwanted::Nameless, &[]).expect("it can be cleaned up");
+    assert_eq!((pruned.bytes, pruned.images.len()), (8, 0));
+    assert_eq!(scratch.names_in("images"), [format!("{}.json", image.manifest_digest.hex())]);
+    assert_eq!(scratch.names_in("trash"), [] as [String; 0]);
+}
+
 #[test]
 fn cleaning_up_waits_for_pulls_and_takes_nothing_from_them() {
     let scratch = Scratch::new();

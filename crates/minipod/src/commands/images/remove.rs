@@ -1,7 +1,6 @@
 //! `rmi` and `image prune`.
 
 use image_puller::{Digest, Pruned, Reference, Store, Unwanted};
-use pod_runner::image_use::ImageUser;
 
 use super::{Meant, find, open, users, users_of};
 use crate::cli::PlaceArgs;
@@ -27,7 +26,7 @@ pub(crate) fn remove(args: &PlaceArgs, rmi: &RmiArgs) -> Result<(), Failure> {
         }
         if is_last {
             let digest = meant.image.manifest_digest.clone();
-            let pruned = clean_up(&store, &Unwanted::This(digest), &users)?;
+            let pruned = clean_up(args, &store, &Unwanted::This(digest))?;
             if !pruned.images.is_empty() {
                 screen::answer(&format!("Deleted: {}\n", meant.image.id))?;
             }
@@ -62,7 +61,7 @@ fn used(text: &str, pods: &[&str]) -> Failure {
 pub(super) fn prune(args: &PlaceArgs, options: &PruneArgs) -> Result<(), Failure> {
     let store = open(args)?;
     let unwanted = if options.all { Unwanted::All } else { Unwanted::Nameless };
-    let pruned = clean_up(&store, &unwanted, &users(args, &store)?)?;
+    let pruned = clean_up(args, &store, &unwanted)?;
     let mut text = String::new();
     for name in &pruned.names {
         text += &format!("untagged: {name}\n");
@@ -76,10 +75,12 @@ pub(super) fn prune(args: &PlaceArgs, options: &PruneArgs) -> Result<(), Failure
     screen::answer(&format!("{text}Total reclaimed space: {}\n", size(pruned.bytes)))
 }
 
-fn clean_up(store: &Store, unwanted: &Unwanted, users: &[ImageUser]) -> Result<Pruned, Failure> {
+fn clean_up(args: &PlaceArgs, store: &Store, unwanted: &Unwanted) -> Result<Pruned, Failure> {
     if store.is_busy()? {
         screen::narrate("Waiting for a pull under way to end.\n");
     }
-    let in_use: Vec<Digest> = users.iter().flat_map(|user| user.images.clone()).collect();
-    Ok(store.prune(unwanted, &in_use)?)
+    let closed = store.close()?;
+    let users = users(args, store)?;
+    let in_use: Vec<Digest> = users.into_iter().flat_map(|user| user.images).collect();
+    Ok(closed.prune(unwanted, &in_use)?)
 }
