@@ -2,6 +2,7 @@
 //! with its reason, unless `MINIPOD_REQUIRE` names it.
 
 mod deletion;
+mod disks;
 mod entering;
 mod errors;
 mod hostile_images;
@@ -17,6 +18,7 @@ mod manifests;
 mod network;
 mod probes;
 mod propagation;
+mod pulls;
 mod resources;
 mod supervisor;
 mod updates;
@@ -59,9 +61,12 @@ fn main() -> ExitCode {
         verdicts::TESTS,
         propagation::TESTS,
         hostile_images::TESTS,
+        pulls::TESTS,
     ];
     let trials = groups.into_iter().flatten().map(|(name, test)| trial(name, *test, &needs));
     let with_registry = [needs.as_slice(), &[Need::Registry]].concat();
     let pulls = images::TESTS.iter().map(|(name, test)| trial(name, *test, &with_registry));
-    libtest_mimic::run(&arguments, trials.chain(pulls).collect()).exit_code()
+    let with_strace = [needs.as_slice(), &[Need::Strace]].concat();
+    let failing = disks::TESTS.iter().map(|(name, test)| trial(name, *test, &with_strace));
+    libtest_mimic::run(&arguments, trials.chain(pulls).chain(failing).collect()).exit_code()
 }

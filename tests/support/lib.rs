@@ -4,6 +4,7 @@
 pub mod fixtures;
 pub mod image;
 pub mod lab;
+pub mod layouts;
 pub mod leaks;
 pub mod needs;
 pub mod node;

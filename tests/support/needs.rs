@@ -19,6 +19,8 @@ pub enum Need {
     Registry,
     /// The program `umoci`, to compare with.
     Umoci,
+    /// The program `strace`, to let system calls fail.
+    Strace,
 }
 
 impl Need {
@@ -30,6 +32,7 @@ impl Need {
             Self::Lab => "lab",
             Self::Registry => "registry",
             Self::Umoci => "umoci",
+            Self::Strace => "strace",
         }
     }
 
@@ -41,6 +44,7 @@ impl Need {
             Self::Lab => !has_program("ip") || !has_program("nsenter"),
             Self::Registry => !has_program("docker-registry") || !has_program("skopeo"),
             Self::Umoci => !has_program("umoci"),
+            Self::Strace => !has_program("strace"),
         }
     }
 

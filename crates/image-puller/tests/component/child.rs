@@ -1,6 +1,7 @@
 //! Pulls in processes of their own: with the environment that a test gives them.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use image_puller::{PullOptions, Puller, Reference, Store};
@@ -45,6 +46,21 @@ pub(crate) fn command(scratch: &Scratch, reference: &Reference) -> Command {
     command
 }
 
+/// The same program, where names have the addresses of that file.
+pub(crate) fn with_hosts(command: &Command, hosts: &Path) -> Command {
+    let mut within = Command::new("unshare");
+    within
+        .args(["--mount", "sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\""])
+        .arg(hosts)
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear()
+        .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .stdin(Stdio::null())
+        .stderr(Stdio::null());
+    within
+}
+
 /// Pulls with these variables set: the bytes that were fetched, or all that is said of a failure.
 pub(crate) fn pull(
     scratch: &Scratch,
@@ -52,8 +68,14 @@ pub(crate) fn pull(
     variables: &[(&str, &str)],
 ) -> Result<u64, String> {
     let reference = Reference::parse(name).expect("this is a reference");
-    let ended = command(scratch, &reference).envs(variables.iter().copied()).output();
-    let output = ended.expect("it can be started");
+    let mut command = command(scratch, &reference);
+    command.envs(variables.iter().copied());
+    say(scratch, command)
+}
+
+/// What comes of a pull.
+pub(crate) fn say(scratch: &Scratch, mut command: Command) -> Result<u64, String> {
+    let output = command.output().expect("it can be started");
     let said = fs::read_to_string(scratch.path().join("says"));
     let said = said.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stdout)));
     match said.strip_prefix(PULLED) {

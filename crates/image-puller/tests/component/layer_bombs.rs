@@ -59,6 +59,28 @@ fn more_entries_than_allowed_are_not_made() {
     refused(&field, "implied directories", Layer::plain(implied.finish()), Rule::TooManyEntries);
 }
 
+/// L-106, with the limit that everybody has. Entries for the root make nothing, so that this is
+/// about counting alone.
+#[test]
+fn the_entry_after_two_millions_is_refused() {
+    let field = Field::new();
+    let entries = |count| (0..count).fold(Archive::new(), |archive, _| archive.directory("./"));
+    let thousand = gzip(&entries(1000).unfinished());
+    let last = gzip(&Archive::new().file("one-more", b"").finish());
+    for (count, rule) in [(1999, None), (2000, Some(Rule::TooManyEntries))] {
+        let blob = [thousand.repeat(count), last.clone()].concat();
+        let told = field.pull(vec![Layer::compressed(blob, b"", "gzip")]).map(|_| ());
+        let told = told.expect_err("the digest of what is in it is not given");
+        match rule {
+            Some(rule) => {
+                assert!(told.contains("one-more") && told.contains(&rule.to_string()), "{told}");
+            }
+            None => assert!(told.contains("the image's configuration says"), "{told}"),
+        }
+        field.scratch.assert_empty(&told);
+    }
+}
+
 #[test]
 fn extended_headers_without_an_entry_do_not_go_on_for_ever() {
     let field = Field::new();

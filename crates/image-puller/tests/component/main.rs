@@ -1,6 +1,7 @@
 //! Images from registries and files that fail, lie or attack. Everything is made here and served
 //! on the loopback; stores are in temporary directories. Needs root, as unpacking does.
 
+mod addresses;
 mod archive;
 mod catalogue;
 mod child;
@@ -21,6 +22,7 @@ mod random_input;
 mod registry;
 mod registry_faults;
 mod registry_lies;
+mod restarts;
 mod saving;
 mod store;
 mod tls;

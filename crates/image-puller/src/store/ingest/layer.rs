@@ -114,7 +114,10 @@ impl Ingest<'_> {
         let path = self.store.places.blob(&plan.blob.digest);
         match open_regular(&path) {
             Ok(file) => match self.unpack(plan, Box::new(file), (staging, lower), (None, shared)) {
-                Err(LayerError::Digest { .. } | LayerError::Size { .. }) => {
+                // Other bytes than there should be, or a disk that cannot read them any more.
+                Err(
+                    LayerError::Digest { .. } | LayerError::Size { .. } | LayerError::Source { .. },
+                ) => {
                     self.store.places.discard(&path).map_err(plan.system("remove", &path))?;
                     let fresh = Staging::create(&self.store.places)
                         .map_err(plan.system("create", &path))?;

@@ -1,0 +1,102 @@
+//! When a registry is asked, and what is kept of what it gave.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use e2e_tests::Node;
+use e2e_tests::layouts::LayoutRegistry;
+
+use crate::Test;
+
+pub(crate) const TESTS: &[Test] = &[
+    ("an_image_that_is_here_costs_no_request", an_image_that_is_here_costs_no_request),
+    (
+        "cleaning_up_takes_nothing_from_a_pod_that_waits_or_runs",
+        cleaning_up_takes_nothing_from_a_pod_that_waits_or_runs,
+    ),
+];
+
+const POLICIES: &str = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: content}
+spec:
+  restartPolicy: Never
+  initContainers:
+  - {name: one, image: 'busybox:1.36', command: ['true']}
+  - {name: two, image: 'busybox:1.36', imagePullPolicy: IfNotPresent, command: ['true']}
+  containers:
+  - name: three
+    image: busybox:1.36
+    imagePullPolicy: Never
+    command: ['true']
+    volumeMounts: [{name: files, mountPath: /files}]
+  - {name: four, image: 'docker.io/library/busybox:1.36', command: ['true']}
+  volumes: [{name: files, image: {reference: 'busybox:1.36', pullPolicy: IfNotPresent}}]
+";
+
+fn an_image_that_is_here_costs_no_request() {
+    let mut node = Node::new("asked", &["busybox"]);
+    let registry = LayoutRegistry::start(&node.lab, "busybox");
+    node = node.with("CONTAINERS_REGISTRIES_CONF", &registry.configuration());
+    let path = node.file("content.yaml", POLICIES).display().to_string();
+    let _ = node.run(&["run", &path, "--rm"]).succeeds();
+    assert_eq!(registry.asked(), [] as [String; 0]);
+
+    let _ = node.run(&["pull", "busybox:1.36"]).succeeds();
+    assert_eq!(registry.asked(), ["HEAD manifests"], "the tag has not moved");
+
+    let always = POLICIES.replace("IfNotPresent, command", "Always, command");
+    assert_eq!(always.matches("Always").count(), 1);
+    let path = node.file("always.yaml", &always).display().to_string();
+    let _ = node.run(&["run", &path, "--rm"]).succeeds();
+    assert_eq!(registry.asked(), ["HEAD manifests"; 2], "one container wants it");
+}
+
+const POD: &str = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: used}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: main, image: 'busybox:1.36', command: [sleep, '1000']}]
+";
+
+fn cleaning_up_takes_nothing_from_a_pod_that_waits_or_runs() {
+    const NOTHING: &str = "Total reclaimed space: 0B\n";
+    let mut node = Node::new("cleaning", &[]);
+    let registry = LayoutRegistry::start(&node.lab, "busybox");
+    node = node.with("CONTAINERS_REGISTRIES_CONF", &registry.configuration());
+    registry.hold(true);
+    let _ = node.apply(POD).succeeds();
+    registry.wait_until_asked("GET layer");
+    // Whoever cleans up meanwhile waits, and comes before the pod has taken its image.
+    let mut prune = node.command(&["image", "prune", "--all"]);
+    let prune = prune.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut prune = prune.expect("the program can be started");
+    let mut told = String::new();
+    let stderr = prune.stderr.take().expect("it is a pipe");
+    BufReader::new(stderr).read_line(&mut told).expect("it says something");
+    assert_eq!(told, "Waiting for a pull under way to end.\n");
+    registry.hold(false);
+    let output = prune.wait_with_output().expect("it ends");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), NOTHING);
+    node.wait_for_status("used", &["Running"]);
+    let reasons: Vec<String> = node.events().into_iter().map(|(reason, _)| reason).collect();
+    assert_eq!(reasons, ["Scheduled", "Pulling", "Pulled", "Created", "Started"]);
+    assert_eq!(registry.asked(), ["GET manifests", "GET blobs", "GET layer"]);
+
+    let prune = || node.run(&["image", "prune", "--all"]).succeeds().stdout;
+    assert_eq!(prune(), NOTHING);
+    let _ = node.run(&["rmi", "busybox:1.36"]).ends_with(1);
+    let untagged = node.run(&["rmi", "--force", "busybox:1.36"]).succeeds().stdout;
+    assert_eq!(untagged, "Untagged: docker.io/library/busybox:1.36\n");
+    assert_eq!(prune(), NOTHING, "without a name it is still used");
+    let _ = node.run(&["exec", "used", "--", "busybox", "true"]).succeeds();
+
+    node.delete_leaves_nothing("used", &[]);
+    let pruned = node.run(&["image", "prune"]).succeeds().stdout;
+    assert!(pruned.starts_with("Deleted Images:\ndeleted: sha256:"), "{pruned}");
+    let left = node.directories()[1].join("images/layers");
+    assert_eq!(std::fs::read_dir(left).expect("it is there").count(), 0);
+}
