@@ -60,7 +60,7 @@ impl LayoutRegistry {
         // A socket stays in the network that it was made in.
         let listener = thread::scope(|scope| {
             let bind = || {
-                lab.enter();
+                let _visit = lab.enter();
                 TcpListener::bind("127.0.0.1:0").expect("the loopback has free ports")
             };
             scope.spawn(bind).join().expect("the lab can be entered")
