@@ -20,6 +20,7 @@ mod probes;
 mod propagation;
 mod pulls;
 mod resources;
+mod sharing;
 mod supervisor;
 mod updates;
 mod verdicts;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         updates::TESTS,
         isolation::TESTS,
         resources::TESTS,
+        sharing::TESTS,
         deletion::TESTS,
         errors::TESTS,
         entering::TESTS,

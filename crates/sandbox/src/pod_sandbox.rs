@@ -70,6 +70,7 @@ impl PodSandbox {
             ipc: shared.ipc,
             uts: shared.uts,
             pid: plan.pid == PidSharing::Pod,
+            mount: plan.pid == PidSharing::Pod, // the containers see it then
             user: plan.user_ids.is_some(),
             ..New::default()
         };

@@ -11,7 +11,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, open};
-use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
+use rustix::mount::{MountAttrFlags, MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use rustix::process::{fchdir, pivot_root};
 
 use crate::mount_sources;
@@ -71,14 +71,31 @@ impl BuiltRoot {
             mount_attributes::change(self.root.as_fd(), attributes)
                 .map_err(|error| StageError::prepare("cannot make the root read-only", error))?;
         }
-        let failed = |error: rustix::io::Errno| StageError::prepare("cannot enter the root", error);
-        // The old root is put on top of the new one and taken away at once (pivot_root(2),
-        // "pivot_root(".", ".")"), so no directory is needed for it.
-        fchdir(&self.root).map_err(failed)?;
-        pivot_root(".", ".").map_err(failed)?;
-        unmount(".", UnmountFlags::DETACH).map_err(failed)?;
-        rustix::process::chdir("/").map_err(failed)
+        enter(&self.root).map_err(|error| StageError::prepare("cannot enter the root", error))
     }
+}
+
+/// Makes an empty directory that cannot be written the root of this process, which has a mount
+/// namespace of its own.
+pub(crate) fn enter_empty() -> Result<(), StageError> {
+    separate_mounts()?;
+    let failed = |error: io::Error| StageError::prepare("cannot enter an empty root", error);
+    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    let root = mounts::new_filesystem("tmpfs", &[("size", "4k")], attributes).map_err(failed)?;
+    mounts::attach(root.as_fd(), CWD, Path::new("/")).map_err(failed)?;
+    enter(&root).map_err(|error| failed(error.into()))
+}
+
+/// Makes a mounted directory the root of this process. The old root is put on top of it and taken
+/// away at once (`pivot_root(2)`, "`pivot_root(".", ".")`"), so no directory is needed for it.
+fn enter(root: &OwnedFd) -> rustix::io::Result<()> {
+    fchdir(root)?;
+    pivot_root(".", ".")?;
+    unmount(".", UnmountFlags::DETACH)?;
+    rustix::process::chdir("/")
 }
 
 /// What is mounted here from now on stays here.

@@ -2,8 +2,9 @@
 //!
 //! Who am I: `minipod:pod`, the process that holds what the containers of a pod share. Who
 //! started me: the pod's supervisor, into new network, ipc and uts namespaces (and a pid namespace
-//! where the pod shares one, in which I am process 1 and reap). What do I hold: those namespaces,
-//! nothing else. How do I end: killed by the supervisor, or by the kernel when it dies.
+//! where the pod shares one, in which I am process 1 and reap; the containers see me then, so I have
+//! an empty root, no capability and nothing of the host in my memory that a variable told). What do
+//! I hold: those namespaces, nothing else. How do I end: killed by the supervisor, or by the kernel when it dies.
 //!
 //! See for yourself: `lsns -p $(pgrep minipod:pod)`.
 
@@ -19,8 +20,9 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
 use super::report::{ReportWriter, StageError};
-use crate::plan::{PodSandboxPlan, Sharing, Sysctl};
-use crate::sys::{descriptors, loopback, signals};
+use crate::plan::{CapabilitySets, PidSharing, PodSandboxPlan, Sharing, Sysctl};
+use crate::sys::{descriptors, environment, loopback, signals};
+use crate::{capabilities, root};
 
 /// Sets up the shared namespaces, closes the report as a sign that they are ready, and waits to
 /// be killed.
@@ -69,7 +71,20 @@ fn hold(
                 .map_err(|error| StageError::prepare("cannot set the domain name", error))?;
         }
     }
-    plan.sysctls.iter().try_for_each(write_sysctl)
+    plan.sysctls.iter().try_for_each(write_sysctl)?;
+    if plan.pid == PidSharing::Pod { shut_in() } else { Ok(()) }
+}
+
+/// A container that may trace its neighbors may look into this process, too: it has to find nothing
+/// here, no power and no way out.
+fn shut_in() -> Result<(), StageError> {
+    hide_from_others()?;
+    environment::erase()
+        .map_err(|error| StageError::prepare("cannot erase the environment", error))?;
+    root::enter_empty()?;
+    capabilities::limit_bounding_set(0)
+        .and_then(|()| capabilities::apply(&CapabilitySets::default()))
+        .map_err(|error| StageError::prepare("cannot let go of capabilities", error))
 }
 
 /// Waits until the supervisor has mapped the ids of the new user namespace. The writing end is

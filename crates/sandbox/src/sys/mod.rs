@@ -7,6 +7,7 @@
 pub(crate) mod cgroup_devices;
 pub(crate) mod clone;
 pub(crate) mod descriptors;
+pub(crate) mod environment;
 pub(crate) mod keyring;
 pub(crate) mod loopback;
 pub(crate) mod mount_attributes;
