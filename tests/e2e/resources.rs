@@ -27,6 +27,10 @@ pub(crate) const TESTS: &[Test] = &[
         "a_pod_that_writes_more_than_its_storage_limit_is_evicted",
         a_pod_that_writes_more_than_its_storage_limit_is_evicted,
     ),
+    (
+        "what_a_container_can_write_outside_of_its_root_has_an_end",
+        what_a_container_can_write_outside_of_its_root_has_an_end,
+    ),
 ];
 
 /// Prints memory, quota and period, pids and the share of the processor, whatever the version.
@@ -291,6 +295,13 @@ fn a_pod_that_writes_more_than_its_storage_limit_is_evicted() {
             "Container c exceeded its local ephemeral storage limit \"1Mi\". ",
         ),
         (
+            "words",
+            "",
+            [small, large],
+            "/dev/termination-log",
+            "Container c exceeded its local ephemeral storage limit \"1Mi\". ",
+        ),
+        (
             "pod",
             "",
             [small, small],
@@ -312,4 +323,45 @@ fn a_pod_that_writes_more_than_its_storage_limit_is_evicted() {
         assert_eq!(told.next_back(), Some(("Evicted".to_owned(), message.to_owned())));
         node.delete_leaves_nothing(name, &[]);
     }
+}
+
+/// Files and directories that are the kernel's or minipod's, with what fits into each in KiB.
+const PLACES: [(&str, u64); 6] = [
+    ("/etc/hosts", 1024),
+    ("/etc/resolv.conf", 1024),
+    ("/etc/hostname", 1024),
+    ("/dev/file", 65536),
+    ("/dev/shm/file", 65536),
+    ("/memory/file", 2048),
+];
+
+fn what_a_container_can_write_outside_of_its_root_has_an_end() {
+    let node = Node::new("room", &["busybox"]);
+    let manifest = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: room}
+spec:
+  terminationGracePeriodSeconds: 0
+  volumes: [{name: memory, emptyDir: {medium: Memory, sizeLimit: 2Mi}}]
+  containers:
+  - name: c
+    image: busybox:1.36
+    command: [sleep, '1000']
+    volumeMounts: [{name: memory, mountPath: /memory}]
+";
+    let _ = node.apply(manifest).succeeds();
+    node.wait_for_status("room", &["Running"]);
+    for (path, room) in PLACES {
+        let fill = format!(
+            "dd if=/dev/zero of={path} bs=64k count=2000 2>&1 | grep -c 'No space left'; \
+             echo $(($(stat -c %s {path}) / 1024)); rm {path} 2>/dev/null || : > {path}"
+        );
+        let printed = in_container(&node, "room", "c", &fill);
+        let lines: Vec<&str> = printed.lines().collect();
+        assert_eq!(lines[0], "1", "{path} is full at last: {printed}");
+        let size: u64 = lines[1].parse().unwrap_or_default();
+        assert!(size > 0 && size <= room + 64, "{path}: {size} KiB of {room}");
+    }
+    node.delete_leaves_nothing("room", &["--now"]);
 }

@@ -9,6 +9,7 @@ use pod_model::Pod;
 use sandbox::{PodSandboxPlan, Sharing};
 
 use crate::plan::{self, PlanInput};
+use crate::volumes;
 
 /// More name servers than these are left out (resolv.conf(5): MAXNS).
 const MOST_NAME_SERVERS: usize = 3;
@@ -16,6 +17,8 @@ const MOST_NAME_SERVERS: usize = 3;
 const MOST_SEARCH_DOMAINS: usize = 32;
 /// A longer line of search domains is cut.
 const LONGEST_SEARCH_LINE: usize = 2048;
+/// How many bytes containers can add to these files.
+const ROOM: u64 = 1 << 20;
 /// Where systemd-resolved tells the servers that it asks itself.
 const UPSTREAM_RESOLVER: &str = "/run/systemd/resolve/resolv.conf";
 
@@ -40,13 +43,13 @@ pub(crate) fn write(
         resolver.merge(config);
     }
     let left_out = resolver.limit();
-    let hosts_path = input.dir.network_file("hosts");
-    if let Some(parent) = hosts_path.parent() {
-        fs::create_dir_all(parent)?;
+    let hostname = format!("{}\n", sandbox.hostname);
+    let files = [("hosts", hosts), ("resolv.conf", resolver.text()), ("hostname", hostname)];
+    let length: usize = files.iter().map(|(_, text)| text.len()).sum();
+    volumes::set_up_network_files(input, ROOM + length as u64)?;
+    for (name, text) in files {
+        fs::write(input.dir.network_file(name), text)?;
     }
-    fs::write(hosts_path, hosts)?;
-    fs::write(input.dir.network_file("resolv.conf"), resolver.text())?;
-    fs::write(input.dir.network_file("hostname"), format!("{}\n", sandbox.hostname))?;
     Ok(left_out)
 }
 

@@ -153,9 +153,14 @@ impl PodDir {
         self.0.join("volumes").join(name)
     }
 
-    /// The pod's `hosts`, `resolv.conf` and `hostname`.
+    /// Where the supervisor's mount namespace holds the pod's `hosts`, `resolv.conf` and `hostname`.
+    pub fn network_files(&self) -> PathBuf {
+        self.0.join("etc")
+    }
+
+    /// One of them.
     pub fn network_file(&self, name: &str) -> PathBuf {
-        self.0.join("etc").join(name)
+        self.network_files().join(name)
     }
 }
 

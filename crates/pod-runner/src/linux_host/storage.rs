@@ -88,7 +88,7 @@ impl LinuxHost {
         let context = &self.context;
         let parts = self.containers.iter().map(|container| {
             let (name, attempt) = (container.instance.name.as_str(), container.instance.attempt.0);
-            let written = context.data.container(name, attempt).join("upper");
+            let written = context.data.container(name, attempt); // its last words, too
             (name.to_owned(), vec![written, context.logs.container(name)])
         });
         parts.collect()

@@ -1,4 +1,4 @@
-//! What a pod keeps in memory: volumes with `medium: Memory`, secrets, `/dev/shm`.
+//! What a pod keeps in memory: volumes with `medium: Memory`, secrets, `/dev/shm`, network files.
 //!
 //! The mounts are in the supervisor's own mount namespace, so that they are gone with it.
 
@@ -64,6 +64,17 @@ pub(crate) fn set_up_shared_memory(input: &PlanInput<'_>, plan: &PodSandboxPlan)
         | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     let memory = Memory { mode: 0o1777, size: Some(plan.shm_size), attributes };
     mount(&plan.shm_dir, memory).map(drop)
+}
+
+/// Mounts the place of the pod's `hosts`, `resolv.conf` and `hostname`, which containers can write:
+/// there is room for so much, and the machine's own memory for nothing.
+pub(crate) fn set_up_network_files(input: &PlanInput<'_>, size: u64) -> io::Result<()> {
+    let path = input.dir.network_files();
+    unmount_at(&path); // an earlier sandbox's, with what was written to it
+    let attributes = MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    mount(&path, Memory { mode: 0o755, size: Some(size), attributes }).map(drop)
 }
 
 /// Unmounts the pod's `/dev/shm`; containers that still use theirs keep it.

@@ -27,7 +27,7 @@ use crate::plan::PlanInput;
 
 pub(crate) use host_path::kind as host_path_kind;
 use memory::Memory;
-pub(crate) use memory::{set_up_shared_memory, take_down_shared_memory};
+pub(crate) use memory::{set_up_network_files, set_up_shared_memory, take_down_shared_memory};
 pub(crate) use refresh::{ObjectWatch, refresh};
 use tree::{GroupAccess, Tree};
 
