@@ -39,6 +39,8 @@ pub(crate) struct Applier<'a> {
     tree: Tree<'a>,
     limits: Limits,
     applied: Applied,
+    /// Bytes of extended attributes.
+    attributes: u64,
     buffer: Vec<u8>,
     maker: Maker,
 }
@@ -49,6 +51,7 @@ impl<'a> Applier<'a> {
             tree: Tree::new(root, lower),
             limits,
             applied: Applied::default(),
+            attributes: 0,
             buffer: vec![0; COPY_BUFFER],
             maker: Maker::this_process(),
         }
@@ -64,6 +67,7 @@ impl<'a> Applier<'a> {
             if self.applied.entries > self.limits.entries {
                 return Err(UnpackError::refused(&entry.path.joined(), Rule::TooManyEntries));
             }
+            self.charge_attributes(&entry)?;
             match self.apply_entry(&entry, entries) {
                 Err(UnpackError::Refused { entry, rule }) if self.may_be_wrong(rule) => {
                     self.applied.unsettled.needs_lower.get_or_insert(entry);
@@ -116,6 +120,16 @@ impl<'a> Applier<'a> {
         Err(UnpackError::refused(&entry.path.joined(), rule))
     }
 
+    /// Attributes take room, too, though they are not in the size that is shown.
+    fn charge_attributes(&mut self, entry: &Entry) -> Result<(), UnpackError> {
+        let sizes = entry.metadata.xattrs.iter().map(|(name, value)| name.len() + value.len());
+        self.attributes += sizes.sum::<usize>() as u64;
+        if self.applied.bytes.saturating_add(self.attributes) > self.limits.unpacked_bytes {
+            return Err(UnpackError::refused(&entry.path.joined(), Rule::TooLarge));
+        }
+        Ok(())
+    }
+
     fn apply_entry<R: Read>(
         &mut self,
         entry: &Entry,
@@ -128,7 +142,7 @@ impl<'a> Applier<'a> {
         let special =
             whiteout::name(parents, base).map_err(|rule| refused(WalkError::Refused(rule)))?;
         if special == Name::Ignored {
-            self.applied.skipped.insert("entries named .wh..wh.* (AUFS)".to_owned());
+            self.applied.skipped.note("entries named .wh..wh.* (AUFS)");
             return Ok(());
         }
         let walked = self.tree.enter(parents, Missing::Create);

@@ -335,7 +335,7 @@ fn entry_from(header: &Header, name: &[u8], extended: Extended, size: i64) -> Re
         uid: owner(field(extended.uid, &old.uid)?)?,
         gid: owner(field(extended.gid, &old.gid)?)?,
         modified,
-        xattrs: extended.xattrs,
+        xattrs: extended.xattrs.into_iter().collect(),
     };
     Ok(Entry { path, kind, metadata })
 }

@@ -118,18 +118,18 @@ fn copy_object(
                 .map_err(WalkError::system("copy from a layer below"))?;
             let mut to = File::from(to);
             io::copy(&mut from, &mut to).map_err(system)?;
-            metadata::apply(&to.into(), &metadata()?, &mut Skipped::new())
+            metadata::apply(&to.into(), &metadata()?, &mut Skipped::default())
         }
         FileType::Symlink => {
             let link = lower.read_link_at(path, at).map_err(system)?;
             fs::symlinkat(link.as_slice(), directory, name)
                 .map_err(WalkError::system("copy from a layer below"))?;
-            metadata::apply_to_symlink((directory, name), &metadata()?, &mut Skipped::new())
+            metadata::apply_to_symlink((directory, name), &metadata()?, &mut Skipped::default())
         }
         _ => {
             fs::mknodat(directory, name, kind, Mode::from_raw_mode(0o600), at.stat.st_rdev)
                 .map_err(WalkError::system("copy from a layer below"))?;
-            metadata::apply_to_node((directory, name), &metadata()?, &mut Skipped::new())
+            metadata::apply_to_node((directory, name), &metadata()?, &mut Skipped::default())
         }
     }
 }

@@ -5,6 +5,8 @@
 //! name, which wins over the header; the last of two equal PAX keys wins; global headers are
 //! not applied.
 
+use std::collections::BTreeMap;
+
 use tar::Header;
 
 use super::rule::Rule;
@@ -12,6 +14,9 @@ use super::sparse;
 
 /// The size of a header and the unit of padding.
 pub(crate) const BLOCK: usize = 512;
+
+/// `XATTR_LIST_MAX` of the kernel: nobody could see more.
+const XATTR_NAMES_LIMIT: usize = 65536;
 
 /// What extended headers said about the entry that follows them.
 #[derive(Debug, Default)]
@@ -26,7 +31,9 @@ pub(crate) struct Extended {
     pub(crate) modified: Option<Time>,
     pub(crate) sparse: sparse::Records,
     /// Names as in the archive, filtered later.
-    pub(crate) xattrs: Vec<(String, Vec<u8>)>,
+    pub(crate) xattrs: BTreeMap<String, Vec<u8>>,
+    /// Bytes of their names.
+    names: usize,
 }
 
 /// Seconds and nanoseconds since 1970; the nanoseconds count upwards also before 1970.
@@ -64,7 +71,7 @@ impl Extended {
             "mtime" => self.modified = time(value)?,
             _ => {
                 if let Some(name) = key.strip_prefix("SCHILY.xattr.") {
-                    self.set_xattr(name, value);
+                    self.set_xattr(name, value)?;
                 } else if let Some(key) = key.strip_prefix("GNU.sparse.") {
                     self.sparse.read(key, value)?;
                 }
@@ -73,9 +80,11 @@ impl Extended {
         Ok(())
     }
 
-    fn set_xattr(&mut self, name: &str, value: &[u8]) {
-        self.xattrs.retain(|(known, _)| known != name);
-        self.xattrs.push((name.to_owned(), value.to_vec()));
+    fn set_xattr(&mut self, name: &str, value: &[u8]) -> Result<(), Rule> {
+        if self.xattrs.insert(name.to_owned(), value.to_vec()).is_none() {
+            self.names += name.len() + 1;
+        }
+        if self.names > XATTR_NAMES_LIMIT { Err(Rule::TooManyAttributes) } else { Ok(()) }
     }
 }
 

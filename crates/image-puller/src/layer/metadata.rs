@@ -3,6 +3,7 @@
 //! The order matters: chown clears set-user-id bits and file capabilities (chown(2)), so it comes
 //! first, then the mode, then the attributes, and the times last.
 
+use std::collections::BTreeSet;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::fs::{
@@ -18,8 +19,33 @@ use super::tree::WalkError;
 /// `XATTR_SIZE_MAX` of the kernel.
 const XATTR_LIMIT: usize = 65536;
 
-/// Attributes that were left out, to be told once per layer.
-pub(crate) type Skipped = std::collections::BTreeSet<String>;
+/// More is not told of a layer.
+const SKIPPED_LIMIT: usize = 100;
+/// `XATTR_NAME_MAX`: whatever is longer is no name, and not told as a whole.
+const XATTR_NAME_LIMIT: usize = 255;
+
+/// What was left out, to be told once per layer.
+#[derive(Debug, Default)]
+pub(crate) struct Skipped(BTreeSet<String>);
+
+impl Skipped {
+    pub(crate) fn note(&mut self, what: &str) {
+        if self.0.len() < SKIPPED_LIMIT {
+            self.0.insert(what.to_owned());
+        } else if !self.0.contains(what) {
+            self.0.insert("more of the kind".to_owned());
+        }
+    }
+
+    fn note_xattr(&mut self, name: &str, why: &str) {
+        let name: String = name.chars().take(XATTR_NAME_LIMIT).collect();
+        self.note(&format!("extended attribute {}{why}", name.escape_debug()));
+    }
+
+    pub(crate) fn into_reasons(self) -> Vec<String> {
+        self.0.into_iter().collect()
+    }
+}
 
 /// Applies everything to an open file or directory.
 pub(crate) fn apply(
@@ -186,7 +212,7 @@ fn apply_xattrs_by(
 ) -> Result<(), WalkError> {
     for (name, value) in xattrs {
         if !is_allowed(name) || value.len() > XATTR_LIMIT {
-            skipped.insert(format!("extended attribute {}", name.escape_debug()));
+            skipped.note_xattr(name, "");
             continue;
         }
         if name == "security.capability" && !is_capability(value) {
@@ -198,7 +224,7 @@ fn apply_xattrs_by(
             Err(Errno::OPNOTSUPP | Errno::NOSPC | Errno::TOOBIG)
                 if !name.starts_with("security.") =>
             {
-                skipped.insert(format!("extended attribute {name} (not supported here)"));
+                skipped.note_xattr(name, " (not supported here)");
             }
             Err(errno) => return Err(WalkError::system("set an extended attribute of")(errno)),
         }

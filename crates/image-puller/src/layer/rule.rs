@@ -87,6 +87,9 @@ pub enum Rule {
     /// Names and attributes of directories beyond what is kept in memory.
     #[error("the names and attributes of the directories need more memory than allowed")]
     DirectoriesTooLarge,
+    /// More names of extended attributes than the kernel lists.
+    #[error("the entry has more extended attributes than can be listed (64 KiB of names)")]
+    TooManyAttributes,
     /// More than 64 extended headers for one entry.
     #[error("the entry has more than 64 extended headers")]
     TooManyExtendedHeaders,

@@ -105,7 +105,7 @@ fn find_below(path: &EntryPath, lower: &View) -> Result<Below, WalkError> {
 
 fn take_over(tree: &mut Tree<'_>, path: &EntryPath, metadata: &Metadata) -> Result<(), WalkError> {
     let Some(place) = tree.enter(&path.0, Missing::Report)? else { return Ok(()) };
-    metadata::apply(&reopen(&place.directory)?, metadata, &mut Skipped::new())
+    metadata::apply(&reopen(&place.directory)?, metadata, &mut Skipped::default())
 }
 
 /// True if the root of the layers below is what a layer without an entry for its root gets

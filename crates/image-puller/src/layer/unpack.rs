@@ -85,6 +85,6 @@ fn unpacked(diff_id: Digest, applied: Applied) -> Unpacked {
         bytes: applied.bytes,
         unsettled: applied.unsettled,
         root_given: applied.root_given,
-        skipped: applied.skipped.into_iter().collect(),
+        skipped: applied.skipped.into_reasons(),
     }
 }

@@ -105,6 +105,53 @@ fn attributes_of_directories_do_not_fill_the_memory() {
 }
 
 #[test]
+fn attributes_count_as_bytes_that_are_written() {
+    let mut field = Field::new();
+    field.scratch.limits.unpacked_bytes = MIB as u64;
+    let value = vec![b'x'; 60_000];
+    let entries = |count| {
+        let entry = |archive: Archive, n| {
+            archive.pax(b'x', &[("SCHILY.xattr.user.x", &value)]).file(format!("f{n}"), b"")
+        };
+        Layer::plain((0..count).fold(Archive::new(), entry).finish())
+    };
+    field.pull(vec![entries(17)]).expect("this is less than a MiB");
+    let mut field = Field::new();
+    field.scratch.limits.unpacked_bytes = MIB as u64;
+    refused(&field, "attributes", entries(18), Rule::TooLarge);
+}
+
+#[test]
+fn attributes_without_number_take_neither_time_nor_memory() {
+    let field = Field::new();
+    let named = |range: std::ops::Range<usize>| -> Vec<String> {
+        range.map(|n| format!("SCHILY.xattr.trusted.{n}")).collect()
+    };
+    let header = |archive: Archive, names: &[String]| {
+        let records: Vec<(&str, &[u8])> =
+            names.iter().map(|name| (name.as_str(), &b"x"[..])).collect();
+        archive.pax(b'x', &records)
+    };
+    // As many as one entry may have, each time with other names.
+    let mut archive = Archive::new();
+    for n in 0..50 {
+        let names = named(n * 4000..(n + 1) * 4000);
+        archive = header(archive, &names).file(format!("f{n}"), b"");
+    }
+    let archive = archive.finish();
+    let started = Instant::now();
+    let layer = Layer::compressed(gzip(&archive), &archive, "gzip");
+    field.pull(vec![layer]).expect("they are left out");
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    let told = field.scratch.skipped();
+    assert_eq!(told.len(), 101, "{told:?}");
+    assert_eq!(told[100], "more of the kind");
+
+    let archive = header(Archive::new(), &named(0..10_000)).file("f", b"").finish();
+    refused(&Field::new(), "names", Layer::plain(archive), Rule::TooManyAttributes);
+}
+
+#[test]
 fn a_very_deep_tree_is_made_and_removed() {
     let field = Field::new();
     let path = "d/".repeat(2000) + "f";
