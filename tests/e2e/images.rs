@@ -243,22 +243,30 @@ fn a_private_registry_opens_to_a_pod_with_a_secret() {
 
 fn main_images_are_fetched_while_init_containers_run_and_told_in_their_turn() {
     let mut node = Node::new("ahead", &["busybox"]);
-    let registry = Registry::start(&node.lab, &[("init-demo", "luksa/init-demo:1.0")]);
+    let registry = Registry::start(
+        &node.lab,
+        &[("init-demo", "luksa/init-demo:1.0"), ("secret-init", "minipod/files:1.0")],
+    );
     node = node.with("CONTAINERS_REGISTRIES_CONF", &registry.configuration());
     let manifest = "apiVersion: v1\nkind: Pod\nmetadata: {name: ahead}\nspec:\n  restartPolicy: Never\n  \
+         volumes: [{name: files, image: {reference: 'minipod/files:1.0'}}]\n  \
          initContainers: [{name: first, image: 'busybox:1.36', imagePullPolicy: IfNotPresent, \
          command: [sh, -c, 'mkfifo /go && read x < /go']}]\n  containers:\n  \
          - {name: never, image: 'luksa/init-demo:1.0', imagePullPolicy: Never}\n  \
-         - {name: one, image: 'luksa/init-demo:1.0'}\n  - {name: two, image: 'luksa/init-demo:1.0'}\n";
+         - {name: one, image: 'luksa/init-demo:1.0'}\n  - {name: two, image: 'luksa/init-demo:1.0', \
+         volumeMounts: [{name: files, mountPath: /files}]}\n";
     let _ = node.apply(manifest).succeeds();
     let deadline = Instant::now() + PATIENCE;
-    while node.run(&["images", "-q", "luksa/init-demo:1.0"]).stdout.is_empty() {
-        assert!(Instant::now() < deadline, "the image is not fetched");
+    for image in ["luksa/init-demo:1.0", "minipod/files:1.0"] {
+        while node.run(&["images", "-q", image]).stdout.is_empty() {
+            assert!(Instant::now() < deadline, "{image} is not fetched");
+        }
     }
     let pruned = node.run(&["image", "prune", "--all"]).succeeds().stdout;
     assert_eq!(pruned, "Total reclaimed space: 0B\n", "its time will come");
     let of_main = |events: &[(String, String)]| -> Vec<String> {
-        let about = events.iter().filter(|(_, message)| message.contains("luksa/init-demo"));
+        let is_later = |text: &str| text.contains("luksa/init-demo") || text.contains("files");
+        let about = events.iter().filter(|(_, message)| is_later(message));
         about.map(|(reason, message)| format!("{reason}: {message}")).collect()
     };
     assert_eq!(of_main(&node.events()), [] as [String; 0], "its turn has not come");
@@ -269,7 +277,7 @@ fn main_images_are_fetched_while_init_containers_run_and_told_in_their_turn() {
     }
     node.wait_for_status("ahead", &["ErrImageNeverPull"]);
     let mut told = of_main(&node.events());
-    while told.len() < 4 {
+    while told.len() < 6 {
         assert!(Instant::now() < deadline, "{told:#?}");
         told = of_main(&node.events());
     }
@@ -277,6 +285,8 @@ fn main_images_are_fetched_while_init_containers_run_and_told_in_their_turn() {
         "ErrImageNeverPull: Container image \"luksa/init-demo:1.0\" is not present with pull policy of Never",
         "Pulling: Pulling image \"luksa/init-demo:1.0\"",
         "Pulled: Successfully pulled image \"luksa/init-demo:1.0\" in ",
+        "Pulling: Pulling image \"minipod/files:1.0\"",
+        "Pulled: Successfully pulled image \"minipod/files:1.0\" in ",
         "Pulled: Container image \"luksa/init-demo:1.0\" already present on machine",
     ];
     for (told, start) in told.iter().zip(starts) {

@@ -100,7 +100,7 @@ impl LinuxHost {
 
     fn wanted_volume_image(&self, name: &ContainerName) -> Option<VolumeImage> {
         let container = plan::container_named(&self.context.pod, name.as_str())?;
-        volumes::wanted_image(&self.context.input(&[]), container)
+        volumes::wanted_images(&self.context.input(&[]), container).next()
     }
 
     fn take_volume_image(&mut self, wanted: VolumeImage, found: Image, pulled: Option<PullReport>) {

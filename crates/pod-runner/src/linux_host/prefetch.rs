@@ -9,13 +9,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use image_puller::Reference;
 use pod_lifecycle::PullReport;
-use pod_model::{ContainerName, Pod, PullPolicy};
+use pod_model::{ContainerName, PullPolicy};
 
-use super::LinuxHost;
 use super::images::{pull_result, start_worker};
 use super::tasks::{Finished, Purpose};
+use super::{Context, LinuxHost};
+use crate::plan;
 use crate::pull_worker::PullResult;
-use crate::volumes::VolumeImage;
+use crate::volumes::{VolumeImage, wanted_images};
 
 /// Who waits for a pull: a container, for its own image or one of its volumes'.
 pub(super) type Waiting = (ContainerName, Option<VolumeImage>);
@@ -53,12 +54,22 @@ impl Prefetch {
         }
     }
 
-    fn plan(pod: &Pod) -> VecDeque<(Reference, ContainerName)> {
-        let is_pulled = |policy| policy != PullPolicy::Never;
-        let containers = pod.containers.iter().filter(|one| is_pulled(one.pull_policy));
-        let named = containers
-            .filter_map(|one| Some((Reference::parse(&one.image).ok()?, one.name.clone())));
-        named.collect()
+    /// The images in the order in which they will be looked for: a container's volumes come before
+    /// its own.
+    fn plan(context: &Context) -> VecDeque<(Reference, ContainerName)> {
+        let input = context.input(&[]);
+        let mut queue = VecDeque::new();
+        for spec in &context.pod.containers {
+            let container = plan::container_named(&context.pod, spec.name.as_str());
+            let volumes = container.into_iter().flat_map(|one| wanted_images(&input, one));
+            let images = volumes.map(|wanted| (wanted.image, wanted.policy));
+            for (image, policy) in images.chain([(spec.image.clone(), spec.pull_policy)]) {
+                let reference = Reference::parse(&image).ok();
+                let reference = reference.filter(|_| policy != PullPolicy::Never);
+                queue.extend(reference.map(|reference| (reference, spec.name.clone())));
+            }
+        }
+        queue
     }
 }
 
@@ -70,8 +81,8 @@ impl LinuxHost {
         if self.tasks.any(is_pulling) {
             return;
         }
-        let pod = &self.context.pod;
-        let mut queue = self.prefetch.queue.take().unwrap_or_else(|| Prefetch::plan(pod));
+        let planned = self.prefetch.queue.take();
+        let mut queue = planned.unwrap_or_else(|| Prefetch::plan(&self.context));
         while let Some((reference, name)) = queue.pop_front() {
             let is_known = self.images.contains_key(&name) || self.prefetch.has_brought(&reference);
             if is_known || !matches!(self.find_image(&reference), Ok(None)) {

@@ -245,15 +245,18 @@ pub(crate) struct VolumeImage {
     pub(crate) policy: PullPolicy,
 }
 
-/// The first image volume of the container whose image is not known yet.
-pub(crate) fn wanted_image(input: &PlanInput<'_>, container: &Container) -> Option<VolumeImage> {
-    let is_mounted = |volume: &&Volume| {
+/// The image volumes of the container whose images are not known yet.
+pub(crate) fn wanted_images<'a>(
+    input: &'a PlanInput<'_>,
+    container: &'a Container,
+) -> impl Iterator<Item = VolumeImage> + 'a {
+    let is_mounted = move |volume: &&Volume| {
         container.volume_mounts.iter().flatten().any(|mount| mount.name == volume.name)
     };
-    let is_known = |volume: &&Volume| input.volume_images.contains_key(&volume.name);
-    let wanted = of_pod(input).filter(is_mounted).filter(|volume| !is_known(volume));
-    let mut wanted = wanted.filter_map(|volume| Some((volume, volume.image.as_ref()?)));
-    wanted.next().map(|(volume, source)| VolumeImage {
+    let is_unknown = move |volume: &&Volume| !input.volume_images.contains_key(&volume.name);
+    let wanted = of_pod(input).filter(is_mounted).filter(is_unknown);
+    let wanted = wanted.filter_map(|volume| Some((volume, volume.image.as_ref()?)));
+    wanted.map(|(volume, source)| VolumeImage {
         volume: volume.name.clone(),
         image: source.reference.clone().unwrap_or_default(),
         policy: match source.pull_policy.as_deref() {
