@@ -4,8 +4,10 @@
 //! seen too: its lock file is closed with it, which inotify(7) tells.
 
 use std::collections::BTreeMap;
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -38,6 +40,8 @@ pub struct PodsFollower {
 #[derive(Debug)]
 struct Followed {
     dir: PodDir,
+    /// The directory itself: at its path there may be that of another pod of the same name.
+    opened: Option<File>,
     versions: JournalReader,
     events: JournalReader,
     last: Option<v1::Pod>,
@@ -60,6 +64,7 @@ impl PodsFollower {
         let mut changes = Vec::new();
         self.followed.retain(|path, followed| {
             let is_there = directories.iter().any(|dir| dir.path() == path);
+            let is_there = is_there && followed.is_in_its_place();
             if !is_there {
                 changes.extend(followed.last.take().map(|pod| PodChange::Deleted(Box::new(pod))));
             }
@@ -94,7 +99,16 @@ impl Followed {
     fn new(dir: PodDir) -> Self {
         let versions = JournalReader::new(&dir.changes());
         let events = JournalReader::new(&dir.events());
-        Self { dir, versions, events, last: None, is_dead: false }
+        let opened = File::open(dir.path()).ok();
+        Self { dir, opened, versions, events, last: None, is_dead: false }
+    }
+
+    /// Whether the pod's directory is still the one at its path. Its number is given to no other
+    /// as long as it is open.
+    fn is_in_its_place(&self) -> bool {
+        let number = |data: io::Result<Metadata>| data.ok().map(|data| data.ino());
+        let own = self.opened.as_ref().and_then(|file| number(file.metadata()));
+        own.is_some() && own == number(fs::metadata(self.dir.path()))
     }
 
     fn changes(&mut self) -> Result<Vec<PodChange>, PodsError> {
@@ -131,5 +145,58 @@ impl Followed {
         let is_new = is_dead && !self.is_dead;
         self.is_dead = is_dead;
         is_new.then_some(pod)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Places;
+    use crate::record::PodRecord;
+
+    /// A new pod of that name and uid in its place, as whoever creates one puts it there.
+    fn create(places: &Places, uid: &str) -> PodRecord {
+        let dir = places.pod("default", "web");
+        let aside = PodDir::at(places.aside("new", uid));
+        fs::create_dir_all(aside.path()).unwrap();
+        let mut pod = v1::Pod::default();
+        pod.metadata.name = Some("web".into());
+        pod.metadata.uid = Some(uid.into());
+        drop(PodRecord::create(aside.clone(), pod).unwrap());
+        fs::rename(aside.path(), dir.path()).unwrap();
+        PodRecord::open(dir).unwrap()
+    }
+
+    fn told(follower: &mut PodsFollower) -> Vec<String> {
+        let uid = |pod: &v1::Pod| pod.metadata.uid.clone().unwrap_or_default();
+        let text = |change: &PodChange| match change {
+            PodChange::Version(pod) => format!("version of {}", uid(pod)),
+            PodChange::Deleted(pod) => format!("{} is gone", uid(pod)),
+            PodChange::Event(_) => "event".to_owned(),
+        };
+        follower.changes().unwrap().iter().map(text).collect()
+    }
+
+    #[test]
+    fn a_pod_that_takes_the_place_of_another_is_followed_like_any_other() {
+        let state = tempfile::tempdir().unwrap();
+        let places = Places { state: state.path().to_owned(), ..Places::default() };
+        let mut follower = PodsFollower::new(Pods::new(&places)).unwrap();
+        let first = create(&places, "first");
+        let before = told(&mut follower);
+        assert_eq!(before[0], "version of first");
+        fs::rename(places.pod("default", "web").path(), places.aside("removed", "x")).unwrap();
+        drop(first);
+        let mut second = create(&places, "second");
+        let after = told(&mut follower);
+        assert_eq!(after[..2], ["first is gone", "version of second"]);
+        // What the second does is noticed, too.
+        let soon = || Some(Instant::now() + Duration::from_secs(10));
+        while follower.wait(None, Some(Instant::now())).unwrap() == Woken::Changed {}
+        second.update(|pod| pod.metadata.generation = Some(2)).unwrap();
+        assert_eq!(follower.wait(None, soon()).unwrap(), Woken::Changed);
+        assert_eq!(told(&mut follower)[0], "version of second");
     }
 }

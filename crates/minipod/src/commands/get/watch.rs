@@ -13,6 +13,7 @@ use super::{find, places};
 use crate::failure::{Failure, Kind};
 use crate::resource::{Named, Resource};
 use crate::screen;
+use crate::views::events;
 use crate::views::output::{self, Format};
 use crate::views::table::Table;
 
@@ -67,8 +68,8 @@ struct Watch<'a> {
     query: &'a Query<'a>,
     named: &'a Named,
     known: BTreeSet<String>,
-    /// The last row of each object: a change that no column shows is not shown.
-    rows: BTreeMap<String, Vec<String>>,
+    /// What was shown last of each object.
+    shown: BTreeMap<String, Vec<String>>,
     table: Table,
     is_first: bool,
 }
@@ -87,7 +88,7 @@ impl<'a> Watch<'a> {
             widths.insert(0, 8);
         }
         let table = Table::with_widths(&widths);
-        Self { query, named, known: BTreeSet::new(), rows: BTreeMap::new(), table, is_first: true }
+        Self { query, named, known: BTreeSet::new(), shown: BTreeMap::new(), table, is_first: true }
     }
 
     /// The changes of the objects that are watched.
@@ -162,8 +163,9 @@ impl<'a> Watch<'a> {
         self.is_first = false;
         for (change, object) in changes {
             let row = query.row(resource, object, is_wide, now);
-            let last = self.rows.insert(identity(object), row.clone());
-            if *change != Change::Modified || last.as_ref() != Some(&row) {
+            let news = news(object, &row);
+            let last = self.shown.insert(identity(object), news.clone());
+            if *change != Change::Modified || last.as_ref() != Some(&news) {
                 rows.push(marked(change.name(), row));
             }
         }
@@ -185,6 +187,18 @@ impl<'a> Watch<'a> {
         let separator = if !self.is_first && *format == Format::Yaml { "---\n" } else { "" };
         self.is_first = false;
         screen::answer(&format!("{separator}{text}"))
+    }
+}
+
+/// What makes a version of an object worth a row: of a pod, a cell that is another one; of an
+/// event, that it happened once more.
+fn news(object: &Object, row: &[String]) -> Vec<String> {
+    match object {
+        Object::Event(event) => {
+            let last = events::last_seen(event).map(|time| time.0.to_string());
+            vec![event.count.unwrap_or(1).to_string(), last.unwrap_or_default()]
+        }
+        _ => row.to_vec(),
     }
 }
 
