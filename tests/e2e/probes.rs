@@ -82,7 +82,7 @@ spec:
   - name: hangs
     image: busybox:1.36
     command: [sleep, '998']
-    readinessProbe: {exec: {command: [sh, -c, 'sleep 999 & sleep 999']}, periodSeconds: 60, failureThreshold: 9}
+    readinessProbe: {exec: {command: [sh, -c, 'sleep 999 & sleep 999']}, periodSeconds: 2, failureThreshold: 99}
 ";
 
 fn manifest() -> String {
@@ -99,6 +99,7 @@ fn manifest() -> String {
     )
 }
 
+/// MP-23.
 fn every_kind_of_probe_and_hook_asks_the_pods_ports() {
     let node = Node::new("probes", &["busybox", "kubia"]);
     let _ = node.apply(&manifest()).succeeds();
@@ -147,6 +148,7 @@ fn every_kind_of_probe_and_hook_asks_the_pods_ports() {
     node.delete_leaves_nothing("probes", &[]);
 }
 
+/// MP-24.
 fn a_container_without_a_listener_is_killed() {
     let node = Node::new("closed", &["busybox"]);
     let manifest = "\

@@ -150,8 +150,9 @@ impl PodMachine {
                     continue;
                 }
                 let instance = self.instance(at);
+                let since = self.state.containers[at].running_since().unwrap_or(now);
                 if let Some((spec, state)) = self.state.containers[at].probe_mut(kind) {
-                    state.begin(spec, now);
+                    state.begin(spec, since, now);
                     actions.push(Action::Probe { instance, probe: kind });
                 }
             }

@@ -18,6 +18,8 @@ pub(crate) struct ProbeState {
     verdict: Option<bool>,
     in_flight: bool,
     next: Option<Uptime>,
+    /// It was asked before its first period was over.
+    is_early: bool,
 }
 
 impl ProbeState {
@@ -26,18 +28,25 @@ impl ProbeState {
         self.verdict == Some(true)
     }
 
-    /// When it runs next.
-    pub(crate) fn next(&self, spec: &ProbeSpec, since: Uptime) -> Option<Uptime> {
+    /// When it runs next. As with a kubelet, that is first when a period is over after the start.
+    /// What can only make a container start or become ready sooner is looked at once before.
+    pub(crate) fn next(&self, kind: ProbeKind, spec: &ProbeSpec, since: Uptime) -> Option<Uptime> {
         if self.in_flight {
             return None;
         }
-        Some(self.next.unwrap_or(since + spec.initial_delay))
+        let delay = match kind {
+            ProbeKind::Liveness => spec.initial_delay.max(spec.period),
+            ProbeKind::Startup | ProbeKind::Readiness => spec.initial_delay,
+        };
+        Some(self.next.unwrap_or(since + delay))
     }
 
-    /// Remembers that it runs now.
-    pub(crate) fn begin(&mut self, spec: &ProbeSpec, now: Uptime) {
+    /// Remembers that it runs now; `since` is the container's start.
+    pub(crate) fn begin(&mut self, spec: &ProbeSpec, since: Uptime, now: Uptime) {
+        let regular = since + spec.period;
         self.in_flight = true;
-        self.next = Some(now + spec.period);
+        self.is_early = now < regular;
+        self.next = Some(if self.is_early { regular } else { now + spec.period });
     }
 
     /// Whether an answer is awaited.
@@ -51,10 +60,13 @@ impl ProbeState {
     }
 
     /// Remembers a result; the verdict changes when the threshold is reached. One that could not
-    /// be carried out is tried again at once, twice, and changes no count. Returns whether there
-    /// is a result to tell.
+    /// be carried out is tried again at once, twice, and changes no count. An early look that fails
+    /// says nothing. Returns whether there is a result to tell.
     pub(crate) fn record(&mut self, spec: &ProbeSpec, outcome: &ProbeOutcome, now: Uptime) -> bool {
         self.in_flight = false;
+        if self.is_early && matches!(outcome, ProbeOutcome::Failure(_) | ProbeOutcome::Unknown(_)) {
+            return false;
+        }
         if !matches!(outcome, ProbeOutcome::Unknown(_)) {
             self.errors = 0;
         }
@@ -137,7 +149,7 @@ pub(crate) fn is_active(container: &Container, kind: ProbeKind) -> bool {
 pub(crate) fn due(container: &Container, kind: ProbeKind) -> Option<Uptime> {
     let since = container.running_since()?;
     let (spec, state) = container.probe(kind)?;
-    if is_active(container, kind) { state.next(spec, since) } else { None }
+    if is_active(container, kind) { state.next(kind, spec, since) } else { None }
 }
 
 /// `started`: it runs, and its startup probe has succeeded.

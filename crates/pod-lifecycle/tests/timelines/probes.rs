@@ -30,17 +30,17 @@ fn a_liveness_probe_that_fails_three_times_restarts_the_container() {
      0s   Created: Created container web
      0s   Started: Started container web
      0s     Running 1 ready
-     5s   !Unhealthy: Liveness probe failed: not well
     10s   !Unhealthy: Liveness probe failed: not well
-    15s terminate web
     15s   !Unhealthy: Liveness probe failed: not well
-    15s   Killing: Container web failed liveness probe, will be restarted
-    15s     Running 0 ready
-    15s start web#1
-    15s   Pulled: Container image "i:1" already present on machine
-    15s   Created: Created container web
-    15s   Started: Started container web
-    15s     Running 1 ready
+    20s terminate web
+    20s   !Unhealthy: Liveness probe failed: not well
+    20s   Killing: Container web failed liveness probe, will be restarted
+    20s     Running 0 ready
+    20s start web#1
+    20s   Pulled: Container image "i:1" already present on machine
+    20s   Created: Created container web
+    20s   Started: Started container web
+    20s     Running 1 ready
     "#);
 }
 
@@ -53,10 +53,10 @@ fn restarts_for_a_failed_probe_are_held_back_by_the_end_before() {
     let starts: Vec<&str> = timeline.lines().filter(|line| line.contains("start")).collect();
     assert_snapshot!(starts.join("\n"), @r"
      0s start web#0
-     0s start web#1
-     0s start web#2
-    10s start web#3
-    30s start web#4
+     1s start web#1
+     2s start web#2
+    13s start web#3
+    34s start web#4
     ");
 }
 
@@ -81,29 +81,29 @@ fn after_a_failed_probe_the_policy_decides_and_not_the_code() {
     let timeline =
         pod("Never", &main_with(probe)).probes("web", &[false]).tell(Tell::Events).run_until(40);
     assert_snapshot!(timeline, @r#"
-    0s   Scheduled: Successfully assigned default/web to 
-    0s     Pending 0 ready
-    0s start web#0
-    0s   Pulled: Container image "i:1" already present on machine
-    0s   Created: Created container web
-    0s   Started: Started container web
-    0s     Running 1 ready
-    0s terminate web
-    0s   !Unhealthy: Liveness probe failed: not well
-    0s   Killing: Container web failed liveness probe
-    0s     Running 0 ready
-    0s     Succeeded 0 ready
-    0s finished
+     0s   Scheduled: Successfully assigned default/web to 
+     0s     Pending 0 ready
+     0s start web#0
+     0s   Pulled: Container image "i:1" already present on machine
+     0s   Created: Created container web
+     0s   Started: Started container web
+     0s     Running 1 ready
+    10s terminate web
+    10s   !Unhealthy: Liveness probe failed: not well
+    10s   Killing: Container web failed liveness probe
+    10s     Running 0 ready
+    10s     Succeeded 0 ready
+    10s finished
     "#);
     let timeline = pod("OnFailure", &main_with(probe)).probes("web", &[false, true]).run_until(40);
     assert_snapshot!(timeline, @r"
-    0s     Pending 0 ready
-    0s start web#0
-    0s     Running 1 ready
-    0s terminate web
-    0s     Running 0 ready
-    0s start web#1
-    0s     Running 1 ready
+     0s     Pending 0 ready
+     0s start web#0
+     0s     Running 1 ready
+    10s terminate web
+    10s     Running 0 ready
+    10s start web#1
+    10s     Running 1 ready
     ");
 }
 
@@ -118,19 +118,19 @@ fn a_failed_startup_probe_runs_the_pre_stop_hook_and_ends_the_container() {
         .tell(Tell::Events)
         .run_until(40);
     assert_snapshot!(timeline, @r#"
-    0s   Scheduled: Successfully assigned default/web to 
-    0s     Pending 0 ready
-    0s start web#0
-    0s   Pulled: Container image "i:1" already present on machine
-    0s   Created: Created container web
-    0s   Started: Started container web
-    0s     Running 0 ready
-    0s PreStop web
-    0s   !Unhealthy: Startup probe failed: not well
-    0s   Killing: Container web failed startup probe
-    3s terminate web
-    3s     Succeeded 0 ready
-    3s finished
+     0s   Scheduled: Successfully assigned default/web to 
+     0s     Pending 0 ready
+     0s start web#0
+     0s   Pulled: Container image "i:1" already present on machine
+     0s   Created: Created container web
+     0s   Started: Started container web
+     0s     Running 0 ready
+    10s PreStop web
+    10s   !Unhealthy: Startup probe failed: not well
+    10s   Killing: Container web failed startup probe
+    13s terminate web
+    13s     Succeeded 0 ready
+    13s finished
     "#);
 }
 
@@ -152,10 +152,52 @@ fn the_startup_probe_holds_back_the_others_and_readiness_is_asked_at_once_after_
      0s   Created: Created container web
      0s   Started: Started container web
      0s     Running 0 ready
-     0s   !Unhealthy: Startup probe failed: not well
      4s   !Unhealthy: Startup probe failed: not well
      8s   !Unhealthy: Startup probe failed: not well
     12s     Running 1 ready
+    "#);
+}
+
+/// Nobody is killed because it was asked sooner than a kubelet would have asked.
+#[test]
+fn before_the_first_period_a_success_counts_and_a_failure_says_nothing() {
+    let fields = "startupProbe: {exec: {command: [x]}, failureThreshold: 1, periodSeconds: 4}, \
+        livenessProbe: {exec: {command: [x]}, failureThreshold: 1, periodSeconds: 6}";
+    let timeline = |startup: &[bool], liveness: &[ProbeOutcome]| {
+        pod("Always", &main_with(fields))
+            .probes("web", startup)
+            .probe("web", ProbeKind::Liveness, liveness)
+            .tell(Tell::Events)
+            .run_until(7)
+    };
+    assert_snapshot!(timeline(&[false, true], &[ProbeOutcome::Success]), @r#"
+    0s   Scheduled: Successfully assigned default/web to 
+    0s     Pending 0 ready
+    0s start web#0
+    0s   Pulled: Container image "i:1" already present on machine
+    0s   Created: Created container web
+    0s   Started: Started container web
+    0s     Running 0 ready
+    4s     Running 1 ready
+    "#);
+    assert_snapshot!(timeline(&[true], &[failure(), ProbeOutcome::Success]), @r#"
+    0s   Scheduled: Successfully assigned default/web to 
+    0s     Pending 0 ready
+    0s start web#0
+    0s   Pulled: Container image "i:1" already present on machine
+    0s   Created: Created container web
+    0s   Started: Started container web
+    0s     Running 0 ready
+    0s     Running 1 ready
+    6s terminate web
+    6s   !Unhealthy: Liveness probe failed: not well
+    6s   Killing: Container web failed liveness probe, will be restarted
+    6s     Running 0 ready
+    6s start web#1
+    6s   Pulled: Container image "i:1" already present on machine
+    6s   Created: Created container web
+    6s   Started: Started container web
+    6s     Running 1 ready
     "#);
 }
 
@@ -272,14 +314,14 @@ fn a_probe_that_cannot_be_carried_out_is_tried_three_times_and_counts_for_nothin
         .tell(Tell::Events)
         .run_until(15);
     assert_snapshot!(timeline, @r#"
-    0s   Scheduled: Successfully assigned default/web to 
-    0s     Pending 0 ready
-    0s start web#0
-    0s   Pulled: Container image "i:1" already present on machine
-    0s   Created: Created container web
-    0s   Started: Started container web
-    0s     Running 1 ready
-    0s   !Unhealthy: Liveness probe errored and resulted in unknown state: no such container
+     0s   Scheduled: Successfully assigned default/web to 
+     0s     Pending 0 ready
+     0s start web#0
+     0s   Pulled: Container image "i:1" already present on machine
+     0s   Created: Created container web
+     0s   Started: Started container web
+     0s     Running 1 ready
+    10s   !Unhealthy: Liveness probe errored and resulted in unknown state: no such container
     "#);
 }
 
@@ -291,16 +333,16 @@ fn a_probe_that_warns_has_succeeded() {
     let timeline = pod("Always", &main_with(fields))
         .probe("web", ProbeKind::Liveness, &[warning])
         .tell(Tell::Events)
-        .run_until(5);
+        .run_until(15);
     assert_snapshot!(timeline, @r#"
-    0s   Scheduled: Successfully assigned default/web to 
-    0s     Pending 0 ready
-    0s start web#0
-    0s   Pulled: Container image "i:1" already present on machine
-    0s   Created: Created container web
-    0s   Started: Started container web
-    0s     Running 1 ready
-    0s   !ProbeWarning: Liveness probe warning: Probe terminated redirects, Response body: moved
+     0s   Scheduled: Successfully assigned default/web to 
+     0s     Pending 0 ready
+     0s start web#0
+     0s   Pulled: Container image "i:1" already present on machine
+     0s   Created: Created container web
+     0s   Started: Started container web
+     0s     Running 1 ready
+    10s   !ProbeWarning: Liveness probe warning: Probe terminated redirects, Response body: moved
     "#);
 }
 
@@ -313,13 +355,13 @@ fn the_grace_of_a_probe_comes_before_the_pods() {
         .probes("web", &[false, true])
         .run_until(20);
     assert_snapshot!(timeline, @r"
-    0s     Pending 0 ready
-    0s start web#0
-    0s     Running 1 ready
-    0s terminate web
-    5s kill web
-    5s     Running 0 ready
-    5s start web#1
-    5s     Running 1 ready
+     0s     Pending 0 ready
+     0s start web#0
+     0s     Running 1 ready
+    10s terminate web
+    15s kill web
+    15s     Running 0 ready
+    15s start web#1
+    15s     Running 1 ready
     ");
 }

@@ -93,13 +93,13 @@ fn a_container_killed_by_its_probe_asks_no_rule() {
         restartPolicyRules: [{action: Restart, exitCodes: {operator: In, values: [0, 137]}}]";
     let timeline = pod("Never", &main_with(fields)).probes("web", &[false]).run_until(60);
     assert_snapshot!(timeline, @r"
-    0s     Pending 0 ready
-    0s start web#0
-    0s     Running 1 ready
-    0s terminate web
-    0s     Running 0 ready
-    0s     Succeeded 0 ready
-    0s finished
+     0s     Pending 0 ready
+     0s start web#0
+     0s     Running 1 ready
+    10s terminate web
+    10s     Running 0 ready
+    10s     Succeeded 0 ready
+    10s finished
     ");
 }
 

@@ -159,7 +159,7 @@ fn a_sidecar_whose_liveness_probe_fails_is_stopped_at_once_and_restarted() {
     let timeline = pod("Never", &format!("{inits}{MAIN}"))
         .probes("p", &[true, false, true])
         .tell(Tell::Events)
-        .run_until(15);
+        .run_until(25);
     assert_snapshot!(timeline, @r#"
      0s   Scheduled: Successfully assigned default/web to 
      0s     Pending 0 ready
@@ -172,14 +172,14 @@ fn a_sidecar_whose_liveness_probe_fails_is_stopped_at_once_and_restarted() {
      0s   Created: Created container web
      0s   Started: Started container web
      0s     Running 1 ready
-    10s PreStop p
-    10s   !Unhealthy: Liveness probe failed: not well
-    10s   Killing: Init container p failed liveness probe
-    10s terminate p
-    10s start p#1
-    10s   Pulled: Container image "i:1" already present on machine
-    10s   Created: Created container p
-    10s   Started: Started container p
+    20s PreStop p
+    20s   !Unhealthy: Liveness probe failed: not well
+    20s   Killing: Init container p failed liveness probe
+    20s terminate p
+    20s start p#1
+    20s   Pulled: Container image "i:1" already present on machine
+    20s   Created: Created container p
+    20s   Started: Started container p
     "#);
 }
 
@@ -211,13 +211,13 @@ fn a_sidecar_whose_startup_probe_fails_keeps_the_pod_pending() {
      0s     Pending 0 ready
      0s start p#0
      0s start q#0
-     1s terminate q
-     1s start q#1
      2s terminate q
-     2s start q#2
-     3s terminate q
-    13s start q#3
-    14s terminate q
+     2s start q#1
+     4s terminate q
+     4s start q#2
+     6s terminate q
+    16s start q#3
+    18s terminate q
     ");
 }
 

@@ -103,38 +103,35 @@ fn a_new_image_of_an_init_container_that_has_run_changes_nothing() {
 /// Kubernetes' conformance cases 12 and 13.
 #[test]
 fn a_container_that_its_probe_restarts_starts_from_the_new_image() {
-    let probe = "startupProbe: {exec: {command: [x]}, failureThreshold: 1, periodSeconds: 10}";
+    let probe = "startupProbe: {exec: {command: [x]}, failureThreshold: 1, periodSeconds: 2}";
     let timeline = pod("Always", &main_with(probe))
         .script("web", &[Run::Stops { takes: 4, code: 0 }])
         .probes("web", &[false])
-        .at(2, new_image("web"))
+        .at(3, new_image("web"))
         .tell(Tell::Events)
-        .run_until(10);
+        .run_until(14);
     assert_snapshot!(timeline, @r#"
-    0s   Scheduled: Successfully assigned default/web to 
-    0s     Pending 0 ready
-    0s start web#0
-    0s   Pulled: Container image "i:1" already present on machine
-    0s   Created: Created container web
-    0s   Started: Started container web
-    0s     Running 0 ready
-    0s terminate web
-    0s   !Unhealthy: Startup probe failed: not well
-    0s   Killing: Container web failed startup probe, will be restarted
-    4s start web#1
-    4s   Pulled: Container image "i:2" already present on machine
-    4s   Created: Created container web
-    4s   Started: Started container web
-    4s terminate web
-    4s   !Unhealthy: Startup probe failed: not well
-    4s   Killing: Container web failed startup probe, will be restarted
-    8s start web#2
-    8s   Pulled: Container image "i:2" already present on machine
-    8s   Created: Created container web
-    8s   Started: Started container web
-    8s terminate web
-    8s   !Unhealthy: Startup probe failed: not well
-    8s   Killing: Container web failed startup probe, will be restarted
+     0s   Scheduled: Successfully assigned default/web to 
+     0s     Pending 0 ready
+     0s start web#0
+     0s   Pulled: Container image "i:1" already present on machine
+     0s   Created: Created container web
+     0s   Started: Started container web
+     0s     Running 0 ready
+     2s terminate web
+     2s   !Unhealthy: Startup probe failed: not well
+     2s   Killing: Container web failed startup probe, will be restarted
+     6s start web#1
+     6s   Pulled: Container image "i:2" already present on machine
+     6s   Created: Created container web
+     6s   Started: Started container web
+     8s terminate web
+     8s   !Unhealthy: Startup probe failed: not well
+     8s   Killing: Container web failed startup probe, will be restarted
+    12s start web#2
+    12s   Pulled: Container image "i:2" already present on machine
+    12s   Created: Created container web
+    12s   Started: Started container web
     "#);
 }
 
