@@ -41,12 +41,22 @@ impl Kind {
     }
 }
 
+/// Who says so, where Kubernetes' users would hear it: it decides how the text begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// The command itself.
+    Command,
+    /// The API server, with the reason that it gives, such as `NotFound`.
+    Server(&'static str),
+    /// The API server, of an object that it does not accept; the text says all of it.
+    Verdict,
+}
+
 /// A failure with everything that is to be said about it.
 #[derive(Debug)]
 pub(crate) struct Failure {
     kind: Kind,
-    /// Of an answer that Kubernetes' API server would give: its reason, such as `NotFound`.
-    reason: Option<&'static str>,
+    origin: Origin,
     text: String,
     causes: Vec<String>,
     hint: Option<String>,
@@ -55,12 +65,18 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure that is a sentence of its own.
     pub(crate) fn new(kind: Kind, text: impl Into<String>) -> Self {
-        Self { kind, reason: None, text: text.into(), causes: Vec::new(), hint: None }
+        let (text, causes) = (text.into(), Vec::new());
+        Self { kind, origin: Origin::Command, text, causes, hint: None }
     }
 
     /// What Kubernetes' API server would answer, with its reason.
     pub(crate) fn server(kind: Kind, reason: &'static str, text: impl Into<String>) -> Self {
-        Self { reason: Some(reason), ..Self::new(kind, text) }
+        Self { origin: Origin::Server(reason), ..Self::new(kind, text) }
+    }
+
+    /// That an object is not accepted: `The Pod "web" is invalid: …`.
+    pub(crate) fn invalid(kind: Kind, text: impl Into<String>) -> Self {
+        Self { origin: Origin::Verdict, ..Self::new(kind, text) }
     }
 
     /// A failure without a word: what there is to say has been said.
@@ -106,8 +122,20 @@ impl Failure {
     /// The same in other words, if there are any for its kind.
     pub(crate) fn reworded(self, words: impl FnOnce(Kind) -> Option<String>) -> Self {
         match words(self.kind) {
-            Some(text) => Self { text, reason: None, ..self },
+            Some(text) => Self { text, origin: Origin::Command, ..self },
             None => self,
+        }
+    }
+
+    /// The same of an object from that file, if it is the API server's answer.
+    #[must_use]
+    pub(crate) fn when_creating(self, file: &str) -> Self {
+        match self.origin {
+            Origin::Server(_) => {
+                let text = format!("error when creating \"{file}\": {}", self.text);
+                Self { text, ..self }
+            }
+            Origin::Command | Origin::Verdict => self,
         }
     }
 
@@ -130,9 +158,10 @@ impl<E: Error> From<E> for Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.reason {
-            Some(reason) => writeln!(f, "Error from server ({reason}): {}", self.text)?,
-            None => writeln!(f, "error: {}", self.text)?,
+        match self.origin {
+            Origin::Server(reason) => writeln!(f, "Error from server ({reason}): {}", self.text)?,
+            Origin::Command => writeln!(f, "error: {}", self.text)?,
+            Origin::Verdict => writeln!(f, "{}", self.text)?,
         }
         for cause in &self.causes {
             writeln!(f, "  because: {cause}")?;
@@ -183,6 +212,20 @@ mod tests {
         let error = std::io::Error::other("disk on fire");
         let failure = Failure::of(Kind::Host, &error).hint("put it out");
         assert_eq!(failure.to_string(), "error: disk on fire\n  try: put it out\n");
+    }
+
+    #[test]
+    fn a_failure_begins_as_kubectl_begins_it() {
+        let exists = || Failure::server(Kind::Failed, "AlreadyExists", "pods \"a\" already exists");
+        assert_eq!(
+            exists().when_creating("a.yaml").to_string(),
+            "Error from server (AlreadyExists): error when creating \"a.yaml\": pods \"a\" already exists\n"
+        );
+        let invalid = Failure::invalid(Kind::Failed, "The Pod \"a\" is invalid: spec: Forbidden");
+        let invalid = invalid.when_creating("a.yaml").to_string();
+        assert_eq!(invalid, "The Pod \"a\" is invalid: spec: Forbidden\n");
+        let full = Failure::new(Kind::Failed, "no space").when_creating("a.yaml").to_string();
+        assert_eq!(full, "error: no space\n");
     }
 
     #[test]

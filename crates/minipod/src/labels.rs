@@ -120,15 +120,16 @@ fn requirement(term: &str) -> Result<Requirement, SelectorError> {
 /// `key in (a, b)` around the word.
 fn split_word<'a>(term: &'a str, word: &str) -> Option<(&'a str, &'a str)> {
     let (name, rest) = term.split_once(char::is_whitespace)?;
-    let set = rest.trim_start().strip_prefix(word)?.trim_start();
-    set.starts_with('(').then_some((name, set))
+    let set = rest.trim_start().strip_prefix(word)?;
+    let is_word = set.is_empty() || set.starts_with(|c: char| c == '(' || c.is_whitespace());
+    is_word.then_some((name, set.trim_start()))
 }
 
 fn values(set: &str) -> Result<Vec<String>, SelectorError> {
-    let inside = set.strip_prefix('(').and_then(|set| set.trim_end().strip_suffix(')'));
-    let inside = inside.ok_or_else(|| {
-        SelectorError::Requirement(format!("found '{set}', expected: '(', ',' or ')'"))
-    })?;
+    let wrong = |expected: &str| SelectorError::Requirement(format!("found '{set}'{expected}"));
+    let inside = set.strip_prefix('(').ok_or_else(|| wrong(" expected: '('"))?;
+    let inside = inside.trim_end().strip_suffix(')');
+    let inside = inside.ok_or_else(|| wrong(", expected: ',' or ')'"))?;
     Ok(inside.split(',').map(|value| value.trim().to_owned()).collect())
 }
 
@@ -213,7 +214,8 @@ mod tests {
             let parsed = LabelSelector::parse(selector).unwrap();
             assert_eq!(parsed.matches(Some(&labels)), is_selected, "{selector}");
         }
-        assert!(LabelSelector::parse("app in web").is_err());
+        let told = LabelSelector::parse("app in web").unwrap_err().to_string();
+        assert_eq!(told, "unable to parse requirement: found 'web' expected: '('");
         assert!(LabelSelector::parse("n>x").is_err());
         assert!(LabelSelector::parse("=x").is_err());
     }

@@ -17,6 +17,13 @@ const LARGEST: u64 = 3 << 20;
 /// What files in a directory are called that kubectl reads, too.
 const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
 
+/// An object with the file that describes it.
+pub(crate) struct Described {
+    pub(crate) object: Object,
+    /// The file's name as kubectl puts it in messages.
+    pub(crate) file: String,
+}
+
 /// Everything that the files describe, in their order. Problems of all files are printed
 /// together, and then nothing is returned.
 pub(crate) fn read(
@@ -25,6 +32,17 @@ pub(crate) fn read(
     args: ManifestArgs,
     unnamed: Unnamed,
 ) -> Result<Vec<Object>, Failure> {
+    let described = read_with_files(files, places, args, unnamed)?;
+    Ok(described.into_iter().map(|one| one.object).collect())
+}
+
+/// The same, with the file of each object.
+pub(crate) fn read_with_files(
+    files: &[PathBuf],
+    places: &PlaceArgs,
+    args: ManifestArgs,
+    unnamed: Unnamed,
+) -> Result<Vec<Described>, Failure> {
     let options = ParseOptions {
         namespace: Some(places.namespace.clone()),
         ignore_unsupported: args.ignore_unsupported,
@@ -41,7 +59,10 @@ pub(crate) fn read(
                 for warning in &manifest.warnings {
                     screen::narrate(&warning.render(&source));
                 }
-                objects.extend(manifest.objects);
+                let is_input = file == Path::new("-");
+                let file = if is_input { "STDIN".to_owned() } else { name.clone() };
+                let described = |object| Described { object, file: file.clone() };
+                objects.extend(manifest.objects.into_iter().map(described));
             }
             Err(found) => {
                 count += found.errors();
@@ -79,10 +100,10 @@ pub(crate) fn with_directories_below(files: &[PathBuf]) -> Result<Vec<PathBuf>, 
 }
 
 /// A pod that is described twice would be half of each.
-fn check_names(objects: &[Object]) -> Result<(), Failure> {
+fn check_names(objects: &[Described]) -> Result<(), Failure> {
     let mut known = BTreeSet::new();
-    for object in objects {
-        if let Object::Pod(pod) = object
+    for one in objects {
+        if let Object::Pod(pod) = &one.object
             && !known.insert((pod.namespace.as_str(), pod.name.as_str()))
         {
             let text = format!("pod \"{}\" is described twice; nothing was created", pod.name);

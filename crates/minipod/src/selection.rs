@@ -87,7 +87,7 @@ pub(crate) fn container(
     stated: Option<&str>,
 ) -> Result<(String, Option<String>), Failure> {
     let names = container_names(pod);
-    if let Some(stated) = stated {
+    if let Some(stated) = stated.filter(|stated| !stated.is_empty()) {
         if names.iter().any(|name| name == stated) {
             return Ok((stated.to_owned(), None));
         }
@@ -171,10 +171,10 @@ mod tests {
         let list = "kubia, envoy, init-demo (init), network-check (init)";
         let pod = kubia(json!({}));
         assert_eq!(container(&pod, Some("envoy")).unwrap(), ("envoy".into(), None));
-        assert_eq!(
-            container(&pod, None).unwrap(),
-            ("kubia".into(), Some(format!("Defaulted container \"kubia\" out of: {list}\n")))
-        );
+        let defaulted = Some(format!("Defaulted container \"kubia\" out of: {list}\n"));
+        for stated in [None, Some("")] {
+            assert_eq!(container(&pod, stated).unwrap(), ("kubia".into(), defaulted.clone()));
+        }
         assert_eq!(
             container(&pod, Some("envy")).unwrap_err().to_string(),
             format!(

@@ -11,7 +11,8 @@ use pod_runner::{Objects, Pods, Settings, client};
 use super::{require_root, settings};
 use crate::cli::{ApplyArgs, PlaceArgs};
 use crate::failure::{Failure, Kind};
-use crate::{manifest, screen};
+use crate::manifest::{self, Described};
+use crate::screen;
 
 /// What to do about an object that exists already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,18 +33,18 @@ pub(crate) fn run(places: &PlaceArgs, args: &ApplyArgs, existing: Existing) -> R
         Existing::Update => Unnamed::Refuse("apply"),
         Existing::Refuse => manifest::NAMED,
     };
-    let objects = manifest::read(&files, places, args.manifest, unnamed)?;
+    let objects = manifest::read_with_files(&files, places, args.manifest, unnamed)?;
     require_root()?;
     let settings = settings(places);
     let mut failures = Vec::new();
-    for object in objects {
+    for Described { object, file } in objects {
         let line = match object {
             Object::Pod(pod) => apply_pod(*pod, &settings, existing),
             other => store(&other, &settings, existing),
         };
         match line {
             Ok(line) => screen::answer(&line)?,
-            Err(failure) => failures.push(failure),
+            Err(failure) => failures.push(failure.when_creating(&file)),
         }
     }
     // The errors of one object do not stop the others; the last one is told by whoever called.
@@ -81,7 +82,8 @@ fn keep<T: StoredObject + PartialEq>(
     let namespace = metadata.namespace.as_deref().unwrap_or_default();
     let former = objects.find::<T>(namespace, name)?;
     let object = match existing {
-        Existing::Update => completed(object.clone(), former.as_ref())?,
+        Existing::Update => completed(object.clone(), former.as_ref())
+            .map_err(|error| Failure::invalid(Kind::Failed, error.to_string()))?,
         Existing::Refuse => completed(object.clone(), None)?,
     };
     let verb = match (&former, existing) {
@@ -110,6 +112,7 @@ fn apply_pod(pod: Pod, settings: &Settings, existing: Existing) -> Result<String
 fn update_pod(found: &FoundPod, pod: &Pod, name: &str) -> Result<String, Failure> {
     let again = format!("minipod delete pod {name}, then apply again");
     let refused = |text: String| Failure::new(Kind::Failed, text).hint(again.clone());
+    let invalid = |text: String| Failure::invalid(Kind::Failed, text).hint(again.clone());
     if pods::has_died(&found.pod) {
         return Err(refused(format!("the supervisor of pod \"{name}\" has died")));
     }
@@ -118,7 +121,7 @@ fn update_pod(found: &FoundPod, pod: &Pod, name: &str) -> Result<String, Failure
             .hint("wait until it is gone, then apply again"));
     }
     let update =
-        PodUpdate::between(&found.pod, &pod.object).map_err(|error| refused(error.to_string()))?;
+        PodUpdate::between(&found.pod, &pod.object).map_err(|error| invalid(error.to_string()))?;
     let Some(update) = update else {
         return Ok(format!("pod/{name} unchanged\n"));
     };
@@ -140,6 +143,6 @@ pub(crate) fn create_pod(pod: Pod, settings: &Settings) -> Result<Launched, Fail
 }
 
 fn already_exists(kinds: &str, name: &str) -> Failure {
-    Failure::new(Kind::Failed, format!("{kinds} \"{name}\" already exists"))
+    Failure::server(Kind::Failed, "AlreadyExists", format!("{kinds} \"{name}\" already exists"))
         .hint(format!("minipod delete {} {name}", kinds.trim_end_matches('s')))
 }

@@ -22,12 +22,13 @@ use super::run_output::{LogPrinter, OpenLine};
 use super::{post_mortem, require_root, settings, wait};
 use crate::cli::{PlaceArgs, RunArgs, Until};
 use crate::failure::{Failure, Kind};
+use crate::manifest::{self, Described};
+use crate::screen;
 use crate::views::events;
-use crate::{manifest, screen};
 
 pub(crate) fn run(args: &PlaceArgs, run: &RunArgs) -> Result<ExitCode, Failure> {
     let file = std::slice::from_ref(&run.file);
-    let objects = manifest::read(file, args, run.manifest, manifest::NAMED)?;
+    let objects = manifest::read_with_files(file, args, run.manifest, manifest::NAMED)?;
     require_root()?;
     let settings = settings(args);
     let interrupts = interrupts()?;
@@ -45,13 +46,16 @@ pub(crate) fn run(args: &PlaceArgs, run: &RunArgs) -> Result<ExitCode, Failure> 
     front.stay(run, until, (&interrupts, deadline))
 }
 
-fn launch(objects: Vec<Object>, settings: &Settings) -> Result<Vec<Launched>, Failure> {
+fn launch(objects: Vec<Described>, settings: &Settings) -> Result<Vec<Launched>, Failure> {
     let mut launched = Vec::new();
-    for object in objects {
-        match object {
-            Object::Pod(pod) => launched.push(apply::create_pod(*pod, settings)?),
-            other => drop(apply::store(&other, settings, Existing::Update)?),
-        }
+    for Described { object, file } in objects {
+        let done = match object {
+            Object::Pod(pod) => {
+                apply::create_pod(*pod, settings).map(|created| launched.push(created))
+            }
+            other => apply::store(&other, settings, Existing::Update).map(drop),
+        };
+        done.map_err(|failure| failure.when_creating(&file))?;
     }
     if launched.is_empty() {
         return Err(Failure::new(Kind::Manifest, "there is no pod in the manifest to run")
