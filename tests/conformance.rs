@@ -1,5 +1,5 @@
-//! `docs/conformance.md` says the same as the tests: every test that it names exists, and every
-//! case that a test claims is in it.
+//! `docs/conformance.md` and `docs/acceptance.md` say the same as the tests: every test that they
+//! name exists, and every case that a test claims is in them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -80,4 +80,80 @@ fn every_case_that_a_test_claims_is_in_the_table_beside_its_name() {
         }
     }
     assert!(claims > 50, "{claims} claims have been compared");
+}
+
+/// `MP-03` as 3.
+fn acceptance_case(text: &str) -> Option<u32> {
+    let number = text.split_once("MP-")?.1;
+    number.get(..2)?.parse().ok()
+}
+
+/// The acceptance cases with the names of their tests.
+fn acceptance_rows() -> Vec<(u32, Vec<String>)> {
+    let table = fs::read_to_string(workspace().join("docs/acceptance.md")).expect("the table");
+    let rows = table.lines().filter_map(|line| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let tests = cells.get(2)?.split(", ").map(|test| test.trim_matches('`').to_owned());
+        Some((acceptance_case(cells[0])?, tests.collect()))
+    });
+    rows.collect()
+}
+
+fn end_to_end_tests() -> Vec<String> {
+    let mut sources = Vec::new();
+    rust_files(&workspace().join("tests/e2e"), &mut sources);
+    sources
+}
+
+#[test]
+fn every_acceptance_case_has_end_to_end_tests_that_exist() {
+    let rows = acceptance_rows();
+    let numbers: Vec<u32> = rows.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, (1..=44).collect::<Vec<_>>(), "every case has a row, in order");
+    let sources = end_to_end_tests();
+    for (number, tests) in rows {
+        for test in tests {
+            let is_run = sources.iter().any(|text| text.contains(&format!("\"{test}\"")));
+            assert!(is_run, "MP-{number:02}: there is no test {test}");
+        }
+    }
+}
+
+#[test]
+fn every_acceptance_case_that_a_test_claims_names_that_test() {
+    let rows = acceptance_rows();
+    let mut claimed = BTreeSet::new();
+    for text in end_to_end_tests() {
+        for part in text.split("\n/// MP-").skip(1) {
+            let (comment, rest) = part.split_once("\nfn ").expect("a test behind the comment");
+            let name = rest.split('(').next().unwrap_or_default();
+            for number in claims(&format!("MP-{comment}")) {
+                let has = rows
+                    .iter()
+                    .any(|(row, tests)| *row == number && tests.iter().any(|test| test == name));
+                assert!(has, "MP-{number:02} of {name} is not in docs/acceptance.md");
+                claimed.insert((number, name.to_owned()));
+            }
+        }
+    }
+    for (number, tests) in rows {
+        for test in tests {
+            assert!(
+                claimed.contains(&(number, test.clone())),
+                "{test} does not say MP-{number:02}"
+            );
+        }
+    }
+}
+
+/// The cases of `MP-03, MP-07 and MP-20` and of `MP-28 to MP-31`.
+fn claims(comment: &str) -> BTreeSet<u32> {
+    let mut found = BTreeSet::new();
+    for part in comment.split([',', '.']).flat_map(|part| part.split(" and ")) {
+        let (first, last) = part.split_once(" to ").unwrap_or((part, part));
+        if let (Some(first), Some(last)) = (acceptance_case(first), acceptance_case(last)) {
+            found.extend(first..=last);
+        }
+    }
+    found
 }

@@ -12,6 +12,10 @@ pub(crate) const TESTS: &[Test] = &[
         "ctrl_c_deletes_the_pod_and_a_second_one_kills_it",
         ctrl_c_deletes_the_pod_and_a_second_one_kills_it,
     ),
+    (
+        "ctrl_c_lets_every_container_say_its_last_line",
+        ctrl_c_lets_every_container_say_its_last_line,
+    ),
     ("a_pod_can_be_deleted_at_every_stage", a_pod_can_be_deleted_at_every_stage),
     ("a_run_that_takes_too_long_is_ended", a_run_that_takes_too_long_is_ended),
 ];
@@ -26,6 +30,7 @@ spec:
   - {name: main, image: 'busybox:1.36', command: [sh, -c, 'trap \"echo asked\" TERM; echo up; while true; do sleep 0.1; done']}
 ";
 
+/// MP-44.
 fn ctrl_c_deletes_the_pod_and_a_second_one_kills_it() {
     let node = Node::new("ctrlc", &["busybox"]);
     let path = node.file("stubborn.yaml", STUBBORN);
@@ -45,6 +50,42 @@ fn ctrl_c_deletes_the_pod_and_a_second_one_kills_it() {
     interrupt(pid);
     let ended = run.child().wait().expect("it ends");
     assert_eq!(ended.code(), Some(130));
+    node.nothing_is_left(pod["metadata"]["uid"].as_str().unwrap_or_default());
+}
+
+/// MP-44.
+fn ctrl_c_lets_every_container_say_its_last_line() {
+    let node = Node::new("last", &["busybox"]);
+    let container = |name: &str| {
+        format!(
+            "  - {{name: {name}, image: 'busybox:1.36', command: [sh, -c, 'trap \"seq 500; echo bye; exit 0\" TERM; \
+             echo up; while true; do sleep 0.1; done']}}\n"
+        )
+    };
+    let (one, two) = (container("one"), container("two"));
+    let manifest = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: last}}\nspec:\n  containers:\n{one}{two}"
+    );
+    let path = node.file("last.yaml", &manifest);
+    let mut command = node.command(&["run", &path.display().to_string()]);
+    command.stderr(Stdio::null());
+    let mut run = Watch::start(command);
+    let deadline = std::time::Instant::now() + e2e_tests::node::PATIENCE;
+    let mut up = [run.line(deadline), run.line(deadline)].map(Option::unwrap_or_default);
+    up.sort();
+    assert_eq!(up, ["[one] up", "[two] up"]);
+    let pod = node.pod("last");
+    run.interrupt();
+    let mut lines = Vec::new();
+    while let Some(line) = run.line(deadline) {
+        lines.push(line);
+    }
+    for name in ["one", "two"] {
+        let prefix = format!("[{name}] ");
+        let said: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix(&prefix)).collect();
+        assert_eq!((said.len(), said.last()), (501, Some(&"bye")), "{name}");
+    }
+    assert_eq!(run.child().wait().expect("it ends").code(), Some(130));
     node.nothing_is_left(pod["metadata"]["uid"].as_str().unwrap_or_default());
 }
 

@@ -104,6 +104,7 @@ fn host_users() -> String {
     link.display().to_string()
 }
 
+/// MP-42.
 fn users_and_groups_are_those_of_manifest_and_image() {
     let node = Node::new("groups", &["probe"]);
     let rows = [
@@ -140,6 +141,7 @@ fn users_and_groups_are_those_of_manifest_and_image() {
     assert_eq!(groups(&strict, "user").join(" "), "1000 2000 3000");
 }
 
+/// MP-42.
 fn a_container_that_must_not_be_root_is_not_started_as_root() {
     let node = Node::new("nonroot", &["probe"]);
     for (name, security, why) in [

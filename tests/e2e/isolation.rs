@@ -26,6 +26,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("two_pods_reach_each_other", two_pods_reach_each_other),
 ];
 
+/// MP-38.
 fn a_file_of_an_init_container_is_read_by_both_mains() {
     let node = Node::new("volume", &["busybox"]);
     let manifest = "\
@@ -135,6 +136,7 @@ fn a_container_gets_the_defaults_of_a_container_runtime() {
     }
 }
 
+/// MP-42.
 fn what_the_security_context_takes_away_is_gone() {
     let node = Node::new("confined", &["probe"]);
     let confined = probe(

@@ -281,6 +281,7 @@ fn host_devices() -> Vec<(String, fs::FileType)> {
         .collect()
 }
 
+/// MP-42.
 fn a_read_only_root_leaves_memory_and_volumes_writable() {
     let node = Node::new("readonlyroot", &["probe"]);
     let spec = "  volumes: [{name: scratch, emptyDir: {}}]

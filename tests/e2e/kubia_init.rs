@@ -138,6 +138,7 @@ fn one_init_container_at_a_time_and_no_main_before(node: &Node) {
     assert_eq!(most, 1, "the init containers were seen");
 }
 
+/// MP-05.
 fn offline_the_second_init_container_crash_loops_and_the_mains_never_start() {
     let node = Node::new("offline", &IMAGES).with("MINIPOD_BACKOFF_SCALE", "0.05");
     node.lab.go_offline();
@@ -155,6 +156,7 @@ fn offline_the_second_init_container_crash_loops_and_the_mains_never_start() {
     node.delete_leaves_nothing("kubia-init", &[]);
 }
 
+/// MP-03.
 fn offline_a_pod_that_is_never_restarted_fails() {
     let node = Node::new("never", &IMAGES);
     node.lab.go_offline();

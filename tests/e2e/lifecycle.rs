@@ -107,6 +107,7 @@ spec:
     node.delete_leaves_nothing("liveness", &["--now"]);
 }
 
+/// MP-04.
 fn an_init_container_that_fails_twice_lets_the_pod_start_the_third_time() {
     let node = Node::new("flaky", &["busybox"]).with("MINIPOD_BACKOFF_SCALE", "0.01");
     let manifest = "\
@@ -129,5 +130,9 @@ spec:
     let init = node.pod("flaky")["status"]["initContainerStatuses"][0].clone();
     assert_eq!(init["restartCount"], 2);
     assert_eq!(init["state"]["terminated"]["exitCode"], 0);
+    let backs_off = |event: &(String, String)| {
+        event.1.starts_with("Back-off restarting failed container flaky in pod flaky_default(")
+    };
+    assert!(node.events().iter().any(backs_off), "{:#?}", node.events());
     node.delete_leaves_nothing("flaky", &["--now"]);
 }

@@ -4,8 +4,9 @@
 use std::time::Instant;
 
 use e2e_tests::Node;
+use e2e_tests::image::Layer;
 use e2e_tests::node::PATIENCE;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Test;
 
@@ -25,6 +26,14 @@ pub(crate) const TESTS: &[Test] = &[
     (
         "hooks_signals_and_last_words_come_in_their_order",
         hooks_signals_and_last_words_come_in_their_order,
+    ),
+    (
+        "a_crashing_container_waits_twice_as_long_each_time",
+        a_crashing_container_waits_twice_as_long_each_time,
+    ),
+    (
+        "the_signal_of_the_manifest_or_of_the_image_stops_a_container",
+        the_signal_of_the_manifest_or_of_the_image_stops_a_container,
     ),
     (
         "a_rule_restarts_all_containers_and_keeps_their_volumes",
@@ -125,7 +134,9 @@ fn exit_codes_and_policies_decide_what_restarts_and_how_the_pod_ends() {
     assert_eq!(container(&failed, "i2")["state"]["terminated"]["exitCode"], 5);
     let waiting = &container(&failed, "main")["state"]["waiting"];
     assert_eq!(waiting["reason"], "PodInitializing");
-    assert_eq!(node.run(&["logs", "initfail", "-c", "i2"]).succeeds().stdout, "ill\n");
+    for (init, said) in [("i1", "well\n"), ("i2", "ill\n")] {
+        assert_eq!(node.run(&["logs", "initfail", "-c", init]).succeeds().stdout, said);
+    }
     let again = node.wait_for_phase("again", "Succeeded");
     assert_eq!(container(&again, "main")["restartCount"], 1);
     let codes = node.wait_for_phase("codes", "Failed");
@@ -139,7 +150,7 @@ fn exit_codes_and_policies_decide_what_restarts_and_how_the_pod_ends() {
     node.delete_leaves_nothing("sidecar", &[]);
 }
 
-/// MP-05, MP-17, MP-19 and Kubernetes' conformance case 206.
+/// MP-05 and Kubernetes' conformance case 206.
 fn what_crashes_or_cannot_start_waits_longer_each_time_and_says_why() {
     let node = Node::new("crash", &["busybox"]).with("MINIPOD_BACKOFF_SCALE", "0.02");
     let crash =
@@ -185,7 +196,7 @@ fn what_crashes_or_cannot_start_waits_longer_each_time_and_says_why() {
     let _ = node.run(&["get", "pod", "init"]).ends_with(5);
 }
 
-/// MP-28 to MP-31.
+/// MP-28, MP-29 and MP-31.
 fn hooks_signals_and_last_words_come_in_their_order() {
     let node = Node::new("hooks", &["busybox"]);
     let told = node.file("told", "");
@@ -225,6 +236,8 @@ fn hooks_signals_and_last_words_come_in_their_order() {
     assert_eq!(message("file"), "DONE");
     assert_eq!(message("log"), "last words\n");
     assert_eq!(message("well"), Value::Null);
+    let described = node.run(&["describe", "pod", "words"]).succeeds().stdout;
+    assert!(described.contains("      Message:      DONE\n"), "{described}");
     node.wait_for_phase("failing", "Failed");
     let events = node.events();
     for (reason, text) in
@@ -235,6 +248,78 @@ fn hooks_signals_and_last_words_come_in_their_order() {
     }
     let _ = node.run(&["delete", "pod", "failing"]).succeeds();
     node.delete_leaves_nothing("words", &[]);
+}
+
+/// MP-19.
+fn a_crashing_container_waits_twice_as_long_each_time() {
+    let node = Node::new("backoff", &["busybox"]).with("MINIPOD_BACKOFF_SCALE", "0.05");
+    let starts = node.file("starts", "");
+    let manifest = pod(
+        "backoff",
+        "Always",
+        "  volumes: [{name: starts, hostPath: {path: $STARTS, type: File}}]
+  containers:
+  - name: main
+    $I
+    command: [sh, -c, 'cut -d \" \" -f 1 /proc/uptime >> /starts; exit 1']
+    volumeMounts: [{name: starts, mountPath: /starts}]
+",
+    )
+    .replace("$STARTS", &starts.display().to_string());
+    let _ = node.apply(&manifest).succeeds();
+    let crashed = node.wait_until("backoff", |pod| {
+        let main = container(pod, "main");
+        main["restartCount"] == 3 && main["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+    });
+    let uid = crashed["metadata"]["uid"].as_str().unwrap_or_default();
+    let waiting = container(&crashed, "main")["state"]["waiting"]["message"].clone();
+    let podfmt = format!("backoff_default({uid})");
+    assert_eq!(waiting, format!("back-off 40s restarting failed container=main pod={podfmt}"));
+    let event = format!("Back-off restarting failed container main in pod {podfmt}");
+    assert!(node.events().contains(&("BackOff".into(), event)), "{:#?}", node.events());
+    let text = std::fs::read_to_string(&starts).expect("the file of the test");
+    let times: Vec<f64> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    let gaps: Vec<f64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    // At once, then after a twentieth of 10 and of 20 seconds; /proc/uptime has hundredths.
+    assert!(gaps[1] >= 0.49 && gaps[2] >= 0.99 && gaps[0] < gaps[2], "{gaps:?}");
+    node.delete_leaves_nothing("backoff", &["--now"]);
+}
+
+/// MP-30.
+fn the_signal_of_the_manifest_or_of_the_image_stops_a_container() {
+    let node = Node::new("signals", &["busybox"]);
+    node.load("signals:1", Layer::default(), &json!({"StopSignal": "SIGUSR2"}));
+    let told = node.file("told", "");
+    let container = |name: &str, more: &str| {
+        let traps = format!(
+            "for s in USR1 USR2 TERM; do trap \"echo {name} $s >> /told; exit 0\" $s; done; \
+             touch /trapped; while true; do sleep 0.1; done"
+        );
+        format!(
+            "  - {{name: {name}, image: 'signals:1', command: [sh, -c, '{traps}']{more}, \
+             volumeMounts: [{{name: told, mountPath: /told}}]}}\n"
+        )
+    };
+    let manifest = [
+        "  os: {name: linux}\n",
+        &format!("  volumes: [{{name: told, hostPath: {{path: {}}}}}]\n", told.display()),
+        "  containers:\n",
+        &container("image", ""),
+        &container("manifest", ", lifecycle: {stopSignal: SIGUSR1}"),
+    ];
+    let _ = node.apply(&pod("signals", "Always", &manifest.concat())).succeeds();
+    node.wait_for_status("signals", &["Running"]);
+    for container in ["image", "manifest"] {
+        let trapped = "until test -e /trapped; do sleep 0.1; done";
+        let words =
+            ["exec", "signals", "-c", container, "--", "timeout", "20", "sh", "-c", trapped];
+        let _ = node.run(&words).succeeds();
+    }
+    node.delete_leaves_nothing("signals", &[]);
+    let text = std::fs::read_to_string(&told).expect("the file of the test");
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["image USR2", "manifest USR1"]);
 }
 
 /// The triggering container, its sidecar and its init container all start again.

@@ -5,6 +5,7 @@ mod deletion;
 mod disks;
 mod entering;
 mod errors;
+mod gates;
 mod hostile_images;
 mod identity;
 mod images;
@@ -21,6 +22,7 @@ mod propagation;
 mod pulls;
 mod resources;
 mod sharing;
+mod stories;
 mod supervisor;
 mod updates;
 mod verdicts;
@@ -44,6 +46,8 @@ fn main() -> ExitCode {
         watching::TESTS,
         lifecycle::TESTS,
         lives::TESTS,
+        gates::TESTS,
+        stories::TESTS,
         supervisor::TESTS,
         updates::TESTS,
         isolation::TESTS,

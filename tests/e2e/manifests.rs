@@ -5,8 +5,9 @@ use std::fs;
 use std::io::Write;
 use std::process::Stdio;
 
+use e2e_tests::image::Layer;
 use e2e_tests::{Node, Outcome};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Test;
 
@@ -14,6 +15,10 @@ pub(crate) const TESTS: &[Test] = &[
     (
         "a_process_finds_the_command_and_the_environment_that_the_manifest_gives_it",
         a_process_finds_the_command_and_the_environment_that_the_manifest_gives_it,
+    ),
+    (
+        "commands_and_arguments_of_image_and_manifest_combine_as_in_kubernetes",
+        commands_and_arguments_of_image_and_manifest_combine_as_in_kubernetes,
     ),
     (
         "a_container_whose_configuration_is_missing_waits_until_it_is_there",
@@ -65,6 +70,7 @@ spec:
     - {name: NONE, valueFrom: {secretKeyRef: {name: s, key: none, optional: true}}}
     - {name: FILE, valueFrom: {fileKeyRef: {volumeName: written, path: f.env, key: KEY}}}
     - {name: POD, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+    - {name: NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}
     - {name: UID_OF_POD, valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
     - {name: LABEL, valueFrom: {fieldRef: {fieldPath: \"metadata.labels['app']\"}}}
     - {name: NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
@@ -76,12 +82,13 @@ spec:
   - name: words
     image: minipod/probe:1.0
     env: [{name: B, value: b}]
-    command: [/bin/echo]
+    command: [/bin/echo, 'of-$(B)']
     args: [$(B), $$(B), '${B}', $(Z)]
   - name: plain
     image: minipod/probe:1.0
 ";
 
+/// MP-12, MP-15, MP-16 and MP-18.
 fn a_process_finds_the_command_and_the_environment_that_the_manifest_gives_it() {
     let node = Node::new("env", &["busybox", "probe"]);
     let node = node.with("SECRET_CANARY", "leaked");
@@ -91,7 +98,7 @@ fn a_process_finds_the_command_and_the_environment_that_the_manifest_gives_it() 
         let lines = outcome.stdout.lines().filter_map(|line| line.strip_prefix(&prefix));
         lines.map(str::to_owned).next().unwrap_or_else(|| panic!("{}", outcome.stdout))
     };
-    assert_eq!(said("words"), "b $(B) ${B} $(Z)");
+    assert_eq!(said("words"), "of-b b $(B) ${B} $(Z)");
     let plain: Value = serde_json::from_str(&said("plain")).expect("JSON");
     assert_eq!(plain["argv"], serde_json::json!(["/probe"]));
     let seen: Value = serde_json::from_str(&said("probe")).expect("JSON");
@@ -107,6 +114,7 @@ fn a_process_finds_the_command_and_the_environment_that_the_manifest_gives_it() 
         ("LATER", "own $(A) ${A} $(Z)"),
         ("FILE", "a b"),
         ("POD", "env"),
+        ("NAMESPACE", "default"),
         ("UID_OF_POD", of_pod("/metadata/uid")),
         ("LABEL", "kubia"),
         ("NODE", of_pod("/spec/nodeName")),
@@ -128,6 +136,41 @@ fn a_process_finds_the_command_and_the_environment_that_the_manifest_gives_it() 
     node.delete_leaves_nothing("env", &[]);
 }
 
+/// Tells how it was started.
+const TELL: &str = "#!/bin/sh\ntr '\\0' ' ' < /proc/1/cmdline\necho\n";
+
+/// MP-14.
+fn commands_and_arguments_of_image_and_manifest_combine_as_in_kubernetes() {
+    let node = Node::new("matrix", &["busybox"]);
+    let layer = Layer::default().file("tell", TELL.as_bytes(), 0o755);
+    let config = json!({"Entrypoint": ["/bin/sh", "/tell", "entry"], "Cmd": ["cmd"]});
+    node.load("tell:1", layer, &config);
+    let manifest = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: matrix}
+spec:
+  restartPolicy: Never
+  containers:
+  - {name: none, image: 'tell:1'}
+  - {name: args, image: 'tell:1', args: [one, 'two words']}
+  - {name: command, image: 'tell:1', command: [/bin/sh, /tell, own]}
+  - {name: both, image: 'tell:1', command: [/bin/sh, /tell, own], args: [one]}
+";
+    let outcome = with_input(&node, &["run", "-"], manifest).succeeds();
+    for (container, started) in [
+        ("none", "entry cmd"),
+        ("args", "entry one two words"),
+        ("command", "own"),
+        ("both", "own one"),
+    ] {
+        let line = format!("[{container}] /bin/sh /tell {started} ");
+        assert!(outcome.stdout.lines().any(|one| one == line), "{line}\n{}", outcome.stdout);
+    }
+    node.delete_leaves_nothing("matrix", &[]);
+}
+
+/// MP-17.
 fn a_container_whose_configuration_is_missing_waits_until_it_is_there() {
     let node = Node::new("wait", &["busybox"]).with("MINIPOD_BACKOFF_SCALE", "0.1");
     let manifest = "\
@@ -149,9 +192,15 @@ spec:
     assert!(
         node.events().contains(&("Failed".into(), "Error: configmap \"late\" not found".into()))
     );
+    let path = node.file("early.yaml", &manifest.replace("name: wait", "name: early"));
+    let path = path.display().to_string();
+    let early = node.run(&["run", "--timeout", "1s", &path]).ends_with(124);
+    assert!(early.stderr.contains("Error: configmap \"late\" not found"), "{}", early.stderr);
     let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: late}\ndata: {a: there}\n";
+    let _ = node.apply(&map.replace("a: there", "b: there")).succeeds();
+    node.wait_for_event("Failed", "Error: couldn't find key a in ConfigMap default/late");
     let outcome = node.apply(map).succeeds();
-    assert_eq!(outcome.stdout, "configmap/late created\n");
+    assert_eq!(outcome.stdout, "configmap/late configured\n");
     node.wait_for_status("wait", &["Completed"]);
     assert_eq!(node.pod("wait")["status"]["containerStatuses"][0]["restartCount"], 0);
     node.delete_leaves_nothing("wait", &[]);

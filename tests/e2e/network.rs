@@ -61,6 +61,7 @@ fn own(kind: &str) -> String {
     link.display().to_string()
 }
 
+/// MP-32.
 fn containers_share_what_kubernetes_has_them_share() {
     let node = Node::new("share", &["busybox"]);
     let manifest = "\
@@ -93,6 +94,7 @@ spec:
     node.delete_leaves_nothing("share", &["--now"]);
 }
 
+/// MP-34 and MP-35.
 fn with_the_hosts_namespaces_init_containers_are_in_them_too() {
     let node = Node::new("hostns", &["probe"]);
     let spec = "  hostNetwork: true\n  hostPID: true\n  hostIPC: true\n";
@@ -111,6 +113,7 @@ fn with_the_hosts_namespaces_init_containers_are_in_them_too() {
     }
 }
 
+/// MP-33.
 fn a_shared_process_namespace_has_a_first_process_that_reaps() {
     let node = Node::new("sharepid", &["busybox"]);
     let manifest = "\
@@ -140,6 +143,7 @@ spec:
     node.delete_leaves_nothing("share", &["--now"]);
 }
 
+/// MP-35 and MP-36.
 fn names_and_resolvers_are_written_as_a_kubelet_writes_them() {
     let node = Node::new("names", &["probe"]);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -193,6 +197,7 @@ fn wait_for_event(node: &Node, reason: &str, part: &str) {
     panic!("there is no event {reason} with {part:?}");
 }
 
+/// MP-37.
 fn a_host_port_is_reached_from_where_it_should_be() {
     let node = Node::new("hostport", &["busybox"]);
     let manifest = "\

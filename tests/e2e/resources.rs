@@ -40,6 +40,7 @@ const READ_LIMITS: &str = "cd /sys/fs/cgroup; if [ -e memory.max ]; \
     echo $(cat cpu*/cpu.cfs_quota_us) $(cat cpu*/cpu.cfs_period_us); \
     cat pids/pids.max cpu*/cpu.shares; fi";
 
+/// MP-43.
 fn a_container_gets_the_limits_it_asked_for() {
     let node = Node::new("limits", &["busybox"]);
     let manifest = "\
@@ -211,6 +212,7 @@ fn a_pods_own_limits_hold_for_all_its_containers() {
     node.delete_leaves_nothing("crowded", &["--force"]);
 }
 
+/// MP-43.
 fn memory_that_runs_out_ends_the_container_as_oomkilled() {
     let node = Node::new("oom", &["busybox"]);
     let bomb =

@@ -273,6 +273,7 @@ fn a_shell_is_offered_the_names_that_exist() {
     node.delete_leaves_nothing("web", &["--now"]);
 }
 
+/// MP-21.
 fn on_a_terminal_names_are_coloured_and_events_dimmed() {
     let node = Node::new("colour", &["busybox"]);
     let manifest = "\

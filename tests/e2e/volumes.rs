@@ -124,6 +124,7 @@ x
 1
 0 4321";
 
+/// MP-11 and MP-40.
 fn volumes_show_what_the_manifest_says() {
     let node = Node::new("volumes", &["busybox"]);
     let _ = node.apply(OBJECTS).succeeds();
@@ -131,6 +132,7 @@ fn volumes_show_what_the_manifest_says() {
     assert_eq!(output(&node, "volumes", &manifest).join("\n"), ALL_OF_IT);
 }
 
+/// MP-38.
 fn a_volume_in_memory_has_its_size_and_its_pod() {
     let node = Node::new("memory", &["busybox"]).with("MINIPOD_BACKOFF_SCALE", "0.01");
     let volumes = "  - {name: shared, emptyDir: {medium: Memory, sizeLimit: 1Mi}}\n";
@@ -156,6 +158,7 @@ ls /shared | tr '\\n' ' '";
     uids.iter().for_each(|uid| node.nothing_is_left(uid));
 }
 
+/// MP-40.
 fn a_volume_follows_its_object_and_a_sub_path_does_not() {
     let node = Node::new("follow", &["busybox"]);
     let _ = node.apply(OBJECTS).succeeds();
@@ -235,6 +238,7 @@ fn host_volume(host: &Path, name: &str, path: &str, kind: &str) -> String {
     format!("  - {{name: {name}, hostPath: {{path: {}, type: '{kind}'}}}}\n", path.display())
 }
 
+/// MP-39.
 fn a_host_path_of_another_kind_holds_the_pod_up() {
     let node = Node::new("wrong", &["busybox"]);
     let (host, _socket) = host_directory(&node);
@@ -266,6 +270,7 @@ fn a_host_path_of_another_kind_holds_the_pod_up() {
     node.delete_leaves_nothing("wrong", &["--now"]);
 }
 
+/// MP-39.
 fn a_host_path_is_there_and_made_as_its_type_says() {
     let node = Node::new("right", &["busybox"]);
     let (host, _socket) = host_directory(&node);
@@ -340,6 +345,7 @@ fn is_untouched(canary: &Path) {
     assert_eq!(fs::read_to_string(canary.join("canary")).expect("a file of the test"), "untouched");
 }
 
+/// MP-41.
 fn a_sub_path_cannot_leave_its_volume() {
     let node = Node::new("subpath", &["busybox"]);
     let canary = canary(&node);
@@ -394,6 +400,7 @@ fn a_sub_path_cannot_leave_its_volume() {
     is_untouched(&canary);
 }
 
+/// MP-41.
 fn a_planted_link_in_a_volume_is_not_followed() {
     let node = Node::new("planted", &["busybox"]);
     let canary = canary(&node);
