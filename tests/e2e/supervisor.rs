@@ -67,17 +67,25 @@ fn uid(node: &Node, name: &str) -> String {
     node.pod(name)["metadata"]["uid"].as_str().unwrap_or_default().to_owned()
 }
 
-/// The process that supervises the pod: the one whose command line names its directory.
+/// The process that supervises the pod: the one whose command line names its directory. One that
+/// has only just been started has no command line yet.
 fn supervisor(node: &Node, name: &str) -> u32 {
     let [state, ..] = node.directories();
     let dir = state.join("pods").join(format!("default_{name}")).display().to_string();
-    let processes = fs::read_dir("/proc").expect("/proc is there").flatten();
-    let mut pids = processes.filter_map(|entry| entry.file_name().to_string_lossy().parse().ok());
-    let found = pids.find(|pid: &u32| {
+    let supervises = |pid: &u32| {
         let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         line.split('\0').any(|word| word == "supervise") && line.contains(&dir)
-    });
-    found.unwrap_or_else(|| panic!("{name} has no supervisor"))
+    };
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let entries = fs::read_dir("/proc").expect("/proc is there").flatten();
+        let mut pids = entries.filter_map(|entry| entry.file_name().to_string_lossy().parse().ok());
+        if let Some(pid) = pids.find(supervises) {
+            return pid;
+        }
+        assert!(Instant::now() < deadline, "{name} has no supervisor");
+        std::thread::yield_now();
+    }
 }
 
 fn signal(pid: u32, signal: &str) {

@@ -38,23 +38,23 @@ pub enum ClientError {
     NoAnswer,
 }
 
-/// Connects to the supervisor, waiting for its socket when it has only just been started.
+/// Connects to the supervisor, waiting for its socket when it has only just been started. A socket
+/// that refuses is that of a supervisor on its end, which will not listen again.
 pub(crate) fn connect(dir: &PodDir) -> io::Result<PacketSocket> {
+    let is_coming = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
     let first = match PacketSocket::connect(&dir.socket()) {
-        Ok(socket) => return Ok(socket),
-        Err(error) => error,
+        Err(error) if is_coming(&error) && lock::is_held(dir) => error,
+        result => return result,
     };
-    if !lock::is_held(dir) {
-        return Err(first);
-    }
     let watch = inotify::init(inotify::CreateFlags::CLOEXEC)?;
-    inotify::add_watch(&watch, dir.path(), inotify::WatchFlags::CREATE)?;
+    inotify::add_watch(&watch, dir.path(), inotify::WatchFlags::MOVED_TO).map_err(|_| first)?;
     let deadline = Instant::now() + STARTS_WITHIN;
     loop {
         match PacketSocket::connect(&dir.socket()) {
-            Ok(socket) => return Ok(socket),
-            Err(error) if !lock::is_held(dir) || Instant::now() >= deadline => return Err(error),
-            Err(_) => crate::watch::wait_readable(&watch, deadline)?,
+            Err(error) if is_coming(&error) && lock::is_held(dir) && Instant::now() < deadline => {
+                crate::watch::wait_readable(&watch, deadline)?;
+            }
+            result => return result,
         }
         let mut seen = [std::mem::MaybeUninit::uninit(); 1024];
         let _ = inotify::Reader::new(&watch, &mut seen).next(); // only that something happened
@@ -83,5 +83,30 @@ pub(crate) fn answer(socket: &PacketSocket) -> Result<(Reply, Vec<OwnedFd>), Cli
         }
         Incoming::Message(reply, files) => Ok((reply, files)),
         Incoming::Nothing | Incoming::Closed => Err(ClientError::NoAnswer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::packet::PacketListener;
+
+    #[test]
+    fn a_supervisor_is_waited_for_at_its_start_and_not_at_its_end() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = PodDir::at(place.path().join("default_web"));
+        std::fs::create_dir(dir.path()).unwrap();
+        assert_eq!(connect(&dir).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let _lock = lock::take(&dir).unwrap();
+        let client = thread::spawn({
+            let dir = dir.clone();
+            move || connect(&dir).map(drop)
+        });
+        let listener = PacketListener::bind(&dir.socket()).unwrap();
+        client.join().unwrap().unwrap();
+        drop(listener);
+        assert_eq!(connect(&dir).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     }
 }

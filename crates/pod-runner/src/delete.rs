@@ -30,6 +30,16 @@ pub enum DeleteError {
     NoAnswer,
 }
 
+impl DeleteError {
+    /// Whether the supervisor is on its end and asks for nothing but to be waited for.
+    fn is_of_one_that_ends(&self) -> bool {
+        let Self::Supervisor(error) = self else {
+            return false;
+        };
+        matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::BrokenPipe)
+    }
+}
+
 /// A deletion that has been asked for.
 #[derive(Debug)]
 pub struct Deletion {
@@ -49,7 +59,7 @@ impl Deletion {
     ) -> Result<Self, DeleteError> {
         let socket = match ask(&dir, grace) {
             Ok(socket) => Some(socket),
-            Err(_) if !lock::is_held(&dir) => None,
+            Err(error) if error.is_of_one_that_ends() || !lock::is_held(&dir) => None,
             Err(error) => return Err(error),
         };
         Ok(Self { dir, settings: settings.clone(), socket })

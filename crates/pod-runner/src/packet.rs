@@ -5,10 +5,11 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::net::sockopt;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -43,11 +44,15 @@ pub enum Incoming<T> {
 }
 
 impl PacketListener {
-    /// Listens at a path that must not exist yet.
+    /// Listens at a path. The socket appears there when it listens, so one that refuses has nobody
+    /// any more.
     pub fn bind(path: &Path) -> io::Result<Self> {
         let socket = new_socket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
-        rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+        let aside = path.with_extension("new");
+        let (address, _directory) = address(&aside)?;
+        rustix::net::bind(&socket, &address)?;
         rustix::net::listen(&socket, 64)?;
+        std::fs::rename(&aside, path)?;
         Ok(Self(socket))
     }
 
@@ -66,7 +71,8 @@ impl PacketSocket {
     /// Connects to a listener; reads and writes of this end wait.
     pub fn connect(path: &Path) -> io::Result<Self> {
         let socket = new_socket(SocketFlags::CLOEXEC)?;
-        rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+        let (address, _directory) = address(path)?;
+        rustix::net::connect(&socket, &address)?;
         Ok(Self(socket))
     }
 
@@ -143,6 +149,16 @@ impl AsFd for PacketSocket {
     }
 }
 
+/// An address has room for 108 bytes (unix(7)), and a pod's name alone may have 253. So the address
+/// leads through the directory, which has to stay open for that long.
+fn address(path: &Path) -> io::Result<(SocketAddrUnix, OwnedFd)> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let directory = rustix::fs::open(directory, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let name = path.file_name().unwrap_or_default();
+    let short = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name);
+    Ok((SocketAddrUnix::new(&short)?, directory))
+}
+
 fn new_socket(flags: SocketFlags) -> io::Result<OwnedFd> {
     Ok(rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?)
 }
@@ -156,7 +172,9 @@ mod tests {
     #[test]
     fn a_message_arrives_whole_and_with_its_files() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("control.sock");
+        let long = dir.path().join("long".repeat(40));
+        std::fs::create_dir(&long).unwrap();
+        let path = long.join("control.sock");
         let listener = PacketListener::bind(&path).unwrap();
         assert!(listener.accept().unwrap().is_none());
         let client = PacketSocket::connect(&path).unwrap();

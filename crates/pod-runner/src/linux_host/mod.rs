@@ -18,7 +18,6 @@ mod tasks;
 mod update;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -160,7 +159,6 @@ impl LinuxHost {
 
     /// Leaves nothing of a deleted pod; the record of one that ended by itself stays.
     pub fn finish(mut self) {
-        let _ = fs::remove_file(self.context.dir.socket()); // gone anyway with the directory
         let is_left = self.left_cgroup.as_ref().is_some_and(|cgroup| cgroup.remove().is_err());
         // Whoever deletes the pod tries again as long as its files are there, and tells why not.
         if self.recording.is_deleted() && !is_left {

@@ -29,12 +29,8 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    /// Listens at that path; a socket that a dead supervisor left there goes.
+    /// Listens at that path.
     pub(super) fn listen(path: &Path) -> io::Result<Self> {
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
         let listener = PacketListener::bind(path)?;
         Ok(Self { listener, last_id: 0, connections: BTreeMap::new(), network_users: Vec::new() })
     }
