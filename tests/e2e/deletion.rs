@@ -1,6 +1,6 @@
 //! However a pod ends, nothing of it is left.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use e2e_tests::Node;
 use e2e_tests::node::Watch;
@@ -15,6 +15,14 @@ pub(crate) const TESTS: &[Test] = &[
     (
         "ctrl_c_lets_every_container_say_its_last_line",
         ctrl_c_lets_every_container_say_its_last_line,
+    ),
+    (
+        "ctrl_c_kills_a_pod_whose_deletion_is_waited_for",
+        ctrl_c_kills_a_pod_whose_deletion_is_waited_for,
+    ),
+    (
+        "a_run_of_which_one_pod_exists_already_leaves_none_of_the_others",
+        a_run_of_which_one_pod_exists_already_leaves_none_of_the_others,
     ),
     ("a_pod_can_be_deleted_at_every_stage", a_pod_can_be_deleted_at_every_stage),
     ("a_run_that_takes_too_long_is_ended", a_run_that_takes_too_long_is_ended),
@@ -40,14 +48,9 @@ fn ctrl_c_deletes_the_pod_and_a_second_one_kills_it() {
     let deadline = std::time::Instant::now() + e2e_tests::node::PATIENCE;
     assert_eq!(run.line(deadline).as_deref(), Some("[main] up"));
     let pod = node.pod("stubborn");
-    let interrupt = |pid: u32| {
-        let status = Command::new("kill").args(["-INT", &pid.to_string()]).status();
-        assert!(status.is_ok_and(|status| status.success()));
-    };
-    let pid = run.child().id();
-    interrupt(pid);
+    run.interrupt();
     assert_eq!(run.line(deadline).as_deref(), Some("[main] asked"));
-    interrupt(pid);
+    run.interrupt();
     let ended = run.child().wait().expect("it ends");
     assert_eq!(ended.code(), Some(130));
     node.nothing_is_left(pod["metadata"]["uid"].as_str().unwrap_or_default());
@@ -87,6 +90,36 @@ fn ctrl_c_lets_every_container_say_its_last_line() {
     }
     assert_eq!(run.child().wait().expect("it ends").code(), Some(130));
     node.nothing_is_left(pod["metadata"]["uid"].as_str().unwrap_or_default());
+}
+
+fn ctrl_c_kills_a_pod_whose_deletion_is_waited_for() {
+    let node = Node::new("rmc", &["busybox"]);
+    let path = node.file("stubborn.yaml", STUBBORN).display().to_string();
+    let mut command = node.command(&["run", "--rm", "--until=ready", &path]);
+    command.stderr(Stdio::null());
+    let mut run = Watch::start(command);
+    let deadline = std::time::Instant::now() + e2e_tests::node::PATIENCE;
+    let mut line = run.line(deadline);
+    while line.as_deref() != Some("[main] asked") {
+        assert!(line.is_some(), "the pod is not asked to end");
+        line = run.line(deadline);
+    }
+    run.interrupt();
+    let ended = run.child().wait().expect("it ends");
+    assert_eq!(ended.code(), Some(130));
+    let _ = node.run(&["get", "pod", "stubborn"]).ends_with(5);
+}
+
+fn a_run_of_which_one_pod_exists_already_leaves_none_of_the_others() {
+    let node = Node::new("exists", &["busybox"]);
+    let _ = node.apply(STUBBORN).succeeds();
+    let both = format!("{}---\n{STUBBORN}", STUBBORN.replace("stubborn", "another"));
+    let path = node.file("both.yaml", &both).display().to_string();
+    let outcome = node.run(&["run", "-d", &path]).ends_with(1);
+    assert_eq!(outcome.stdout, "");
+    assert!(outcome.stderr.contains("pods \"stubborn\" already exists"), "{}", outcome.stderr);
+    let _ = node.run(&["get", "pod", "another"]).ends_with(5);
+    node.delete_leaves_nothing("stubborn", &["--force"]);
 }
 
 fn a_pod_can_be_deleted_at_every_stage() {

@@ -61,8 +61,8 @@ const PROBLEMS: &[(&str, &[&str])] = &[
         &["Unsupported value: \"SIGFOO\""],
     ),
     (
-        "  - {name: a, image: x}\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: b}\n",
-        &[":9:7: error: kind Deployment is not supported", "spec.template"],
+        "  - {name: a, imagee: x}\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: b}\n",
+        &["a, imagee", ":9:7: warning: Deployment \"b\" is left out", "error: 2 problems"],
     ),
 ];
 

@@ -25,6 +25,10 @@ pub(crate) const TESTS: &[Test] = &[
         a_container_whose_configuration_is_missing_waits_until_it_is_there,
     ),
     (
+        "a_pod_runs_although_its_manifest_has_objects_of_other_kinds",
+        a_pod_runs_although_its_manifest_has_objects_of_other_kinds,
+    ),
+    (
         "manifests_come_from_directories_lists_and_standard_input",
         manifests_come_from_directories_lists_and_standard_input,
     ),
@@ -204,6 +208,33 @@ spec:
     node.wait_for_status("wait", &["Completed"]);
     assert_eq!(node.pod("wait")["status"]["containerStatuses"][0]["restartCount"], 0);
     node.delete_leaves_nothing("wait", &[]);
+}
+
+fn a_pod_runs_although_its_manifest_has_objects_of_other_kinds() {
+    let node = Node::new("kinds", &["busybox"]);
+    let of = |version: &str, kind: &str| {
+        format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: other}}\n---\n")
+    };
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\n";
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {restartPolicy: Never, containers: [{name: a, image: 'busybox:1.36', command: [echo, ran]}]}\n";
+    let others = of("v1", "Namespace") + &of("v1", "Service") + &of("apps/v1", "Deployment");
+    let path = node.file("web.yaml", &(others.clone() + pod)).display().to_string();
+    let outcome = node.run(&["run", "--rm", "-f", &path]).succeeds();
+    assert_eq!(outcome.stdout, "[a] ran\n");
+    for (line, kind) in [(2, "Namespace"), (6, "Service"), (10, "Deployment")] {
+        let warning = format!("web.yaml:{line}:7: warning: {kind} \"other\" is left out: ");
+        assert!(outcome.stderr.contains(&warning), "{warning}\nnot in\n{}", outcome.stderr);
+    }
+    let _ = node.run(&["delete", "-f", &path]).succeeds();
+    // What a cluster would make pods of is not left out when nothing else would run.
+    let outcome = node.apply(&(others + map)).ends_with(3);
+    let error = "manifest.yaml:10:7: error: kind Deployment is not supported";
+    assert!(outcome.stderr.contains(error), "{}", outcome.stderr);
+    let outcome = node.apply(&(of("v1", "Namespace") + map)).succeeds();
+    assert_eq!(outcome.stdout, "configmap/m created\n");
+    // Nothing at all is no success.
+    let outcome = node.apply(&of("v1", "Service")).ends_with(3);
+    assert!(outcome.stderr.contains("error: 1 problem in the manifest"), "{}", outcome.stderr);
 }
 
 fn manifests_come_from_directories_lists_and_standard_input() {

@@ -146,7 +146,7 @@ pub(crate) struct ApplyArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ValidateArgs {
     /// Manifests, or - for standard input
-    #[arg(required = true)]
+    #[arg(required = true, value_hint = ValueHint::FilePath)]
     pub(crate) file: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) manifest: ManifestArgs,
@@ -155,6 +155,7 @@ pub(crate) struct ValidateArgs {
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
     /// The manifest, or - for standard input
+    #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
     /// text, json or yaml
     #[arg(long, short, default_value = "text", value_name = "FORMAT")]

@@ -8,6 +8,7 @@ mod failure;
 mod hidden;
 mod labels;
 mod manifest;
+mod mistakes;
 #[cfg(test)]
 mod reference;
 mod resource;
@@ -15,6 +16,7 @@ mod screen;
 mod selection;
 mod views;
 
+use std::env;
 use std::panic::{UnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
@@ -31,8 +33,8 @@ fn program() -> ExitCode {
     }
     // A shell that completes asks by a variable; then the answer is all there is to do.
     CompleteEnv::with_factory(cli::Cli::command).complete();
-    let cli = cli::Cli::parse();
-    match commands::run(cli) {
+    let cli = cli::Cli::try_parse_from(mistakes::plain(env::args_os()));
+    match cli.map_err(mistakes::explained).and_then(commands::run) {
         Ok(code) => code,
         Err(failure) => {
             if !failure.is_silent() {

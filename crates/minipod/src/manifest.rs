@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use pod_model::{Object, ParseOptions, Source, Unnamed};
+use pod_model::{LeftOut, Object, ParseOptions, Source, Unnamed};
 
 use crate::cli::{ManifestArgs, PlaceArgs};
 use crate::failure::{Failure, Kind};
@@ -51,6 +51,7 @@ pub(crate) fn read_with_files(
     let mut objects = Vec::new();
     let mut problems = String::new();
     let mut count = 0;
+    let mut left_out = Vec::new();
     for file in expand(files)? {
         let (name, text) = read_text(&file)?;
         let source = Source { name: &name, text: &text };
@@ -59,6 +60,7 @@ pub(crate) fn read_with_files(
                 for warning in &manifest.warnings {
                     screen::narrate(&warning.render(&source));
                 }
+                left_out.extend(manifest.left_out.iter().map(|one| Other::new(one, &source)));
                 let is_input = file == Path::new("-");
                 let file = if is_input { "STDIN".to_owned() } else { name.clone() };
                 let described = |object| Described { object, file: file.clone() };
@@ -70,12 +72,16 @@ pub(crate) fn read_with_files(
             }
         }
     }
-    if !problems.is_empty() {
-        screen::narrate(&problems);
-        let noun = if count == 1 { "problem" } else { "problems" };
-        let text = format!("{count} {noun} in the manifest; nothing was created");
-        return Err(Failure::new(Kind::Manifest, text));
+    let is_enough = count > 0 || is_worth_it(&objects, &left_out);
+    for other in left_out {
+        if is_enough {
+            screen::narrate(&other.warning);
+        } else {
+            count += 1;
+            problems.push_str(&other.error);
+        }
     }
+    check_problems(&problems, count)?;
     if objects.is_empty() {
         return Err(Failure::new(Kind::Manifest, "there is no object in the manifest"));
     }
@@ -83,8 +89,42 @@ pub(crate) fn read_with_files(
     Ok(objects)
 }
 
+fn check_problems(problems: &str, count: usize) -> Result<(), Failure> {
+    if problems.is_empty() {
+        return Ok(());
+    }
+    screen::narrate(problems);
+    let noun = if count == 1 { "problem" } else { "problems" };
+    let text = format!("{count} {noun} in the manifest; nothing was created");
+    Err(Failure::new(Kind::Manifest, text))
+}
+
 /// Objects without a name get one.
 pub(crate) const NAMED: Unnamed = Unnamed::EndWith(pod_runner::name_ending);
+
+/// An object that is left out, and what there is to say about it.
+struct Other {
+    is_workload: bool,
+    warning: String,
+    error: String,
+}
+
+impl Other {
+    fn new(other: &LeftOut, source: &Source<'_>) -> Self {
+        Self {
+            is_workload: other.is_workload(),
+            warning: other.warning().render(source),
+            error: other.error().render(source),
+        }
+    }
+}
+
+/// Whether what is left is worth using. A pod is; without one, nothing would run of a manifest in
+/// which a cluster would find pods.
+fn is_worth_it(objects: &[Described], left_out: &[Other]) -> bool {
+    objects.iter().any(|one| matches!(one.object, Object::Pod(_)))
+        || (!objects.is_empty() && !left_out.iter().any(|other| other.is_workload))
+}
 
 /// With `-R`, the directories below those that were named, too.
 pub(crate) fn with_directories_below(files: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {

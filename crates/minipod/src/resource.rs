@@ -23,11 +23,14 @@ impl Resource {
             return Ok(*known);
         }
         let text = format!("the server doesn't have a resource type \"{word}\"");
-        let plurals = ALL.map(Self::plural);
-        let near = near_match(&name, ALL.iter().flat_map(|one| one.names()).copied());
-        let hint = match near {
-            Some(near) => format!("did you mean {near}?"),
-            None => plurals.join(", "),
+        let near = || near_match(&name, ALL.iter().flat_map(|one| one.names()).copied());
+        let hint = match of_a_cluster(&name) {
+            Some(hint) => hint.to_owned(),
+            None if is_manifest(&name) => format!("-f {word}"),
+            None => match near() {
+                Some(near) => format!("did you mean {near}?"),
+                None => ALL.map(Self::plural).join(", "),
+            },
         };
         Err(Failure::new(Kind::Usage, text).hint(hint))
     }
@@ -51,6 +54,30 @@ impl Resource {
     pub(crate) fn plural(self) -> &'static str {
         self.names()[1]
     }
+}
+
+/// What there is instead of something that only a cluster has.
+fn of_a_cluster(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "node" | "nodes" | "no" => "there is one node, this machine: minipod doctor shows it",
+        "service" | "services" | "svc" | "endpoints" | "ep" | "ingress" | "ingresses" | "ing" => {
+            "there are no services; minipod get pods -o wide shows the addresses of pods"
+        }
+        "namespace" | "namespaces" | "ns" => "minipod get pods -A shows all namespaces",
+        "deployment" | "deployments" | "deploy" | "replicaset" | "replicasets" | "rs"
+        | "statefulset" | "statefulsets" | "sts" | "daemonset" | "daemonsets" | "ds" | "job"
+        | "jobs" | "cronjob" | "cronjobs" | "cj" => "minipod runs pods only: minipod get pods",
+        "persistentvolume" | "persistentvolumes" | "pv" | "storageclass" | "storageclasses"
+        | "sc" => "a claim is a directory on this machine: minipod get pvc",
+        "serviceaccount" | "serviceaccounts" | "sa" => "there is no API server to talk to",
+        "container" | "containers" => "minipod describe pod NAME shows the containers of a pod",
+        "image" | "images" => "minipod images",
+        _ => return None,
+    })
+}
+
+fn is_manifest(name: &str) -> bool {
+    [".yaml", ".yml", ".json"].iter().any(|end| name.ends_with(end))
 }
 
 /// Objects of one kind: those of these names, or all when no name is given.
@@ -120,6 +147,16 @@ mod tests {
         ] {
             let wanted = wanted.into_iter().map(|(kind, names)| (kind, names.to_owned())).collect();
             assert_eq!(parsed(words), Ok(wanted), "{words}");
+        }
+        for (word, hint) in [
+            ("nodes", "minipod doctor"),
+            ("svc", "addresses of pods"),
+            ("deploy", "minipod get pods"),
+            ("web.yaml", "-f web.yaml"),
+            ("zebras", "pods, events"),
+        ] {
+            let told = parsed(word).unwrap_err();
+            assert!(told.contains(hint), "{told}");
         }
         assert!(parsed("podz").unwrap_err().contains("did you mean pod?"));
         assert!(parsed("pod web/").unwrap_err().contains("no need to specify"));

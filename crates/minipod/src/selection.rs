@@ -4,9 +4,21 @@ use k8s_openapi::api::core::v1;
 use pod_runner::Pods;
 use pod_runner::pods::FoundPod;
 
+use crate::cli::PlaceArgs;
+use crate::commands::places;
 use crate::failure::{Failure, Kind, near_match};
 use crate::labels::LabelSelector;
-use crate::resource::Resource;
+use crate::resource::{self, Named, Resource};
+
+/// What the words of a command line name. Who gives a pod's name where a kind belongs gets a hint.
+pub(crate) fn named(args: &PlaceArgs, words: &[String]) -> Result<Vec<Named>, Failure> {
+    resource::parse(words).map_err(|failure| {
+        let name = words.first().map(String::as_str).unwrap_or_default();
+        let pods = Pods::new(&places(args));
+        let is_pod = pods.find(&args.namespace, name).is_ok_and(|found| found.is_some());
+        failure.maybe_hint(is_pod.then(|| format!("pod/{name}: the kind comes first")))
+    })
+}
 
 /// The pod of that name, which may be written `pod/NAME`.
 pub(crate) fn pod(pods: &Pods, namespace: &str, name: &str) -> Result<FoundPod, Failure> {

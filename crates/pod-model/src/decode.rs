@@ -16,11 +16,13 @@ pub(crate) struct Decoder {
     pub(crate) ignore_unsupported: bool,
     /// The object that is being read, for the problems.
     pub(crate) object: Option<String>,
+    /// Whether a server gave the object: then it has fields that nobody wrote.
+    pub(crate) is_from_server: bool,
 }
 
 impl Decoder {
     pub(crate) fn new(ignore_unsupported: bool) -> Self {
-        Self { problems: Vec::new(), ignore_unsupported, object: None }
+        Self { problems: Vec::new(), ignore_unsupported, object: None, is_from_server: false }
     }
 
     pub(crate) fn error(&mut self, place: Place, message: String, hint: Option<String>) {
@@ -79,6 +81,7 @@ impl Decoder {
         match row.level {
             Level::Works => true,
             Level::Harmless(_) if is_written_by_servers(path) => true,
+            Level::Harmless(_) if self.is_from_server && is_given_by_servers(path) => true,
             Level::Harmless(why) => {
                 let message = format!("{path} changes nothing on one machine: {why}");
                 self.add(Severity::Warning, place, message, None);
@@ -273,6 +276,16 @@ fn is_written_by_servers(path: &Path) -> bool {
     match path.parts() {
         [Part::Field(name)] => name == "status",
         [Part::Field(name), ..] => name == "metadata",
+        _ => false,
+    }
+}
+
+/// Fields that every pod gets from a scheduler and from admission plug-ins.
+fn is_given_by_servers(path: &Path) -> bool {
+    match path.parts() {
+        [Part::Field(spec), Part::Field(name)] if spec == "spec" => {
+            matches!(name.as_str(), "nodeName" | "tolerations")
+        }
         _ => false,
     }
 }

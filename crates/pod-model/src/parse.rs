@@ -5,11 +5,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 
 use crate::decode::{Decoder, place_of};
-use crate::kinds::{self, KINDS};
+use crate::kinds::{self, KINDS, LeftOut};
 use crate::problem::{Problem, Problems, Severity, Source};
 use crate::validate::{self, Findings, Path};
 use crate::yaml::{self, Node, Place, Value};
-use crate::{Pod, defaults, distill};
+use crate::{Pod, defaults, distill, token_volume};
 
 /// What a manifest can describe.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +62,8 @@ pub struct Manifest {
     pub objects: Vec<Object>,
     /// What to know about it.
     pub warnings: Vec<Problem>,
+    /// What else it describes.
+    pub left_out: Vec<LeftOut>,
 }
 
 const DEFAULT_NAMESPACE: &str = "default";
@@ -73,6 +75,7 @@ pub fn parse(source: &Source<'_>, options: &ParseOptions) -> Result<Manifest, Pr
         namespace: options.namespace.clone().unwrap_or_else(|| DEFAULT_NAMESPACE.into()),
         objects: Vec::new(),
         unnamed: options.unnamed,
+        left_out: Vec::new(),
     };
     let documents = yaml::documents(source.text);
     if documents.is_empty() {
@@ -87,13 +90,19 @@ pub fn parse(source: &Source<'_>, options: &ParseOptions) -> Result<Manifest, Pr
             Err(broken) => reader.decoder.error(broken.place, broken.message, None),
         }
     }
-    let mut problems = reader.decoder.problems;
+    let Reader { decoder, objects, left_out, .. } = reader;
+    let mut problems = decoder.problems;
+    let is_wrong = problems.iter().any(|problem| problem.severity == Severity::Error);
+    if is_wrong {
+        problems.extend(left_out.iter().map(LeftOut::warning));
+    }
     problems.sort_by_key(|problem| problem.place);
     problems.dedup();
-    if problems.iter().any(|problem| problem.severity == Severity::Error) {
-        return Err(Problems(problems));
+    if is_wrong {
+        Err(Problems(problems))
+    } else {
+        Ok(Manifest { objects, warnings: problems, left_out })
     }
-    Ok(Manifest { objects: reader.objects, warnings: problems })
 }
 
 /// A stored pod, which was checked when it was created, as a [`Pod`] again.
@@ -110,6 +119,7 @@ struct Reader {
     namespace: String,
     objects: Vec<Object>,
     unnamed: Unnamed,
+    left_out: Vec<LeftOut>,
 }
 
 /// What the kinds have in common.
@@ -160,10 +170,15 @@ impl Reader {
             let hint = Some("kind: Pod".to_owned());
             self.decoder.error(node.place, "kind not set".to_owned(), hint);
         } else if !KINDS.contains(&kind) && kinds::list_of(kind).is_none() {
-            let place = place_of(node, &Path::root("kind"));
-            let what = "minipod runs Pods, with ConfigMaps, Secrets and PersistentVolumeClaims";
-            let message = format!("kind {kind} is not supported: {what}");
-            self.decoder.error(place, message, Some(kinds::advice(kind)));
+            let name = node.get("metadata").and_then(|metadata| metadata.get("name"));
+            let name = name.and_then(Node::text).unwrap_or_default();
+            let other = LeftOut::new(place_of(node, &Path::root("kind")), kind, name);
+            if version.is_none_or(|version| !kinds::is_of_a_cluster(version, kind)) {
+                self.decoder.problems.push(other.error());
+            } else {
+                self.left_out.push(other);
+            }
+            return false;
         } else if let Some(version) = version.filter(|version| *version != "v1") {
             let place = place_of(node, &Path::root("apiVersion"));
             let message = format!("no matches for kind {kind:?} in version {version:?}");
@@ -222,7 +237,17 @@ impl Reader {
             },
             check: validate::check,
         };
-        let Some(object) = self.read(node, &kind) else {
+        let taken_out = token_volume::taken_out(node);
+        for place in taken_out.iter().flat_map(|(_, places)| places) {
+            let message = "the service account's volume is left out: there is no API server";
+            self.decoder.add(Severity::Warning, *place, message.to_owned(), None);
+        }
+        let node = taken_out.as_ref().map_or(node, |(node, _)| node);
+        self.decoder.is_from_server =
+            node.get("metadata").is_some_and(|metadata| metadata.get("uid").is_some());
+        let object = self.read(node, &kind);
+        self.decoder.is_from_server = false;
+        let Some(object) = object else {
             return;
         };
         match distill::pod(object) {

@@ -74,12 +74,12 @@ fn excerpt(line: &str, column: usize) -> (String, usize) {
 }
 
 impl Problems {
-    /// All problems as text, those of an object below its name as kubectl writes it.
+    /// All problems as text, those of a wrong object below its name as kubectl writes it.
     pub fn render(&self, source: &Source<'_>) -> String {
         let mut text = String::new();
         let mut current = None;
         for problem in &self.0 {
-            if problem.object.is_some() && problem.object != current {
+            if problem.object != current && self.is_wrong(problem.object.as_deref()) {
                 let object = problem.object.as_deref().unwrap_or_default();
                 let _ = writeln!(text, "The {object} is invalid:"); // a String takes it all
                 current.clone_from(&problem.object);
@@ -87,6 +87,13 @@ impl Problems {
             text.push_str(&problem.render(source));
         }
         text
+    }
+
+    /// Whether anything but warnings is said about the object.
+    fn is_wrong(&self, object: Option<&str>) -> bool {
+        let mut about =
+            self.0.iter().filter(|one| object.is_some() && one.object.as_deref() == object);
+        about.any(|one| one.severity == Severity::Error)
     }
 
     /// How many of them are errors.

@@ -12,7 +12,7 @@ use super::{places, require_root, settings};
 use crate::cli::{DeleteArgs, ManifestArgs, PlaceArgs};
 use crate::failure::{Failure, Kind};
 use crate::labels::LabelSelector;
-use crate::resource::{self, Named, Resource};
+use crate::resource::{Named, Resource};
 use crate::{manifest, screen, selection};
 
 /// What kubectl says before it forces something.
@@ -131,7 +131,7 @@ fn targets(args: &PlaceArgs, delete: &DeleteArgs) -> Result<Vec<Target>, Failure
     }
     let selects = delete.all || delete.selector.is_some();
     let mut targets = Vec::new();
-    for Named { resource, names } in resource::parse(&delete.what)? {
+    for Named { resource, names } in selection::named(args, &delete.what)? {
         if resource == Resource::Event {
             return Err(Failure::new(Kind::Usage, "events go with their pod"));
         }

@@ -8,11 +8,11 @@ use super::places;
 use crate::cli::{DescribeArgs, PlaceArgs};
 use crate::failure::{Failure, Kind};
 use crate::labels::LabelSelector;
-use crate::resource::{self, Resource};
+use crate::resource::Resource;
 use crate::{screen, selection, views};
 
 pub(crate) fn run(args: &PlaceArgs, describe: &DescribeArgs) -> Result<(), Failure> {
-    let named = resource::parse(&describe.what)?;
+    let named = selection::named(args, &describe.what)?;
     if let Some(other) = named.iter().find(|one| one.resource != Resource::Pod) {
         let text = format!("minipod describes pods, not {}", other.resource.plural());
         let kind = other.resource.singular();

@@ -46,20 +46,24 @@ pub(crate) fn run(args: &PlaceArgs, run: &RunArgs) -> Result<ExitCode, Failure> 
     front.stay(run, until, (&interrupts, deadline))
 }
 
+/// Creates everything, or no pod.
 fn launch(objects: Vec<Described>, settings: &Settings) -> Result<Vec<Launched>, Failure> {
-    let mut launched = Vec::new();
-    for Described { object, file } in objects {
-        let done = match object {
-            Object::Pod(pod) => {
-                apply::create_pod(*pod, settings).map(|created| launched.push(created))
-            }
-            other => apply::store(&other, settings, Existing::Update).map(drop),
-        };
-        done.map_err(|failure| failure.when_creating(&file))?;
-    }
-    if launched.is_empty() {
+    if !objects.iter().any(|one| matches!(one.object, Object::Pod(_))) {
         return Err(Failure::new(Kind::Manifest, "there is no pod in the manifest to run")
             .hint("minipod apply -f stores ConfigMaps and Secrets"));
+    }
+    let mut launched: Vec<Launched> = Vec::new();
+    for Described { object, file } in objects {
+        let created = match object {
+            Object::Pod(pod) => apply::create_pod(*pod, settings).map(|pod| launched.push(pod)),
+            other => apply::store(&other, settings, Existing::Update).map(drop),
+        };
+        if let Err(failure) = created {
+            for one in launched {
+                Deletion::request(one.dir, Some(0), settings)?.wait()?;
+            }
+            return Err(failure.when_creating(&file));
+        }
     }
     Ok(launched)
 }
@@ -171,7 +175,7 @@ impl Front {
                 Woken::TimedOut => break Outcome::TimedOut,
             }
         };
-        self.leave(run, outcome)
+        self.leave(run, outcome, interrupts)
     }
 
     /// Prints new events and new log lines, and on a terminal how far pulls are.
@@ -227,13 +231,43 @@ impl Front {
             _ => (Some(0), "Killing the pod.\n"),
         };
         screen::narrate(text);
+        self.request_deletion(grace)
+    }
+
+    fn request_deletion(&self, grace: Option<u64>) -> Result<(), Failure> {
         for one in self.pods.iter().filter(|one| !one.is_over()) {
             drop(Deletion::request(one.launched.dir.clone(), grace, &self.settings)?);
         }
         Ok(())
     }
 
-    fn leave(mut self, run: &RunArgs, outcome: Outcome) -> Result<ExitCode, Failure> {
+    /// Deletes the pods and shows how they end; an interrupt kills them. Whether there was one.
+    fn delete(&mut self, grace: Option<u64>, interrupts: &UnixStream) -> Result<bool, Failure> {
+        self.requests += 1;
+        let before = self.requests;
+        self.request_deletion(grace)?;
+        loop {
+            self.show()?;
+            if self.pods.iter().all(Watched::is_over) {
+                self.show()?; // what came between the last look and the supervisor's end
+                break;
+            }
+            if self.follower.wait(Some(interrupts.as_fd()), None)? == Woken::Interrupted {
+                self.interrupt(interrupts)?;
+            }
+        }
+        for one in &self.pods {
+            Deletion::request(one.launched.dir.clone(), grace, &self.settings)?.wait()?;
+        }
+        Ok(self.requests > before)
+    }
+
+    fn leave(
+        mut self,
+        run: &RunArgs,
+        mut outcome: Outcome,
+        interrupts: &UnixStream,
+    ) -> Result<ExitCode, Failure> {
         self.board.clear();
         self.line.end_unless_of("")?;
         if matches!(outcome, Outcome::TimedOut | Outcome::Finished | Outcome::NeverReady) {
@@ -245,11 +279,9 @@ impl Front {
             Outcome::NeverReady if !deletes => return Err(self.not_ready()),
             _ => {}
         }
-        if deletes {
-            for one in &self.pods {
-                let grace = if outcome == Outcome::TimedOut { Some(0) } else { None };
-                Deletion::request(one.launched.dir.clone(), grace, &self.settings)?.wait()?;
-            }
+        let grace = (outcome == Outcome::TimedOut).then_some(0);
+        if deletes && self.delete(grace, interrupts)? {
+            outcome = Outcome::Interrupted;
         }
         for one in &mut self.pods {
             one.launched.supervisor.wait()?;

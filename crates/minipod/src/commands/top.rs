@@ -13,7 +13,7 @@ use super::{places, require_root};
 use crate::cli::{PlaceArgs, TopArgs};
 use crate::failure::{Failure, Kind};
 use crate::labels::LabelSelector;
-use crate::resource::{self, Resource};
+use crate::resource::Resource;
 use crate::views::age;
 use crate::views::usage::{self, Usage};
 use crate::{screen, selection};
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &PlaceArgs, top: &TopArgs) -> Result<(), Failure> {
 }
 
 fn pods(args: &PlaceArgs, top: &TopArgs) -> Result<(Vec<FoundPod>, bool), Failure> {
-    let named = resource::parse(&top.what)?;
+    let named = selection::named(args, &top.what)?;
     if let Some(other) = named.iter().find(|one| one.resource != Resource::Pod) {
         let text = format!("minipod knows what pods use, not {}", other.resource.plural());
         return Err(Failure::new(Kind::Usage, text).hint("minipod top pod"));

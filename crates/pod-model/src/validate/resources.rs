@@ -70,6 +70,9 @@ fn check_lists(
         let path = path.child("limits").key(name);
         check_name(name, &path, findings);
         check_amount(name, text, &path, findings);
+        if is_extended(name) {
+            findings.warn(&path, "the container gets no device: there are no device plug-ins");
+        }
     }
     let requests = path.child("requests");
     for (name, text) in resources.requests.iter().flatten() {

@@ -189,6 +189,7 @@ fn requests_and_limits_are_quantities_that_fit_each_other() {
                 &[
                     "spec.containers[0].resources.requests[example.com/gpu]: Invalid value: \"500m\": must be an integer",
                     "spec.containers[0].resources.limits[example.com/gpu]: Invalid value: \"500m\": must be an integer",
+                    "spec.containers[0].resources.limits[example.com/gpu]: the container gets no device: there are no device plug-ins",
                 ],
             ),
             (

@@ -40,12 +40,35 @@ fn other_kinds_are_named_with_what_to_do_instead() {
         ("v1", "PersistentVolume", "PersistentVolumeClaim is enough"),
         ("v1", "ServiceAccount", "no API server"),
         ("v1", "Node", "one node"),
-        ("v1", "LimitRange", "leave it out"),
-        ("v1", "pod", "did you mean \"Pod\"?"),
-        ("v1", "Configmap", "did you mean \"ConfigMap\"?"),
+        ("v1", "LimitRange", "minikube"),
+        ("monitoring.example.com/v1", "PodMonitor", "minikube"),
     ] {
-        let (line, column, message, found) =
-            first(&format!("apiVersion: {version}\nkind: {kind}\n"));
+        let text = format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: o}}\n");
+        let source = Source { name: "o.yaml", text: &text };
+        let manifest = pod_model::parse(&source, &ParseOptions::default()).unwrap();
+        assert_eq!((manifest.objects, manifest.warnings), (vec![], vec![]));
+        let [other] = &manifest.left_out[..] else { panic!("{kind} is not left out") };
+        assert_eq!(other.is_workload(), ["Deployment", "CronJob"].contains(&kind));
+        let what = "minipod runs Pods, with ConfigMaps, Secrets and PersistentVolumeClaims";
+        for (problem, message) in [
+            (other.error(), format!("kind {kind} is not supported: {what}")),
+            (other.warning(), format!("{kind} \"o\" is left out: {what}")),
+        ] {
+            assert_eq!((problem.place.line, problem.place.column), (2, 7));
+            assert_eq!(problem.message, message);
+            assert!(problem.hint.as_deref().is_some_and(|found| found.contains(hint)), "{kind}");
+        }
+    }
+}
+
+#[test]
+fn kinds_that_no_cluster_has_are_errors() {
+    for (kind, hint) in [
+        ("pod", "did you mean \"Pod\"?"),
+        ("Configmap", "did you mean \"ConfigMap\"?"),
+        ("Zebra", "minikube"),
+    ] {
+        let (line, column, message, found) = first(&format!("apiVersion: v1\nkind: {kind}\n"));
         assert_eq!((line, column), (2, 7));
         assert!(message.starts_with(&format!("kind {kind} is not supported: minipod runs Pods")));
         assert!(found.as_deref().is_some_and(|found| found.contains(hint)), "{kind}: {found:?}");
@@ -284,4 +307,28 @@ fn an_object_without_a_name_gets_one_where_it_is_created() {
     assert_eq!(problem.message, "from web-: cannot use generate name with apply");
     assert_eq!((problem.place.line, problem.place.column), (3, 26));
     assert!(read("{name: own, generateName: web-}", Unnamed::Refuse("apply")).is_ok());
+}
+
+#[test]
+fn a_pod_that_comes_from_a_server_is_taken_without_its_token() {
+    let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, uid: u}\nspec:\n  containers:\n  - name: c\n    \
+                image: i\n    volumeMounts:\n    - {name: kube-api-access-x2b4c, mountPath: \
+                /var/run/secrets/kubernetes.io/serviceaccount}\n    - {name: own, mountPath: /own}\n  nodeName: \
+                elsewhere\n  tolerations: [{key: k, operator: Exists}]\n  volumes:\n  - {name: own, emptyDir: {}}\n  - \
+                name: kube-api-access-x2b4c\n    projected: {sources: [{serviceAccountToken: {path: token}}, \
+                {configMap: {name: kube-root-ca.crt}}]}\n";
+    let manifest =
+        pod_model::parse(&Source { name: "p.yaml", text }, &ParseOptions::default()).unwrap();
+    let said: Vec<_> =
+        manifest.warnings.iter().map(|one| (one.place.line, one.message.as_str())).collect();
+    assert_eq!(said, [(15, "the service account's volume is left out: there is no API server")]);
+    let Object::Pod(pod) = &manifest.objects[0] else { panic!("no pod") };
+    let spec = pod.object.spec.as_ref().unwrap();
+    assert_eq!(spec.volumes.as_ref().unwrap().len(), 1);
+    assert_eq!(spec.containers[0].volume_mounts.as_ref().unwrap().len(), 1);
+    // What somebody wrote is not taken for a server's.
+    let text = text.replace("kube-api-access-x2b4c", "token").replace(", uid: u", "");
+    let problems = messages(&text);
+    assert!(problems.iter().any(|one| one.ends_with("is no API server to issue tokens")));
+    assert!(problems.iter().any(|one| one.starts_with("spec.nodeName changes nothing")));
 }

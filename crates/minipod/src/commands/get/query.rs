@@ -6,7 +6,8 @@ use super::object::{self, Object};
 use crate::cli::{GetArgs, PlaceArgs};
 use crate::failure::{Failure, Kind};
 use crate::labels::{FieldSelector, LabelSelector};
-use crate::resource::{self, Named, Resource};
+use crate::resource::{Named, Resource};
+use crate::selection;
 use crate::views::output::{self, Format};
 
 /// Everything that the command line says, read and checked.
@@ -21,7 +22,7 @@ pub(super) struct Query<'a> {
 
 impl<'a> Query<'a> {
     pub(super) fn new(args: &'a PlaceArgs, get: &'a GetArgs) -> Result<Self, Failure> {
-        let named = resource::parse(&get.what)?;
+        let named = selection::named(args, &get.what)?;
         let format = output::format(get.output.as_deref(), |path| {
             std::fs::read_to_string(path).map_err(|error| {
                 Failure::new(Kind::Failed, format!("error reading --template {path}, {error}"))
@@ -114,7 +115,8 @@ impl<'a> Query<'a> {
             cells.push(object.namespace().to_owned());
         }
         let mut own = object.row(is_wide, now);
-        if self.named.len() > 1 && resource != Resource::Event {
+        let is_told_apart = self.named.len() > 1 || self.get.what == ["all"];
+        if is_told_apart && resource != Resource::Event {
             own[0] = format!("{}/{}", resource.singular(), own[0]);
         }
         cells.extend(own);

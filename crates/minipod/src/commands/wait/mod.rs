@@ -14,7 +14,7 @@ use super::{places, post_mortem};
 use crate::cli::{ManifestArgs, PlaceArgs, WaitArgs, parse_duration};
 use crate::failure::{Failure, Kind};
 use crate::labels::LabelSelector;
-use crate::resource::{self, Resource};
+use crate::resource::Resource;
 use crate::{manifest, screen, selection};
 
 pub(super) use condition::never_ready;
@@ -164,7 +164,7 @@ fn names(args: &PlaceArgs, wait: &WaitArgs) -> Result<Vec<(String, String)>, Fai
     if wait.what.is_empty() && selects {
         return Ok(names); // pods are meant, what else
     }
-    for named in resource::parse(&wait.what)? {
+    for named in selection::named(args, &wait.what)? {
         if named.resource != Resource::Pod {
             let text = format!("minipod waits for pods, not for {}", named.resource.plural());
             return Err(Failure::new(Kind::Usage, text));
