@@ -135,8 +135,10 @@ fn sweep(state: &Path) {
         let changed = entry.metadata().and_then(|metadata| metadata.modified()).ok();
         let age = changed.and_then(|changed| changed.elapsed().ok()).unwrap_or_default();
         let dir = PodDir::at(entry.path());
-        let is_left = matches!(kind.as_deref(), Some(NEW | "removed")) && !lock::is_held(&dir);
-        if is_left && age > LEFT_AFTER {
+        let may_be_left = matches!(kind.as_deref(), Some(NEW | "removed")) && age > LEFT_AFTER;
+        // In this order: whoever asks for the lock holds it for a moment, which would keep one who
+        // makes a directory right now from taking it.
+        if may_be_left && !lock::is_held(&dir) {
             let _ = fs::remove_dir_all(dir.path()); // whoever comes next tries again
         }
     }
