@@ -27,6 +27,10 @@ pub(crate) const TESTS: &[Test] = &[
         a_damaged_record_and_a_stopped_supervisor_keep_nobody_from_deleting_the_pod,
     ),
     (
+        "a_pod_whose_supervisor_cannot_begin_says_why_and_can_be_deleted",
+        a_pod_whose_supervisor_cannot_begin_says_why_and_can_be_deleted,
+    ),
+    (
         "a_pod_outlives_a_full_disk_and_its_record_becomes_true_again",
         a_pod_outlives_a_full_disk_and_its_record_becomes_true_again,
     ),
@@ -256,11 +260,41 @@ fn a_damaged_record_and_a_stopped_supervisor_keep_nobody_from_deleting_the_pod()
     let _ = node.apply(&simple("stopped")).succeeds();
     node.wait_for_status("stopped", &["Running"]);
     let uid = uid(&node, "stopped");
+    let _ = node.apply(&simple("zealous")).succeeds();
+    node.wait_for_status("zealous", &["Running"]);
     signal(supervisor(&node, "stopped"), "-STOP");
-    let refused = node.run(&["delete", "pod", "stopped"]).ends_with(1);
+    // The others go all the same.
+    let refused = node.run(&["delete", "pods", "--all", "--now"]).ends_with(1);
+    assert_eq!(refused.stdout, "pod \"zealous\" deleted from default namespace\n");
     assert!(refused.stderr.contains("supervisor does not answer"), "{}", refused.stderr);
+    let _ = node.run(&["get", "pod", "zealous"]).ends_with(5);
     let _ = node.run(&["delete", "pod", "stopped", "--force"]).succeeds();
     node.nothing_is_left(&uid);
+}
+
+fn a_pod_whose_supervisor_cannot_begin_says_why_and_can_be_deleted() {
+    let node = Node::new("begin", &[]);
+    let path = node.file("simple.yaml", &simple("simple")).display().to_string();
+    let file = node.file("no-directory", "").display().to_string();
+    let outcome = node.run(&["run", "--data-dir", &file, &path]).ends_with(1);
+    for words in ["the pod's supervisor: ", "no-directory/", "Not a directory", "supervisor of pod"]
+    {
+        assert!(outcome.stderr.contains(words), "{words}\nnot in\n{}", outcome.stderr);
+    }
+    let status = node.pod("simple")["status"].clone();
+    let message = status["message"].as_str().unwrap_or_default();
+    assert!(message.contains("Not a directory"), "{message}");
+    node.delete_leaves_nothing("simple", &[]);
+    // Places may be relative: they mean the same for the supervisor, which is elsewhere.
+    let [state, data, _] = node.directories();
+    let above = state.parent().expect("a directory of the test");
+    fs::create_dir_all(&data).expect("a place for data");
+    let mut command =
+        node.command(&["run", "-d", "--state-dir", "state", "--data-dir", "data", &path]);
+    let output = command.current_dir(above).output().expect("it can be started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    node.wait_for_status("simple", &["ErrImageNeverPull", "ImagePullBackOff", "ErrImagePull"]);
+    node.delete_leaves_nothing("simple", &["--now"]);
 }
 
 /// A file system of its own, unmounted when the test ends however it ends.

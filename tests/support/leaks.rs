@@ -18,6 +18,13 @@ pub fn left(uid: &str, directories: &[&Path]) -> Vec<String> {
     left
 }
 
+/// Directories of pods that were put aside to be removed, and were not.
+pub fn half_removed(state: &Path) -> Vec<String> {
+    let names = fs::read_dir(state).into_iter().flatten().flatten();
+    let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with("new-") || name.starts_with("removed-")).collect()
+}
+
 fn files_below(directory: &Path, uid: &str, left: &mut Vec<String>) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let path = entry.path();

@@ -238,6 +238,7 @@ impl Node {
     pub fn nothing_is_left(&self, uid: &str) {
         let [state, data, logs] = self.directories();
         let mut left = leaks::left(uid, &[&state, &data, &logs]);
+        left.extend(leaks::half_removed(&state));
         let links = self.lab.command(Path::new("ip")).args(["-o", "link"]).output();
         let links = links.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
         let links = links.unwrap_or_default();

@@ -127,9 +127,14 @@ fn remove_pod_dir(settings: &Settings, dir: &PodDir) -> Result<(), CleanupError>
 
 fn remove(path: &Path) -> Result<(), CleanupError> {
     match fs::remove_dir_all(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+        Err(source) if !is_absence(&source) => {
             Err(CleanupError::Directory { path: path.to_owned(), source })
         }
         _ => Ok(()),
     }
+}
+
+/// Below a file that was named as a directory there is nothing, either.
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }

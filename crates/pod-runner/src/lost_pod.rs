@@ -7,8 +7,9 @@ use crate::places::PodDir;
 /// What a kubelet says of a container that it cannot find any more.
 const GONE: &str = "The container could not be located when the pod was terminated";
 
-/// The pod after the death of its supervisor: the kernel killed its containers with it.
-pub(crate) fn mark(pod: &mut v1::Pod) {
+/// The pod after the death of its supervisor: the kernel killed its containers with it. A
+/// supervisor that could not go on has said why.
+pub(crate) fn mark(pod: &mut v1::Pod, last_words: &str) {
     let status = pod.status.get_or_insert_default();
     let containers = status.container_statuses.iter_mut().flatten();
     let inits = status.init_container_statuses.iter_mut().flatten();
@@ -27,8 +28,11 @@ pub(crate) fn mark(pod: &mut v1::Pod) {
     }
     status.phase = Some("Failed".into());
     status.reason = Some("SupervisorLost".into());
-    let text = "The pod's supervisor died, and its containers were killed with it";
-    status.message = Some(text.into());
+    let mut text = "The pod's supervisor died, and its containers were killed with it".to_owned();
+    if !last_words.is_empty() {
+        text = format!("{text}: {last_words}");
+    }
+    status.message = Some(text);
 }
 
 fn mark_container(container: &mut v1::ContainerStatus) {
@@ -81,9 +85,10 @@ mod tests {
                 "restartCount":2,"containerID":"minipod://1",
                 "state":{"running":{"startedAt":"2026-01-01T00:00:00Z"}}}]}}"#;
         let mut pod: v1::Pod = serde_json::from_str(text).unwrap();
-        mark(&mut pod);
+        mark(&mut pod, "no room");
         let status = pod.status.unwrap();
         assert_eq!(status.phase.as_deref(), Some("Failed"));
+        assert!(status.message.unwrap().ends_with("killed with it: no room"));
         let container = &status.container_statuses.unwrap()[0];
         assert_eq!((container.ready, container.started), (false, Some(false)));
         let end = container.state.as_ref().unwrap().terminated.as_ref().unwrap();

@@ -64,6 +64,9 @@ impl FoundPod {
     }
 }
 
+/// A supervisor that has more to say than this has had a bug.
+const LONGEST_WORDS: usize = 1000;
+
 impl Pods {
     /// The pods below the state directory.
     pub fn new(places: &Places) -> Self {
@@ -151,11 +154,38 @@ pub fn mark_if_dead(dir: &PodDir, pod: &mut v1::Pod) {
     if (!is_over || is_deleting) && !lock::is_held(dir) {
         let annotations = pod.metadata.annotations.get_or_insert_default();
         annotations.insert(SUPERVISOR.into(), "dead".into());
-        lost_pod::mark(pod);
+        lost_pod::mark(pod, &last_words(dir));
     }
+}
+
+/// Why the pod's supervisor could not go on, in one line; empty when it was killed or lives.
+pub fn last_words(dir: &PodDir) -> String {
+    let text = fs::read_to_string(dir.supervisor_log()).unwrap_or_default();
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("try: "));
+    let bare = |line: &str| {
+        let known = ["error: ", "because: "].iter().find_map(|word| line.strip_prefix(word));
+        known.unwrap_or(line).to_owned()
+    };
+    lines.map(bare).collect::<Vec<_>>().join(": ").chars().take(LONGEST_WORDS).collect()
 }
 
 /// Whether the pod was found without its supervisor.
 pub fn has_died(pod: &v1::Pod) -> bool {
     pod.metadata.annotations.iter().flatten().any(|(key, _)| key == SUPERVISOR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_supervisors_last_words_are_one_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let dir = PodDir::at(directory.path().to_owned());
+        assert_eq!(last_words(&dir), "");
+        let said = "error: cannot open the image store\n  because: cannot create /d\n  because: Not a directory\n  try: this\n";
+        fs::write(dir.supervisor_log(), said).unwrap();
+        let words = "cannot open the image store: cannot create /d: Not a directory";
+        assert_eq!(last_words(&dir), words);
+    }
 }

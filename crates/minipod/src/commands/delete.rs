@@ -42,33 +42,36 @@ pub(crate) fn run(args: &PlaceArgs, delete: &DeleteArgs) -> Result<(), Failure> 
     let pods = Pods::new(&settings.places);
     let deadline = delete.timeout.map(|timeout| Instant::now() + timeout);
     let mut deletions = Vec::new();
-    let mut missing = Vec::new();
+    let mut failures = Vec::new();
     for target in &targets {
         let deleted = match target.resource {
             Resource::Pod => match pods.find(&target.namespace, &target.name)? {
-                Some(found) => {
-                    deletions.push((target, Deletion::request(found.dir, grace, &settings)?));
-                    true
-                }
-                None => false,
+                Some(found) => Deletion::request(found.dir, grace, &settings)
+                    .map(|deletion| deletions.push((target, deletion)))
+                    .map(|()| true)
+                    .map_err(Failure::from),
+                None => Ok(false),
             },
-            _ => remove_object(args, target)?,
+            _ => remove_object(args, target),
         };
-        if deleted {
-            tell(delete, target)?;
-        } else if !delete.ignore_not_found && delete.file.is_empty() {
-            missing.push(not_found(&pods, target));
+        match deleted {
+            Ok(true) => tell(delete, target)?,
+            Ok(false) if delete.ignore_not_found || !delete.file.is_empty() => {}
+            Ok(false) => failures.push(not_found(&pods, target)),
+            Err(failure) => failures.push(failure),
         }
     }
+    // What goes wrong with one is no reason to leave the others half deleted.
     for (target, deletion) in deletions {
-        if delete.wait {
-            wait(target, deletion, deadline)?;
+        let done = if delete.wait {
+            wait(target, deletion, deadline)
         } else {
-            deletion.leave()?;
-        }
+            deletion.leave().map_err(Failure::from)
+        };
+        failures.extend(done.err());
     }
-    let last = missing.pop();
-    missing.iter().for_each(|failure| screen::narrate(&failure.to_string()));
+    let last = failures.pop();
+    failures.iter().for_each(|failure| screen::narrate(&failure.to_string()));
     last.map_or(Ok(()), Err)
 }
 

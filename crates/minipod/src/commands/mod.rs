@@ -23,6 +23,7 @@ mod top;
 mod validate;
 mod wait;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use pod_runner::{Places, Settings};
@@ -81,12 +82,14 @@ pub(crate) fn settings(args: &PlaceArgs) -> Settings {
     }
 }
 
-/// The places that the command line gives.
+/// The places that the command line gives, from wherever one looks: supervisors have no directory
+/// of their own.
 pub(crate) fn places(args: &PlaceArgs) -> Places {
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
     Places {
-        state: args.state_dir.clone(),
-        data: args.data_dir.clone(),
-        logs: args.log_dir.clone(),
+        state: absolute(&args.state_dir),
+        data: absolute(&args.data_dir),
+        logs: absolute(&args.log_dir),
     }
 }
 

@@ -312,6 +312,10 @@ impl Front {
     fn explain(&self) {
         for one in self.pods.iter().filter(|one| !one.is_gone && one.phase() != "Succeeded") {
             screen::narrate(&post_mortem::of(&self.settings.places, &one.latest));
+            let words = pods::last_words(&one.launched.dir);
+            if !words.is_empty() {
+                screen::narrate(&format!("the pod's supervisor: {words}\n"));
+            }
         }
     }
 

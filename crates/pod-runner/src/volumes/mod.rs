@@ -206,6 +206,7 @@ fn memory_source(volume: &Volume) -> Option<&EmptyDirVolumeSource> {
 /// Unmounts everything that the pod keeps in memory, so that its directories can be removed.
 pub(crate) fn take_down(input: &PlanInput<'_>) {
     take_down_shared_memory(input);
+    memory::unmount_at(&input.dir.network_files());
     for volume in of_pod(input).filter(|volume| is_in_memory(volume)) {
         memory::unmount_at(&input.dir.memory_volume(&volume.name));
     }
