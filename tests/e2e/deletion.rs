@@ -26,6 +26,10 @@ pub(crate) const TESTS: &[Test] = &[
     ),
     ("a_pod_can_be_deleted_at_every_stage", a_pod_can_be_deleted_at_every_stage),
     ("a_run_that_takes_too_long_is_ended", a_run_that_takes_too_long_is_ended),
+    (
+        "a_pod_with_the_longest_name_lives_and_leaves_nothing",
+        a_pod_with_the_longest_name_lives_and_leaves_nothing,
+    ),
 ];
 
 const STUBBORN: &str = "\
@@ -156,4 +160,13 @@ fn a_run_that_takes_too_long_is_ended() {
     let outcome = outcome.ends_with(124);
     assert!(outcome.stderr.contains("the time is over"), "{}", outcome.stderr);
     let _ = node.run(&["get", "pod", "stubborn"]).ends_with(5);
+}
+
+fn a_pod_with_the_longest_name_lives_and_leaves_nothing() {
+    let node = Node::new("longest", &["busybox"]);
+    let name = "n".repeat(253);
+    let _ = node.apply(&STUBBORN.replace("name: stubborn", &format!("name: {name}"))).succeeds();
+    node.wait_for_log(&name, "main", "up");
+    assert!(node.run(&["describe", "pod", &name]).succeeds().stdout.contains(&name));
+    node.delete_leaves_nothing(&name, &["--force"]);
 }

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::launch;
-use crate::places::Places;
+use crate::places::{Places, file_name};
 use crate::record::{RecordError, write_by_rename};
 
 const IMMUTABLE: &str = "immutable: Forbidden: field is immutable when `immutable` is set";
@@ -264,11 +264,11 @@ impl Objects {
 
     /// Where the files of a claim are; they stay until the claim is removed.
     pub fn claim_directory(&self, namespace: &str, name: &str) -> PathBuf {
-        self.places.data.join("claims").join(format!("{namespace}_{name}"))
+        self.places.data.join("claims").join(file_name(namespace, name))
     }
 
     fn path<T: StoredObject>(&self, namespace: &str, name: &str) -> PathBuf {
-        self.places.objects(T::PLURAL).join(format!("{namespace}_{name}.json"))
+        self.places.objects(T::PLURAL).join(format!("{}.json", file_name(namespace, name)))
     }
 }
 

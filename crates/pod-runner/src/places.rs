@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// The three roots.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,7 +68,7 @@ impl Places {
 
     /// The state directory of one pod.
     pub fn pod(&self, namespace: &str, name: &str) -> PodDir {
-        PodDir(self.pods().join(format!("{namespace}_{name}")))
+        PodDir(self.pods().join(file_name(namespace, name)))
     }
 
     /// The files of one pod that need a disk: volumes and writable layers.
@@ -77,8 +78,23 @@ impl Places {
 
     /// The logs of one pod, as a kubelet lays them out: `<namespace>_<pod>_<uid>`.
     pub fn pod_logs(&self, namespace: &str, name: &str, uid: &str) -> PodLogs {
-        PodLogs(self.logs.join(format!("{namespace}_{name}_{uid}")))
+        PodLogs(self.logs.join(format!("{}_{uid}", file_name(namespace, name))))
     }
+}
+
+/// What the file of an object is called: `<namespace>_<name>`. A name may have 253 characters, and
+/// a file's name has room for 255 bytes, some of them for what is added here; so a long one is cut
+/// and tells itself from others by a digest of the whole.
+pub(crate) fn file_name(namespace: &str, name: &str) -> String {
+    const LONGEST: usize = 200;
+    let whole = format!("{namespace}_{name}");
+    if whole.len() <= LONGEST {
+        return whole;
+    }
+    let digest = Sha256::digest(&whole);
+    let digest = u64::from_be_bytes(std::array::from_fn(|at| digest[at]));
+    let start = &whole[..whole.floor_char_boundary(LONGEST - 17)];
+    format!("{start}-{digest:016x}")
 }
 
 /// A pod's state directory.
@@ -208,5 +224,25 @@ impl PodLogs {
     /// The log of one start of a container.
     pub fn file(&self, name: &str, attempt: u32) -> PathBuf {
         self.container(name).join(format!("{attempt}.log"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_is_cut_and_stays_one_of_its_own() {
+        let places = Places::default();
+        assert!(places.pod("default", "web").path().ends_with("default_web"));
+        let names = ["a", "b"].map(|end| "n".repeat(252) + end);
+        let dirs = names.each_ref().map(|name| places.pod("default", name));
+        assert_ne!(dirs[0], dirs[1]);
+        let logs = places.pod_logs("default", &names[0], &"u".repeat(36));
+        assert!(logs.path().file_name().unwrap().len() < 255);
+        // Who knows a pod by its directory alone finds the same directory again.
+        let (namespace, name) = dirs[0].namespace_and_name();
+        assert_eq!(places.pod(&namespace, &name), dirs[0]);
+        assert!(file_name("default", &"é".repeat(200)).len() <= 200);
     }
 }
