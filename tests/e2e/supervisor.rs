@@ -30,6 +30,7 @@ pub(crate) const TESTS: &[Test] = &[
         "a_pod_whose_supervisor_cannot_begin_says_why_and_can_be_deleted",
         a_pod_whose_supervisor_cannot_begin_says_why_and_can_be_deleted,
     ),
+    ("a_pod_that_lacks_open_files_leaves_nothing", a_pod_that_lacks_open_files_leaves_nothing),
     (
         "a_pod_outlives_a_full_disk_and_its_record_becomes_true_again",
         a_pod_outlives_a_full_disk_and_its_record_becomes_true_again,
@@ -295,6 +296,28 @@ fn a_pod_whose_supervisor_cannot_begin_says_why_and_can_be_deleted() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     node.wait_for_status("simple", &["ErrImageNeverPull", "ImagePullBackOff", "ErrImagePull"]);
     node.delete_leaves_nothing("simple", &["--now"]);
+}
+
+fn a_pod_that_lacks_open_files_leaves_nothing() {
+    let node = Node::new("files", &["busybox"]);
+    let path = node.file("simple.yaml", &simple("simple")).display().to_string();
+    // With fewer, not even its record can be removed at once; the next creation sweeps that up.
+    for limit in (17..48).step_by(3) {
+        let words = [&format!("--nofile={limit}"), "--"];
+        let mut command = node.with_places(Path::new("prlimit"), &words);
+        command.arg(e2e_tests::fixtures::program()).args(["run", "-d", &path]);
+        let output = command.output().expect("it can be started");
+        if !output.status.success() {
+            let _ = node.run(&["get", "pod", "simple"]).ends_with(5);
+            continue;
+        }
+        let uid = uid(&node, "simple");
+        // With so few files it may come so far, or no further.
+        let far = "--for=condition=PodReadyToStartContainers";
+        let _ = node.run(&["wait", far, "--timeout=1s", "pod/simple"]);
+        let _ = node.run(&["delete", "pod", "simple", "--now"]).succeeds();
+        node.nothing_is_left(&uid);
+    }
 }
 
 /// A file system of its own, unmounted when the test ends however it ends.

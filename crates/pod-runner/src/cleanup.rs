@@ -97,16 +97,18 @@ fn leave_network(settings: &Settings, uid: &str) -> Result<(), CleanupError> {
     Ok(network::detach(&settings.network()?, uid)?)
 }
 
-/// Removes the files of a pod whose processes and network are gone already.
-pub(crate) fn remove_files(settings: &Settings, dir: &PodDir, pod: &Pod) {
+/// Removes the files of a pod whose processes are gone already, but for its record: as long as
+/// something is left, the pod stays visible, and deleting it again says why.
+pub(crate) fn remove_files(settings: &Settings, pod: &Pod) -> Result<(), CleanupError> {
     let logs = settings.places.pod_logs(&pod.namespace, pod.name.as_str(), &pod.uid.0);
-    // What cannot be removed stays visible as the pod's directory; deleting again says why.
-    let removed = remove(settings.places.pod_data(&pod.uid.0).path())
+    remove(settings.places.pod_data(&pod.uid.0).path())
         .and_then(|()| remove(logs.path()))
-        .and_then(|()| release_ids(settings, &pod.uid.0));
-    if removed.is_ok() {
-        let _ = remove_pod_dir(settings, dir);
-    }
+        .and_then(|()| release_ids(settings, &pod.uid.0))
+}
+
+/// Removes the record of a pod of which nothing else is left.
+pub(crate) fn remove_record(settings: &Settings, dir: &PodDir) {
+    let _ = remove_pod_dir(settings, dir); // what cannot be removed is swept up later
 }
 
 /// Removes a directory that nobody needs any more; a failure shows when the pod is deleted.

@@ -113,12 +113,20 @@ fn unpack_to(scratch: &Path, source: &mut impl Read) -> io::Result<File> {
     Ok(file)
 }
 
+/// What the reader says of bytes that are no header quotes them.
+fn no_archive(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(_) => error,
+        None => io::Error::new(error.kind(), "it is no tar archive, or it is damaged"),
+    }
+}
+
 /// Where each member is. A name that occurs twice could be read in two ways, so it is refused.
 fn list(file: &File) -> io::Result<BTreeMap<String, Member>> {
     let mut archive = tar::Archive::new(file);
     let mut members = BTreeMap::new();
     for entry in archive.entries_with_seek()? {
-        let entry = entry?;
+        let entry = entry.map_err(no_archive)?;
         let name = clean(&String::from_utf8_lossy(&entry.path_bytes()))?;
         let kind = entry.header().entry_type();
         let member = match kind {

@@ -226,9 +226,11 @@ fn an_archive_cannot_take_the_name_of_another_digest() {
 
 #[test]
 fn files_that_are_no_images_are_refused() {
-    let rows: [(&str, &[u8]); 4] = [
+    let text = "root:x:0:0:root:/root:/bin/sh\n".repeat(40);
+    let rows: [(&str, &[u8]); 5] = [
         ("empty", b""),
         ("a text", b"hello"),
+        ("a text that is longer than a header", text.as_bytes()),
         ("gzip that is cut off", &gzip(&[7; 5000])[..20]),
         ("an archive of something else", &Archive::new().file("f", b"").finish()),
     ];
@@ -237,5 +239,7 @@ fn files_that_are_no_images_are_refused() {
         let path = scratch.path().join("file");
         fs::write(&path, bytes).expect("it is ours");
         refused(&scratch, what, &path, "");
+        let error = scratch.store().load(&path, &()).map(|_| ()).expect_err(what);
+        assert!(!told(&error).contains("root:x"), "{}", told(&error));
     }
 }

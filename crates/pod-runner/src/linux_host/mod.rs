@@ -90,6 +90,8 @@ pub struct LinuxHost {
     signals: SignalFd,
     sandbox: Option<RunningSandbox>,
     leaving_network: Option<Child>,
+    /// It could not be taken off the network.
+    is_on_network: bool,
     left_cgroup: Option<PodCgroup>,
     storage: StorageWatch,
     has_settled: bool,
@@ -142,6 +144,7 @@ impl LinuxHost {
             signals,
             sandbox: None,
             leaving_network: None,
+            is_on_network: false,
             left_cgroup: None,
             has_settled: false,
             object_watch: None,
@@ -163,7 +166,11 @@ impl LinuxHost {
         // Whoever deletes the pod tries again as long as its files are there, and tells why not.
         if self.recording.is_deleted() && !is_left {
             volumes::take_down(&self.context.input(&[]));
-            cleanup::remove_files(&self.context.settings, &self.context.dir, &self.context.pod);
+            let removed = cleanup::remove_files(&self.context.settings, &self.context.pod);
+            self.finish_leaving_network();
+            if removed.is_ok() && !self.is_on_network {
+                cleanup::remove_record(&self.context.settings, &self.context.dir);
+            }
         }
         self.finish_leaving_network();
         drop(self.requests); // now those who wait for the deletion learn that it is done

@@ -204,20 +204,16 @@ impl LinuxHost {
     /// is gone, or the kernel would remove both at once and each would wait for the other.
     fn begin_to_leave_network(&mut self) {
         let context = &self.context;
-        let leave = || {
-            leave_network(context);
-            0
-        };
-        match sandbox::spawn_aside("minipod:net", leave) {
+        match sandbox::spawn_aside("minipod:net", || i32::from(!leave_network(context))) {
             Ok(child) => self.leaving_network = Some(child),
-            Err(_) => leave_network(context),
+            Err(_) => self.is_on_network = !leave_network(context),
         }
     }
 
-    /// Waits until the pod is off the network.
+    /// Waits until the pod is off the network, or cannot get off.
     pub(super) fn finish_leaving_network(&mut self) {
         if let Some(mut child) = self.leaving_network.take() {
-            let _ = child.wait(); // deleting the pod finds what is left
+            self.is_on_network = child.wait().is_ok_and(|exit| exit.code != 0);
         }
     }
 }
@@ -247,8 +243,8 @@ fn join_network(
     Ok(addresses)
 }
 
-fn leave_network(context: &Context) {
-    if let Ok(settings) = context.settings.network() {
-        let _ = network::detach(&settings, &context.pod.uid.0); // deleting the pod tries again
-    }
+/// Whether it is off the network now. If not, deleting the pod tries again, and tells why not.
+fn leave_network(context: &Context) -> bool {
+    let settings = context.settings.network();
+    settings.is_ok_and(|settings| network::detach(&settings, &context.pod.uid.0).is_ok())
 }
