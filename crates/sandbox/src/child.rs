@@ -33,7 +33,12 @@ impl Child {
     /// Runs `job` in a child.
     pub(crate) fn spawn(new: New<'_>, job: impl FnOnce() -> i32) -> io::Result<Self> {
         let Cloned { pidfd, pid } = clone::clone(new, job)?;
-        Ok(Self { pidfd, pid, is_reaped: false })
+        Ok(Self::known_by(pidfd, pid))
+    }
+
+    /// A child that another one has made for this process (`CLONE_PARENT`, clone(2)).
+    pub(crate) fn known_by(pidfd: OwnedFd, pid: i32) -> Self {
+        Self { pidfd, pid, is_reaped: false }
     }
 
     /// Takes over a child that was started as a command.

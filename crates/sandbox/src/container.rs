@@ -74,6 +74,7 @@ impl OpenPlacement {
 /// A process that is on its way to its program.
 #[derive(Debug)]
 pub struct Starting {
+    // Dropped before the report, which may tell of another one that it has made.
     child: Child,
     report: ReportReader,
     terminal: Option<OwnedFd>,
@@ -112,6 +113,8 @@ impl Starting {
             match self.report.read() {
                 Report::Nothing => return None,
                 Report::Terminal(terminal) => self.terminal = Some(terminal),
+                // The one before has done its part and ends.
+                Report::Process(pidfd, pid) => self.child = Child::known_by(pidfd, pid),
                 Report::Executed => {
                     return Some(StartOutcome::Executed { terminal: self.terminal.take() });
                 }

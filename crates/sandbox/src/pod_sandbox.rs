@@ -162,11 +162,8 @@ impl PodSandbox {
         prepare_profile(plan);
         let new = New { cgroup: placement.birthplace(), ..New::default() };
         let (reader, writer) = report::channel()?;
-        let pidfd = container.pidfd();
-        let child = self
-            .spawn_among(pidfd, new, || {
-                visitor::run((pidfd, self.id_map()), plan, (stdio, placement), &writer)
-            })
+        let joined = (container.pidfd(), self.id_map());
+        let child = Child::spawn(new, || visitor::run(joined, plan, (stdio, placement), &writer))
             .map_err(|source| SandboxError::Clone { what: "a command".into(), source })?;
         drop(writer);
         Ok(Starting::new(child, reader))

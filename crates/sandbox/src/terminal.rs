@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
@@ -27,7 +27,7 @@ pub(crate) fn open_pair() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Makes the terminal the controlling one of this session, which must have none yet.
-pub(crate) fn make_controlling(far: &OwnedFd) -> io::Result<()> {
+pub(crate) fn make_controlling(far: impl AsFd) -> io::Result<()> {
     Ok(rustix::process::ioctl_tiocsctty(far)?)
 }
 

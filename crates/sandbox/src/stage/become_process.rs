@@ -7,22 +7,22 @@ use std::convert::Infallible;
 use std::ffi::CString;
 use std::fs;
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use rustix::fs::{FileType, OFlags, fchown, fstat};
 use rustix::process::{Resource, fchdir, getrlimit, setrlimit, umask};
 
-use super::pod_holder::become_root_of_pod;
-use super::report::StageError;
+use super::pod_holder::{become_root_of_pod, die_with_supervisor};
+use super::report::{ReportWriter, StageError};
 use crate::container::Stdio;
 use crate::plan::{LimitedResource, ProcessPlan, Rlimit, SeccompPlan, UserPlan};
+use crate::sys::clone::{self, Cloned};
 use crate::sys::{descriptors, seccomp as filter, signals};
 use crate::user_namespace::IdMap;
-use crate::{capabilities, mounts, seccomp};
+use crate::{capabilities, mounts, seccomp, terminal};
 
 /// Something to wait for before the program runs: one byte, or the end of the pipe.
 #[derive(Debug, Default)]
@@ -64,12 +64,60 @@ pub(crate) fn become_process(
     exec(plan)
 }
 
+/// Lets another process become the planned one, born where this process's children are: among
+/// processes that may look into it. It has nothing that they could take, because this process, which
+/// they do not see, has given everything up before.
+pub(crate) fn become_another_process(
+    plan: &ProcessPlan,
+    stdio: Stdio,
+    users: Option<Users<'_>>,
+    report: &ReportWriter,
+) -> Result<i32, StageError> {
+    prepare(plan, stdio, users)?;
+    // A profile of somebody's own may forbid to make processes.
+    let is_own_profile = matches!(plan.seccomp, SeccompPlan::Filter(_));
+    if !is_own_profile {
+        give_up(plan)?;
+    }
+    descriptors::close_all_but(report.as_fd())
+        .map_err(|error| StageError::prepare("cannot close what is open", error))?;
+    let go_on = || -> Result<Infallible, StageError> {
+        rustix::process::setsid()
+            .map_err(|error| StageError::prepare("cannot start a session", error))?;
+        if plan.terminal.is_some() {
+            terminal::make_controlling(rustix::stdio::stdin())
+                .map_err(|error| StageError::prepare("cannot take the terminal", error))?;
+        }
+        if is_own_profile {
+            give_up(plan)?;
+        }
+        die_with_supervisor()?;
+        exec(plan)
+    };
+    let made = clone::clone_sibling(|| match go_on() {
+        Ok(never) => match never {},
+        Err(error) => report.fail_with(&error),
+    });
+    let Cloned { pidfd, pid } =
+        made.map_err(|error| StageError::prepare("cannot start a process", error))?;
+    report
+        .send_process(pidfd.as_fd(), pid)
+        .map_err(|error| StageError::prepare("cannot hand over", error))?;
+    Ok(0)
+}
+
 /// Becomes what the planned process is in everything but its program.
 pub(crate) fn confine(
     plan: &ProcessPlan,
     stdio: Stdio,
     users: Option<Users<'_>>,
 ) -> Result<(), StageError> {
+    prepare(plan, stdio, users)?;
+    give_up(plan)
+}
+
+/// What is done with the privileges that there are.
+fn prepare(plan: &ProcessPlan, stdio: Stdio, users: Option<Users<'_>>) -> Result<(), StageError> {
     let owner = users.as_ref().map_or(plan.user.uid, |one| one.ids.range.outside(plan.user.uid));
     set_streams(stdio, (owner, plan.terminal.is_some()))
         .map_err(|error| StageError::prepare("cannot set the streams", error))?;
@@ -78,9 +126,12 @@ pub(crate) fn confine(
     signals::reset().map_err(|error| StageError::prepare("cannot reset the signals", error))?;
     umask(rustix::fs::Mode::from_raw_mode(plan.umask));
     plan.rlimits.iter().try_for_each(set_limit)?;
-    set_oom_score(plan.oom_score_adj)?;
     users.map_or(Ok(()), join_users)?;
-    enter_directory(&plan.cwd)?;
+    enter_directory(&plan.cwd)
+}
+
+/// Gives up what the plan does not give, under its filter.
+fn give_up(plan: &ProcessPlan) -> Result<(), StageError> {
     let program = seccomp_program(plan);
     // With no_new_privs the filter may come last; without, it needs CAP_SYS_ADMIN, so it comes
     // before the capabilities go, and what follows must be on its list.
@@ -88,9 +139,7 @@ pub(crate) fn confine(
         install(program)?;
     }
     become_user(plan)?;
-    // A change of user clears it (PR_SET_PDEATHSIG, prctl(2)).
-    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)
-        .map_err(|error| StageError::prepare("cannot ask to die with the supervisor", error))?;
+    die_with_supervisor()?; // a change of user clears it
     if plan.no_new_privileges {
         rustix::thread::set_no_new_privs(true)
             .map_err(|error| StageError::prepare("cannot set no_new_privs", error))?;
@@ -159,9 +208,10 @@ fn set_limit(limit: &Rlimit) -> Result<(), StageError> {
     })
 }
 
-/// Makes the process more or less likely to be killed for memory. Less than what is inherited
-/// needs `CAP_SYS_RESOURCE`; without it the process keeps what it has.
-fn set_oom_score(score: Option<i32>) -> Result<(), StageError> {
+/// Makes the process more or less likely to be killed for memory, as long as it sees itself in the
+/// host's `/proc`. Less than what is inherited needs `CAP_SYS_RESOURCE`; without it the process keeps
+/// what it has.
+pub(super) fn set_oom_score(score: Option<i32>) -> Result<(), StageError> {
     let Some(score) = score else {
         return Ok(());
     };

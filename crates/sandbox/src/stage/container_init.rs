@@ -38,10 +38,7 @@ pub(crate) struct Setting<'a> {
 pub(crate) fn run(plan: &ContainerPlan, setting: Setting<'_>, report: &ReportWriter) -> i32 {
     match container_init(plan, setting, report) {
         Ok(never) => match never {},
-        Err(error) => {
-            report.fail(&error);
-            if error.is_not_found() { 127 } else { 126 }
-        }
+        Err(error) => report.fail_with(&error),
     }
 }
 
@@ -54,6 +51,7 @@ fn container_init(
     hide_from_others()?;
     die_with_supervisor()?;
     let placement = setting.placement.open()?;
+    become_process::set_oom_score(plan.process.oom_score_adj)?;
     rustix::process::setsid()
         .map_err(|error| StageError::prepare("cannot start a session", error))?;
     join_pod(setting.holder, setting.shared)?;
@@ -66,7 +64,9 @@ fn container_init(
     }
     root.enter()?;
     if let Some(size) = plan.process.terminal {
-        stdio = own_terminal(size, report)?;
+        stdio = open_terminal(size, report)?;
+        let failed = |error| StageError::prepare("cannot take the terminal", error);
+        stdio.stdin.iter().try_for_each(terminal::make_controlling).map_err(failed)?;
     }
     placement.settle()?;
     own_cgroup_namespace()?;
@@ -85,7 +85,7 @@ fn join_pod(holder: BorrowedFd<'_>, shared: Shared) -> Result<(), StageError> {
 }
 
 /// The host's keys are not the container's. A kernel without keyrings has none to leave.
-fn leave_keyring(name: &str) -> Result<(), StageError> {
+pub(super) fn leave_keyring(name: &str) -> Result<(), StageError> {
     let name = std::ffi::CString::new(name).unwrap_or_default();
     match keyring::join_new_session_keyring(&name) {
         Err(error) if error.raw_os_error() != Some(libc::ENOSYS) => {
@@ -102,13 +102,15 @@ fn own_cgroup_namespace() -> Result<(), StageError> {
 }
 
 /// A terminal from the container's own `/dev/pts`; the near end goes to the supervisor.
-pub(super) fn own_terminal(size: TerminalSize, report: &ReportWriter) -> Result<Stdio, StageError> {
+pub(super) fn open_terminal(
+    size: TerminalSize,
+    report: &ReportWriter,
+) -> Result<Stdio, StageError> {
     let failed = |error: io::Error| StageError::prepare("cannot make a terminal", error);
     let (near, far) = terminal::open_pair().map_err(failed)?;
     terminal::set_size(&near, size).map_err(failed)?;
     report.send_terminal(near.as_fd()).map_err(failed)?;
     drop(near);
-    terminal::make_controlling(&far).map_err(failed)?;
     let copy = |file: &OwnedFd| file.try_clone().map_err(failed);
     Ok(Stdio { stdin: Some(copy(&far)?), stdout: Some(copy(&far)?), stderr: Some(far) })
 }

@@ -48,6 +48,7 @@ fn join(
     hide_from_others()?;
     die_with_supervisor()?;
     let placement = placement.open()?;
+    become_process::set_oom_score(plan.oom_score_adj)?;
     rustix::process::setsid()
         .map_err(|error| StageError::prepare("cannot start a session", error))?;
     // Joining the mount namespace also makes its root this process's root (setns(2)).

@@ -79,8 +79,7 @@ fn hold(
 /// here, no power and no way out.
 fn shut_in() -> Result<(), StageError> {
     hide_from_others()?;
-    environment::erase()
-        .map_err(|error| StageError::prepare("cannot erase the environment", error))?;
+    forget_environment()?;
     root::enter_empty()?;
     capabilities::limit_bounding_set(0)
         .and_then(|()| capabilities::apply(&CapabilitySets::default()))
@@ -116,6 +115,11 @@ pub(crate) fn die_with_supervisor() -> Result<(), StageError> {
 pub(super) fn hide_from_others() -> Result<(), StageError> {
     nix::sys::prctl::set_dumpable(false)
         .map_err(|error| StageError::prepare("cannot hide from other processes", error))
+}
+
+/// Variables of the host are nobody's business who may look into this process.
+pub(super) fn forget_environment() -> Result<(), StageError> {
+    environment::erase().map_err(|error| StageError::prepare("cannot erase the environment", error))
 }
 
 /// A child that is not started afresh keeps one file of the supervisor's open and no other, least

@@ -1,7 +1,8 @@
 //! What a stage tells the process that started it: nothing, when all went well.
 //!
 //! The channel is closed by execve(2), so its end means that the program runs. Anything else on
-//! it is the error. A terminal that was made in the container travels on it too.
+//! it is the error. A terminal that was made in the container travels on it too, and the process
+//! that a stage has made to go on in its place.
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -12,6 +13,8 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
+
+use crate::child::Child;
 
 /// What went wrong in a stage, after its process was started.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -131,6 +134,8 @@ pub(crate) enum Report {
     Executed,
     /// A terminal was made.
     Terminal(OwnedFd),
+    /// Another process goes on: its pidfd and its id.
+    Process(OwnedFd, i32),
     /// The stage failed.
     Failed(StageError),
 }
@@ -151,13 +156,28 @@ impl ReportWriter {
         let _ = sendmsg(&self.0, &[IoSlice::new(&text)], &mut beside, SendFlags::NOSIGNAL);
     }
 
+    /// The same; the exit code of a process that fails so.
+    pub(crate) fn fail_with(&self, error: &StageError) -> i32 {
+        self.fail(error);
+        if error.is_not_found() { 127 } else { 126 }
+    }
+
     /// Hands over the near end of a terminal.
     pub(crate) fn send_terminal(&self, terminal: BorrowedFd<'_>) -> io::Result<()> {
+        self.send(b"t", terminal)
+    }
+
+    /// Tells which process goes on in the place of this one.
+    pub(crate) fn send_process(&self, pidfd: BorrowedFd<'_>, pid: i32) -> io::Result<()> {
+        self.send(&pid.to_le_bytes(), pidfd)
+    }
+
+    fn send(&self, text: &[u8], file: BorrowedFd<'_>) -> io::Result<()> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut beside = SendAncillaryBuffer::new(&mut space);
-        let files = [terminal];
+        let files = [file];
         beside.push(SendAncillaryMessage::ScmRights(&files));
-        sendmsg(&self.0, &[IoSlice::new(b"t")], &mut beside, SendFlags::NOSIGNAL)?;
+        sendmsg(&self.0, &[IoSlice::new(text)], &mut beside, SendFlags::NOSIGNAL)?;
         Ok(())
     }
 }
@@ -175,14 +195,30 @@ impl ReportReader {
             Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => return Report::Nothing,
             Err(_) => return Report::Executed, // the other end is gone, as after execve
         };
-        let terminal = beside.drain().find_map(|message| match message {
+        let file = beside.drain().find_map(|message| match message {
             RecvAncillaryMessage::ScmRights(mut files) => files.next(),
             _ => None,
         });
-        match (bytes, terminal) {
-            (_, Some(terminal)) => Report::Terminal(terminal),
+        match (bytes, file) {
+            (count, Some(file)) => match text[..count].try_into() {
+                Ok(pid) => Report::Process(file, i32::from_le_bytes(pid)),
+                Err(_) => Report::Terminal(file),
+            },
             (0, None) => Report::Executed,
             (count, None) => Report::Failed(StageError::decode(&text[..count])),
+        }
+    }
+}
+
+impl Drop for ReportReader {
+    /// Ends a process that was told of and that nobody has taken.
+    fn drop(&mut self) {
+        loop {
+            match self.read() {
+                Report::Process(pidfd, pid) => drop(Child::known_by(pidfd, pid)),
+                Report::Terminal(_) => {}
+                Report::Nothing | Report::Executed | Report::Failed(_) => return,
+            }
         }
     }
 }

@@ -1,36 +1,31 @@
 //! A process that joins a running container for one task.
 //!
-//! Who am I: `minipod:exec`, a child of the supervisor that was born in the container's pid
-//! namespace. What do I hold: my end of the report. How do I end: as the command I was started
-//! for; when the container's first process ends, the kernel kills me with everything in there.
+//! Who am I: `minipod:exec`, a child of the supervisor in its own pid namespace, where no container
+//! sees me. What do I hold: my end of the report. How do I end: when I have given up everything and
+//! made the process that becomes the command, in the container's pid namespace; when the container's
+//! first process ends, the kernel kills that one with everything in there.
 
-use std::convert::Infallible;
 use std::os::fd::BorrowedFd;
 
 use nix::sched::{CloneFlags, setns};
 
 use super::become_process::{self, OwnMounts, Users};
-use super::container_init::own_terminal;
-use super::pod_holder::{die_with_supervisor, hide_from_others};
+use super::container_init::{leave_keyring, open_terminal};
+use super::pod_holder::{die_with_supervisor, forget_environment, hide_from_others};
 use super::report::{ReportWriter, StageError};
 use crate::container::{Placement, Stdio};
 use crate::plan::ProcessPlan;
 use crate::user_namespace::IdMap;
 
-/// Joins the container and becomes the command; returns an exit code only if that failed.
+/// Joins the container and makes the command's process; returns the exit code of this one.
 pub(crate) fn run(
     container: (BorrowedFd<'_>, Option<IdMap<'_>>),
     plan: &ProcessPlan,
     (stdio, placement): (Stdio, Placement<'_>),
     report: &ReportWriter,
 ) -> i32 {
-    match visit(container, plan, (stdio, placement), report) {
-        Ok(never) => match never {},
-        Err(error) => {
-            report.fail(&error);
-            if error.is_not_found() { 127 } else { 126 }
-        }
-    }
+    visit(container, plan, (stdio, placement), report)
+        .unwrap_or_else(|error| report.fail_with(&error))
 }
 
 fn visit(
@@ -38,14 +33,16 @@ fn visit(
     plan: &ProcessPlan,
     (stdio, placement): (Stdio, Placement<'_>),
     report: &ReportWriter,
-) -> Result<Infallible, StageError> {
+) -> Result<i32, StageError> {
     let _ = nix::sys::prctl::set_name(c"minipod:exec"); // only what ps shows
     hide_from_others()?;
     die_with_supervisor()?;
+    forget_environment()?;
+    become_process::set_oom_score(plan.oom_score_adj)?;
     let placement = placement.open()?;
-    rustix::process::setsid()
-        .map_err(|error| StageError::prepare("cannot start a session", error))?;
-    let namespaces = CloneFlags::CLONE_NEWNS
+    leave_keyring("minipod")?;
+    let namespaces = CloneFlags::CLONE_NEWPID // of the processes that this one makes
+        | CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWNET
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS
@@ -54,10 +51,10 @@ fn visit(
     setns(container, namespaces)
         .map_err(|error| StageError::prepare("cannot join the container", error))?;
     let stdio = match plan.terminal {
-        Some(size) => own_terminal(size, report)?,
+        Some(size) => open_terminal(size, report)?,
         None => stdio,
     };
     placement.settle()?;
     let users = ids.map(|ids| Users { ids, mounts: OwnMounts::Joined });
-    become_process::become_process(plan, stdio, users)
+    become_process::become_another_process(plan, stdio, users, report)
 }
