@@ -3,11 +3,14 @@
 
 use std::io::Read;
 
+use reqwest::Url;
+
 use crate::image_manifest::{Configuration, Document};
 use crate::layer::{Entries, EntryKind, EntryPath, whiteout};
 use crate::{Platform, Reference};
 
-/// A reference that is accepted means the same when it is written out and read again.
+/// A reference that is accepted means the same when it is written out and read again, and in an
+/// address it is nothing but a host and a path.
 ///
 /// # Panics
 ///
@@ -18,6 +21,12 @@ pub fn reference(bytes: &[u8]) {
     let written = parsed.to_string();
     let again = Reference::parse(&written).map(|again| again.to_string());
     assert_eq!(again.ok(), Some(written), "{text:?}");
+    let path = format!("/v2/{}/manifests/{}", parsed.repository(), parsed.tag().unwrap_or("x"));
+    if let Ok(url) = Url::parse(&format!("https://{}{path}", parsed.registry())) {
+        assert_eq!(url.path(), path, "{text:?}");
+        let has_more = url.query().is_some() || url.fragment().is_some();
+        assert!(!has_more && url.username().is_empty(), "{text:?}");
+    }
 }
 
 /// Manifests, indexes and configurations.

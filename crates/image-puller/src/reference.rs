@@ -269,7 +269,10 @@ fn is_registry(text: &str) -> bool {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
         _ => (text, None),
     };
-    let port_is_valid = port.is_none_or(|port| port.parse::<u16>().is_ok());
+    // A sign would be parsed, too.
+    let is_port =
+        |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    let port_is_valid = port.is_none_or(is_port);
     if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         return port_is_valid && address.parse::<std::net::Ipv6Addr>().is_ok();
     }
