@@ -1,6 +1,6 @@
 //! Leaves nothing of a pod, whether its supervisor is at the end of its life or died before.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -42,10 +42,14 @@ pub enum CleanupError {
 
 /// Cleans up after a supervisor that is gone. The kernel has killed its children with it; their
 /// network, cgroups and files are still there. What cannot be removed does not keep the rest; then
-/// the pod stays visible, and deleting it again says why. `fallback` is for a pod whose own
-/// settings cannot be read.
-pub fn after_dead_supervisor(dir: &PodDir, fallback: &Settings) -> Result<(), CleanupError> {
-    let Some(_lock) = lock::take_over(dir).map_err(CleanupError::Lock)? else {
+/// the pod stays visible, and deleting it again says why. `lock` is the lock file of the pod that
+/// is meant; `fallback` is for a pod whose own settings cannot be read.
+pub fn after_dead_supervisor(
+    dir: &PodDir,
+    lock: File,
+    fallback: &Settings,
+) -> Result<(), CleanupError> {
+    let Some(_lock) = lock::take_over(dir, lock).map_err(CleanupError::Lock)? else {
         return Ok(()); // somebody else was faster
     };
     let settings = Settings::load(dir).unwrap_or_else(|_| fallback.clone());

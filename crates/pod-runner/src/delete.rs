@@ -1,5 +1,6 @@
 //! Deletes a pod from outside: by its supervisor while that lives, without it otherwise.
 
+use std::fs::File;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,8 @@ impl DeleteError {
 #[derive(Debug)]
 pub struct Deletion {
     dir: PodDir,
+    /// The lock file of the pod that is meant: meanwhile another one may take its place.
+    lock: Option<File>,
     settings: Settings,
     socket: Option<PacketSocket>,
 }
@@ -57,20 +60,18 @@ impl Deletion {
         grace: Option<u64>,
         settings: &Settings,
     ) -> Result<Self, DeleteError> {
+        let lock = lock::open(&dir).map_err(CleanupError::Lock)?;
         let socket = match ask(&dir, grace) {
             Ok(socket) => Some(socket),
             Err(error) if error.is_of_one_that_ends() || !lock::is_held(&dir) => None,
             Err(error) => return Err(error),
         };
-        Ok(Self { dir, settings: settings.clone(), socket })
+        Ok(Self { dir, lock, settings: settings.clone(), socket })
     }
 
     /// Does not wait for a supervisor to do it; what has none is removed at once.
     pub fn leave(self) -> Result<(), DeleteError> {
-        if self.socket.is_none() {
-            cleanup::after_dead_supervisor(&self.dir, &self.settings)?;
-        }
-        Ok(())
+        if self.socket.is_none() { self.clean_up() } else { Ok(()) }
     }
 
     /// Waits until nothing of the pod is left. A supervisor that dies meanwhile, or was dead
@@ -92,8 +93,15 @@ impl Deletion {
                 }
             }
         }
-        cleanup::after_dead_supervisor(&self.dir, &self.settings)?;
+        self.clean_up()?;
         Ok(true)
+    }
+
+    fn clean_up(self) -> Result<(), DeleteError> {
+        let Some(lock) = self.lock else {
+            return Ok(()); // there was no pod
+        };
+        Ok(cleanup::after_dead_supervisor(&self.dir, lock, &self.settings)?)
     }
 }
 

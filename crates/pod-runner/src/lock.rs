@@ -30,14 +30,17 @@ pub fn is_held(dir: &PodDir) -> bool {
     }
 }
 
-/// Waits until no supervisor holds the lock, and holds it then, so that only one cleans up.
+/// The lock file of the pod that is there now, to take over later; nothing when there is no pod.
+pub fn open(dir: &PodDir) -> io::Result<Option<File>> {
+    match OpenOptions::new().write(true).create(true).truncate(false).open(dir.lock()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
+/// Waits until no supervisor holds that lock, and holds it then, so that only one cleans up.
 /// Nothing when the pod is gone by then, even if there is a new one of the same name.
-pub fn take_over(dir: &PodDir) -> io::Result<Option<File>> {
-    let opened = OpenOptions::new().write(true).create(true).truncate(false).open(dir.lock());
-    let file = match opened {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
-    };
+pub fn take_over(dir: &PodDir, file: File) -> io::Result<Option<File>> {
     while let Err(error) = flock(&file, FlockOperation::LockExclusive) {
         if error != rustix::io::Errno::INTR {
             return Err(error.into());
@@ -75,11 +78,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let pod = PodDir::at(dir.path().join("default_web"));
         std::fs::create_dir(pod.path()).unwrap();
-        assert!(take_over(&pod).unwrap().is_some(), "nobody else is there");
+        let opened = || open(&pod).unwrap().expect("the pod is there");
+        assert!(take_over(&pod, opened()).unwrap().is_some(), "nobody else is there");
         let held = take(&pod).unwrap();
+        let (waits, late) = (opened(), opened());
         let waiting = std::thread::spawn({
             let pod = pod.clone();
-            move || take_over(&pod).unwrap().is_some()
+            move || take_over(&pod, waits).unwrap().is_some()
         });
         while !waits_for_a_lock(waiting.thread()) {
             std::thread::yield_now();
@@ -89,8 +94,9 @@ mod tests {
         let _new = take(&pod).unwrap();
         drop(held);
         assert!(!waiting.join().unwrap());
+        assert!(take_over(&pod, late).unwrap().is_none(), "whoever comes late waits for nobody");
         std::fs::remove_dir_all(pod.path()).unwrap();
-        assert!(take_over(&pod).unwrap().is_none());
+        assert!(open(&pod).unwrap().is_none());
     }
 
     /// A thread that waits in flock(2) shows in `/proc/locks`; it is enough that some thread of
