@@ -1,6 +1,7 @@
 //! The program from outside. Each test says what it needs; what a machine lacks is seen as a skip
 //! with its reason, unless `MINIPOD_REQUIRE` names it.
 
+mod completions;
 mod deletion;
 mod disks;
 mod entering;
@@ -11,6 +12,7 @@ mod identity;
 mod images;
 mod isolation;
 mod isolation_defaults;
+mod kill_sweep;
 mod kubia_init;
 mod lifecycle;
 mod lives;
@@ -24,6 +26,7 @@ mod resources;
 mod sharing;
 mod stories;
 mod supervisor;
+mod terminals;
 mod updates;
 mod verdicts;
 mod views;
@@ -33,7 +36,7 @@ mod watching;
 use std::process::ExitCode;
 
 use e2e_tests::needs::{Need, trial};
-use libtest_mimic::Arguments;
+use libtest_mimic::{Arguments, Trial};
 
 /// A test: its name as a sentence, and what it does.
 type Test = (&'static str, fn());
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         gates::TESTS,
         stories::TESTS,
         supervisor::TESTS,
+        kill_sweep::TESTS,
         updates::TESTS,
         isolation::TESTS,
         resources::TESTS,
@@ -60,6 +64,8 @@ fn main() -> ExitCode {
         volumes::TESTS,
         isolation_defaults::TESTS,
         views::TESTS,
+        terminals::TESTS,
+        completions::BASH,
         logs::TESTS,
         network::TESTS,
         manifests::TESTS,
@@ -69,10 +75,16 @@ fn main() -> ExitCode {
         hostile_images::TESTS,
         pulls::TESTS,
     ];
-    let trials = groups.into_iter().flatten().map(|(name, test)| trial(name, *test, &needs));
-    let with_registry = [needs.as_slice(), &[Need::Registry]].concat();
-    let pulls = images::TESTS.iter().map(|(name, test)| trial(name, *test, &with_registry));
-    let with_strace = [needs.as_slice(), &[Need::Strace]].concat();
-    let failing = disks::TESTS.iter().map(|(name, test)| trial(name, *test, &with_strace));
-    libtest_mimic::run(&arguments, trials.chain(pulls).chain(failing).collect()).exit_code()
+    let mut trials: Vec<Trial> =
+        groups.into_iter().flatten().map(|(name, test)| trial(name, *test, &needs)).collect();
+    for (need, tests) in [
+        (Need::Registry, images::TESTS),
+        (Need::Strace, disks::TESTS),
+        (Need::Zsh, completions::ZSH),
+        (Need::Fish, completions::FISH),
+    ] {
+        let all = [needs.as_slice(), &[need]].concat();
+        trials.extend(tests.iter().map(|(name, test)| trial(name, *test, &all)));
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
 }

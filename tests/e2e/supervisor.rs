@@ -2,6 +2,7 @@
 //! the records are true, `delete` works, and nothing is left.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -68,28 +69,54 @@ fn simple(name: &str) -> String {
     )
 }
 
-fn uid(node: &Node, name: &str) -> String {
+pub(crate) fn uid(node: &Node, name: &str) -> String {
     node.pod(name)["metadata"]["uid"].as_str().unwrap_or_default().to_owned()
 }
 
-/// The process that supervises the pod: the one whose command line names its directory. One that
-/// has only just been started has no command line yet.
-fn supervisor(node: &Node, name: &str) -> u32 {
+/// The process that supervises the pod: the one whose command line names its directory and that
+/// holds its lock, unlike one that still ends after a pod of the same name; and not a child of it
+/// that has not become its program yet. One that has only just been started has no command line
+/// yet.
+pub(crate) fn supervisor(node: &Node, name: &str) -> u32 {
     let [state, ..] = node.directories();
-    let dir = state.join("pods").join(format!("default_{name}")).display().to_string();
+    let place = state.join("pods").join(format!("default_{name}"));
+    let (dir, lock) = (place.display().to_string(), place.join("supervisor.lock"));
+    let number = |path: &Path| fs::metadata(path).ok().map(|data| data.ino());
     let supervises = |pid: &u32| {
         let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        line.split('\0').any(|word| word == "supervise") && line.contains(&dir)
+        let mut words = line.split('\0').skip_while(|word| *word != "supervise");
+        let is_named = words.nth(1) == Some(dir.as_str());
+        is_named && number(Path::new(&format!("/proc/{pid}/fd/0"))) == number(&lock)
     };
     let deadline = Instant::now() + PATIENCE;
     loop {
         let entries = fs::read_dir("/proc").expect("/proc is there").flatten();
-        let mut pids = entries.filter_map(|entry| entry.file_name().to_string_lossy().parse().ok());
-        if let Some(pid) = pids.find(supervises) {
-            return pid;
+        let pids = entries.filter_map(|entry| entry.file_name().to_string_lossy().parse().ok());
+        let found: Vec<u32> = pids.filter(supervises).collect();
+        let is_child = |pid: u32| parent(pid).is_none_or(|parent| found.contains(&parent));
+        if let Some(pid) = found.iter().find(|pid| !is_child(**pid)) {
+            return *pid;
         }
         assert!(Instant::now() < deadline, "{name} has no supervisor");
         std::thread::yield_now();
+    }
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+}
+
+/// Waits until views know that the pod's supervisor is gone. A child that was about to become a
+/// container dies a moment after it, and so long something of the supervisor is left.
+pub(crate) fn wait_until_lost(node: &Node, name: &str) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let row = node.run(&["get", "pod", name, "--no-headers"]).succeeds().stdout;
+        if row.split_whitespace().nth(2) == Some("Unknown") {
+            return;
+        }
+        assert!(Instant::now() < deadline, "nobody has noticed: {row}");
     }
 }
 
@@ -99,7 +126,7 @@ fn signal(pid: u32, signal: &str) {
 }
 
 /// Kills a process and waits until it is gone.
-fn kill(pid: u32) {
+pub(crate) fn kill(pid: u32) {
     signal(pid, "-KILL");
     let deadline = Instant::now() + PATIENCE;
     let is_there = || {
@@ -143,9 +170,7 @@ fn a_pod_whose_supervisor_was_killed_at_any_stage_says_so_and_can_be_deleted() {
             node.wait_for_status(name, &["Terminating"]);
         }
         kill(supervisor(&node, name));
-        let table = node.run(&["get", "pods"]).succeeds().stdout;
-        let row = table.lines().find(|line| line.starts_with(name)).unwrap_or_default();
-        assert_eq!(row.split_whitespace().nth(2), Some("Unknown"), "{table}");
+        wait_until_lost(&node, name);
         let pod = node.pod(name);
         assert_eq!(pod["status"]["phase"], "Failed", "nothing runs any more");
         if name == "running" {

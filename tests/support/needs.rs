@@ -21,6 +21,10 @@ pub enum Need {
     Umoci,
     /// The program `strace`, to let system calls fail.
     Strace,
+    /// The shell `zsh`.
+    Zsh,
+    /// The shell `fish`.
+    Fish,
 }
 
 impl Need {
@@ -33,6 +37,8 @@ impl Need {
             Self::Registry => "registry",
             Self::Umoci => "umoci",
             Self::Strace => "strace",
+            Self::Zsh => "zsh",
+            Self::Fish => "fish",
         }
     }
 
@@ -45,6 +51,8 @@ impl Need {
             Self::Registry => !has_program("docker-registry") || !has_program("skopeo"),
             Self::Umoci => !has_program("umoci"),
             Self::Strace => !has_program("strace"),
+            Self::Zsh => !has_program("zsh"),
+            Self::Fish => !has_program("fish"),
         }
     }
 
