@@ -24,6 +24,10 @@ pub(crate) const TESTS: &[Test] = &[
         "a_run_of_which_one_pod_exists_already_leaves_none_of_the_others",
         a_run_of_which_one_pod_exists_already_leaves_none_of_the_others,
     ),
+    (
+        "a_run_that_nobody_listens_to_any_more_deletes_its_pod",
+        a_run_that_nobody_listens_to_any_more_deletes_its_pod,
+    ),
     ("a_pod_can_be_deleted_at_every_stage", a_pod_can_be_deleted_at_every_stage),
     ("a_run_that_takes_too_long_is_ended", a_run_that_takes_too_long_is_ended),
     (
@@ -124,6 +128,31 @@ fn a_run_of_which_one_pod_exists_already_leaves_none_of_the_others() {
     assert!(outcome.stderr.contains("pods \"stubborn\" already exists"), "{}", outcome.stderr);
     let _ = node.run(&["get", "pod", "another"]).ends_with(5);
     node.delete_leaves_nothing("stubborn", &["--force"]);
+}
+
+/// As in `run --rm … | head -1`, and when the terminal is closed.
+fn a_run_that_nobody_listens_to_any_more_deletes_its_pod() {
+    let node = Node::new("alone", &["busybox"]);
+    let chatty = STUBBORN
+        .replace("trap", "trap \"exit 0\" TERM; while true; do echo up; sleep 0.1; done; trap");
+    let path = node.file("chatty.yaml", &chatty).display().to_string();
+    let mut command = node.command(&["run", "--rm", &path]);
+    let mut run =
+        command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it can be started");
+    let mut byte = [0];
+    let mut stdout = run.stdout.take().expect("its output is a pipe");
+    std::io::Read::read_exact(&mut stdout, &mut byte).expect("the container says something");
+    drop(stdout);
+    assert_eq!(run.wait().expect("it ends").code(), Some(0));
+    let _ = node.run(&["wait", "--for=delete", "pod/stubborn"]).succeeds();
+    let mut command = node.command(&["run", &path]);
+    let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    node.wait_for_status("stubborn", &["Running"]);
+    node.wait_for_log("stubborn", "main", "up");
+    let pid = rustix::process::Pid::from_child(&run);
+    rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("it runs");
+    assert_eq!(run.wait().expect("it ends").code(), Some(130));
+    let _ = node.run(&["get", "pod", "stubborn"]).ends_with(5);
 }
 
 fn a_pod_can_be_deleted_at_every_stage() {

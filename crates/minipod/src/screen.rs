@@ -34,14 +34,20 @@ pub(crate) fn narrate_dimmed(text: &str) {
     }
 }
 
-/// Whether standard error is a terminal that may show colours (<https://no-color.org>).
+/// Whether standard error is a terminal that may show colours.
 pub(crate) fn colours_on_stderr() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    io::stderr().is_terminal() && colours_are_wanted()
 }
 
 /// Whether standard output is a terminal that may show colours.
 pub(crate) fn colours_on_stdout() -> bool {
-    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    io::stdout().is_terminal() && colours_are_wanted()
+}
+
+/// Unless <https://no-color.org> or a terminal that knows none says otherwise.
+fn colours_are_wanted() -> bool {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    set("NO_COLOR").is_none() && set("TERM").is_none_or(|terminal| terminal != "dumb")
 }
 
 /// Whether answers and narration meet on the same screen.

@@ -14,7 +14,7 @@ use pod_runner::follow::{PodChange, PodsFollower};
 use pod_runner::launch::Launched;
 use pod_runner::watch::Woken;
 use pod_runner::{Pods, Settings, lock, pods, pull_progress};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::apply::{self, Existing};
 use super::images::Board;
@@ -72,9 +72,20 @@ fn launch(objects: Vec<Described>, settings: &Settings) -> Result<Vec<Launched>,
 fn interrupts() -> Result<UnixStream, Failure> {
     let (near, far) = UnixStream::pair()?;
     near.set_nonblocking(true)?;
-    signal_hook::low_level::pipe::register(SIGINT, far.try_clone()?)?;
-    signal_hook::low_level::pipe::register(SIGTERM, far)?;
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        if signal != SIGHUP || !is_ignored(signal) {
+            signal_hook::low_level::pipe::register(signal, far.try_clone()?)?;
+        }
+    }
     Ok(near)
+}
+
+/// Whoever starts us by nohup(1) wants the pods to outlive the terminal.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
 }
 
 /// One pod that is watched.
@@ -157,25 +168,46 @@ impl Front {
         until: Until,
         (interrupts, deadline): (&UnixStream, Option<Instant>),
     ) -> Result<ExitCode, Failure> {
-        let outcome = loop {
+        match self.watch(until, interrupts, deadline) {
+            Ok(outcome) => self.leave(run, outcome, interrupts),
+            Err(failure) if run.rm || self.requests > 0 => self.abandon(failure),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn watch(
+        &mut self,
+        until: Until,
+        interrupts: &UnixStream,
+        deadline: Option<Instant>,
+    ) -> Result<Outcome, Failure> {
+        loop {
             self.show()?;
             if self.pods.iter().all(Watched::is_over) {
                 self.show()?; // what came between the last look and the supervisor's end
-                break if self.requests > 0 { Outcome::Interrupted } else { Outcome::Finished };
+                let is_asked = self.requests > 0;
+                return Ok(if is_asked { Outcome::Interrupted } else { Outcome::Finished });
             }
             if until == Until::Ready && self.pods.iter().all(Watched::is_ready) {
-                break Outcome::Ready;
+                return Ok(Outcome::Ready);
             }
             if until == Until::Ready && self.pods.iter().any(|one| one.never_ready().is_some()) {
-                break Outcome::NeverReady;
+                return Ok(Outcome::NeverReady);
             }
             match self.follower.wait(Some(interrupts.as_fd()), deadline)? {
                 Woken::Changed => {}
                 Woken::Interrupted => self.interrupt(interrupts)?,
-                Woken::TimedOut => break Outcome::TimedOut,
+                Woken::TimedOut => return Ok(Outcome::TimedOut),
             }
-        };
-        self.leave(run, outcome, interrupts)
+        }
+    }
+
+    /// Deletes the pods and does not wait: nobody listens any more.
+    fn abandon<T>(&self, failure: Failure) -> Result<T, Failure> {
+        for one in &self.pods {
+            Deletion::request(one.launched.dir.clone(), None, &self.settings)?.leave()?;
+        }
+        Err(failure)
     }
 
     /// Prints new events and new log lines, and on a terminal how far pulls are.
@@ -247,7 +279,9 @@ impl Front {
         let before = self.requests;
         self.request_deletion(grace)?;
         loop {
-            self.show()?;
+            if let Err(failure) = self.show() {
+                return self.abandon(failure);
+            }
             if self.pods.iter().all(Watched::is_over) {
                 self.show()?; // what came between the last look and the supervisor's end
                 break;
