@@ -141,7 +141,7 @@ fn children(pid: u32) -> Vec<u32> {
 }
 
 /// `script` gives the program a terminal, as a user has one, and writes what appears on it.
-fn on_a_terminal(node: &Node, words: &str) -> Command {
+pub(crate) fn on_a_terminal(node: &Node, words: &str) -> Command {
     let program = e2e_tests::fixtures::program().display().to_string();
     let command = node.command(&[]);
     let mut script = Command::new("script");

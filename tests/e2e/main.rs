@@ -27,6 +27,7 @@ mod sharing;
 mod stories;
 mod supervisor;
 mod terminals;
+mod threats;
 mod updates;
 mod verdicts;
 mod views;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         isolation::TESTS,
         resources::TESTS,
         sharing::TESTS,
+        threats::TESTS,
         deletion::TESTS,
         errors::TESTS,
         entering::TESTS,
