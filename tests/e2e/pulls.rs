@@ -7,6 +7,7 @@ use e2e_tests::Node;
 use e2e_tests::layouts::LayoutRegistry;
 
 use crate::Test;
+use crate::supervisor::{signal, supervisor};
 
 pub(crate) const TESTS: &[Test] = &[
     ("an_image_that_is_here_costs_no_request", an_image_that_is_here_costs_no_request),
@@ -70,7 +71,9 @@ fn cleaning_up_takes_nothing_from_a_pod_that_waits_or_runs() {
     registry.hold(true);
     let _ = node.apply(POD).succeeds();
     registry.wait_until_asked("GET layer");
-    // Whoever cleans up meanwhile waits, and comes before the pod has taken its image.
+    // Whoever cleans up meanwhile waits, and comes before the pod's supervisor has taken the image.
+    let supervisor = supervisor(&node, "used");
+    signal(supervisor, "-STOP");
     let mut prune = node.command(&["image", "prune", "--all"]);
     let prune = prune.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut prune = prune.expect("the program can be started");
@@ -81,6 +84,7 @@ fn cleaning_up_takes_nothing_from_a_pod_that_waits_or_runs() {
     registry.hold(false);
     let output = prune.wait_with_output().expect("it ends");
     assert_eq!(String::from_utf8_lossy(&output.stdout), NOTHING);
+    signal(supervisor, "-CONT");
     node.wait_for_status("used", &["Running"]);
     let reasons: Vec<String> = node.events().into_iter().map(|(reason, _)| reason).collect();
     assert_eq!(reasons, ["Scheduled", "Pulling", "Pulled", "Created", "Started"]);

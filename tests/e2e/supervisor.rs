@@ -120,7 +120,7 @@ pub(crate) fn wait_until_lost(node: &Node, name: &str) {
     }
 }
 
-fn signal(pid: u32, signal: &str) {
+pub(crate) fn signal(pid: u32, signal: &str) {
     let status = Command::new("kill").args([signal, &pid.to_string()]).status();
     assert!(status.is_ok_and(|status| status.success()), "kill {signal} {pid}");
 }
