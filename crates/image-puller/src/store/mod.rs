@@ -103,6 +103,9 @@ pub(crate) fn system_hint(error: &io::Error) -> Option<String> {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             Some("free some disk space, for example by pruning images".to_owned())
         }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            Some("mount it writable, or keep the data elsewhere".to_owned())
+        }
         io::ErrorKind::PermissionDenied => Some("run as root".to_owned()),
         _ => None,
     }

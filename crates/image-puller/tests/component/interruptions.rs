@@ -5,7 +5,7 @@ use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 
 use crate::archive::{Archive, gzip};
 use crate::child;
@@ -137,4 +137,24 @@ fn a_full_disk_ends_the_pull_and_leaves_room_for_the_next() {
         let small = Registry::serving(&TestImage::of_size(200_000), |_, answer| answer);
         scratch.pull(&small.host()).expect("this one fits");
     }
+}
+
+///
+#[test]
+fn a_store_that_cannot_be_written_is_read_and_says_so() {
+    let scratch = Scratch::new();
+    let disk = Small::at(scratch.path().join("data"), "size=10m");
+    let image = TestImage::of_size(1000);
+    let here = Registry::serving(&image, |_, answer| answer);
+    scratch.pull(&here.host()).expect("it is writable so far");
+    mount_remount(&disk.0, MountFlags::RDONLY, "").expect("root may mount");
+    assert_eq!(scratch.store().list().expect("it can be read").len(), 1);
+    let again = scratch.pull(&here.host()).expect("the tag has not moved");
+    assert_eq!(file(&again.image, "large"), Some(noise(1000)));
+    let other = Registry::serving(&TestImage::of_size(2000), |_, answer| answer);
+    let error = scratch.pull(&other.host()).expect_err("it cannot be stored");
+    assert!(told(&error).contains("Read-only file system"), "{}", told(&error));
+    let hint = error.hint().expect("there is something to do");
+    assert!(hint.contains("mount it writable"), "{hint}");
+    assert_eq!(scratch.names_in("tmp"), [] as [String; 0]);
 }
