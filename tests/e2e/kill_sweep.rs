@@ -1,6 +1,7 @@
 //! Wherever in its work a supervisor is killed: what is told is true, everything can be removed,
 //! and the name is free again at once.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,15 @@ pub(crate) const TESTS: &[Test] = &[
         "a_supervisor_may_be_killed_at_any_moment_of_an_end",
         a_supervisor_may_be_killed_at_any_moment_of_an_end,
     ),
+];
+
+/// With strace(1): killed at a system call, and not some time after what it did.
+pub(crate) const STEPS: &[Test] = &[
+    (
+        "a_supervisor_may_be_killed_at_each_step_of_a_start",
+        a_supervisor_may_be_killed_at_each_step_of_a_start,
+    ),
+    ("a_deletion_may_be_killed_at_each_step", a_deletion_may_be_killed_at_each_step),
 ];
 
 /// Something of everything that a start makes: volumes on disk and in memory, a file, an address, a
@@ -104,7 +114,7 @@ fn a_supervisor_may_be_killed_at_any_moment_of_a_start() {
     let node = Node::new("swept", &["busybox"]);
     let path = node.file("swept.yaml", POD).display().to_string();
     let events_of_it = (1..=EVENTS).map(Moment::Event);
-    let moments = events_of_it.chain((0..40).step_by(3).map(Moment::Milliseconds));
+    let moments = events_of_it.chain((0..40).step_by(8).map(Moment::Milliseconds));
     for (number, moment) in moments.enumerate() {
         let mut watch = events(&node);
         let _ = node.run(&["apply", "-f", &path]).succeeds();
@@ -158,6 +168,63 @@ fn a_supervisor_may_be_killed_at_any_moment_of_an_end() {
         let second = node.run(&["delete", "pod", "swept", "--force"]);
         assert!([0, 5].contains(&second.code), "{time} ms: {}", second.stderr);
         assert!(first.wait().expect("it ends").success(), "{time} ms");
+        node.nothing_is_left(&uid);
+    }
+}
+
+/// Runs a command of minipod's until none of its processes is left, or for some seconds if all goes
+/// well. The one that makes a system call for the `number`th time is killed at it.
+fn kill_at(node: &Node, (call, number): (&str, usize), words: &[&str]) {
+    let (trace, inject) =
+        (format!("trace={call}"), format!("inject={call}:signal=KILL:when={number}"));
+    let program = fixtures::program().display().to_string();
+    let strace =
+        ["20", "strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject, &program];
+    let mut command = node.with_places(Path::new("timeout"), &[&strace, words].concat());
+    let _ = command.output().expect("strace can be started"); // killed like those it looks at
+}
+
+/// Each of a call with the numbers that it is made in.
+fn steps(calls: &[(&'static str, std::ops::RangeInclusive<usize>)]) -> Vec<(&'static str, usize)> {
+    let steps =
+        calls.iter().map(|(call, numbers)| numbers.clone().map(move |number| (*call, number)));
+    steps.flatten().collect()
+}
+
+fn a_supervisor_may_be_killed_at_each_step_of_a_start() {
+    let node = Node::new("steps", &["busybox"]);
+    let path = node.file("swept.yaml", POD).display().to_string();
+    // The first of those that make directories and names are made by whoever creates the pod.
+    for step in steps(&[("sendto", 1..=8), ("mkdir", 4..=9), ("rename", 4..=8)]) {
+        kill_at(&node, step, &["apply", "-f", &path]);
+        let uid = uid(&node, "swept");
+        wait_until_lost(&node, "swept");
+        let _ = node.run(&["delete", "pod", "swept"]).succeeds();
+        node.nothing_is_left(&uid);
+    }
+    // Whoever is killed while creating a pod has created none, and keeps nobody else from it. What
+    // is left of it is swept up a minute later.
+    for step in steps(&[("mkdir", 1..=3), ("rename", 1..=2)]) {
+        kill_at(&node, step, &["apply", "-f", &path]);
+        let _ = node.run(&["get", "pod", "swept"]).ends_with(5);
+    }
+    let _ = node.run(&["run", "--until=ready", "--timeout=60s", &path]).succeeds();
+    let _ = node.run(&["delete", "pod", "swept", "--force"]).succeeds();
+}
+
+fn a_deletion_may_be_killed_at_each_step() {
+    let node = Node::new("undone", &["busybox"]);
+    let path = node.file("swept.yaml", POD).display().to_string();
+    for step in
+        steps(&[("unlinkat", 1..=4), ("sendto", 1..=5), ("rename", 1..=1), ("rmdir", 1..=5)])
+    {
+        let _ = node.run(&["run", "--until=ready", "--timeout=60s", &path]).succeeds();
+        let uid = uid(&node, "swept");
+        kill(supervisor(&node, "swept"));
+        wait_until_lost(&node, "swept");
+        kill_at(&node, step, &["delete", "pod", "swept"]);
+        let again = node.run(&["delete", "pod", "swept"]);
+        assert_eq!(again.code, 0, "{step:?}: {}", again.stderr);
         node.nothing_is_left(&uid);
     }
 }

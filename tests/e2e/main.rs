@@ -82,6 +82,7 @@ fn main() -> ExitCode {
     for (need, tests) in [
         (Need::Registry, images::TESTS),
         (Need::Strace, disks::TESTS),
+        (Need::Strace, kill_sweep::STEPS),
         (Need::Zsh, completions::ZSH),
         (Need::Fish, completions::FISH),
     ] {
