@@ -357,7 +357,7 @@ fn files_are_copied_both_ways_without_tools_and_past_traps() {
     assert!(listed.stdout.contains(" 1000 "), "{}", listed.stdout);
     what_cannot_be_copied_is_named(&node, &path("out"));
     // The links lead to a path of this machine, which is a path of the container's instead.
-    for round in 0..20 {
+    for round in 0..60 {
         let into = format!("swapped{round}");
         let _ = copy("files:/swap/tree", &path(&into), "bare"); // parts of it may just be away
         let canary = fs::read_to_string(at(&into).join("dir/canary")).unwrap_or_default();

@@ -30,6 +30,10 @@ pub(crate) const TESTS: &[Test] = &[
         an_environment_of_an_image_takes_nothing_from_the_host,
     ),
     ("no_container_can_write_to_the_program", no_container_can_write_to_the_program),
+    (
+        "volumes_that_an_image_asks_for_are_left_alone",
+        volumes_that_an_image_asks_for_are_left_alone,
+    ),
 ];
 
 /// A directory of the host that no container has anything to do with.
@@ -358,4 +362,25 @@ fn no_container_can_write_to_the_program() {
     assert!(fs::read(fixtures::program()).expect("the program") == program, "it is unchanged");
     let _ = node.run(&["delete", "pod", "exe", "--now"]).succeeds();
     node.delete_leaves_nothing("own", &["--now"]);
+}
+
+/// What an image calls a volume is a directory of its root like any other.
+fn volumes_that_an_image_asks_for_are_left_alone() {
+    let node = Node::new("imagevolumes", &[]);
+    let canary = Canary::new(&node);
+    let layer = Layer::default()
+        .link("absolute", &canary.path())
+        .link("dotted", &canary.dotted())
+        .file("data/file", b"of the image", 0o644);
+    let (up, deep) = (format!("/..{}", canary.path()), format!("/dotted/{}", canary.dotted()));
+    let volumes =
+        json!({"/data": {}, "/absolute": {}, "/dotted/sub": {}, up: {}, deep: {}, "": {}});
+    node.load("hostile/volumes:1", layer, &json!({"Volumes": volumes}));
+    let look = "    command: [sh, -c, 'cat /data/file; grep -c -E \" /(data|absolute|dotted)\" \
+        /proc/self/mountinfo; echo changed > /data/file']\n";
+    for name in ["first", "second"] {
+        let (status, printed) = fate(&node, name, &pod(name, "hostile/volumes:1", look));
+        assert_eq!((status.as_str(), printed.as_str()), ("Completed", "of the image0\n"));
+        canary.is_untouched();
+    }
 }

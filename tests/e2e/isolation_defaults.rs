@@ -14,6 +14,15 @@ pub(crate) const TESTS: &[Test] = &[
     ("what_is_mounted_is_mounted_as_by_a_runtime", what_is_mounted_is_mounted_as_by_a_runtime),
     ("a_privileged_container_sees_the_machine", a_privileged_container_sees_the_machine),
     (
+        "every_process_of_a_privileged_pod_has_every_power",
+        every_process_of_a_privileged_pod_has_every_power,
+    ),
+    (
+        "capabilities_are_the_same_for_every_process_of_a_container",
+        capabilities_are_the_same_for_every_process_of_a_container,
+    ),
+    ("a_device_in_a_volume_cannot_be_opened", a_device_in_a_volume_cannot_be_opened),
+    (
         "a_read_only_root_leaves_memory_and_volumes_writable",
         a_read_only_root_leaves_memory_and_volumes_writable,
     ),
@@ -59,7 +68,7 @@ spec:
   terminationGracePeriodSeconds: 0
   volumes: [{name: shared, emptyDir: {}}]
   initContainers:
-  - {name: init, image: 'minipod/probe:1.0'}
+  - {name: init, image: 'minipod/probe:1.0'SECURITY}
   containers:
   - name: main
     image: minipod/probe:1.0
@@ -67,28 +76,35 @@ spec:
     volumeMounts: [{name: shared, mountPath: /shared}]
 ";
 
-fn every_process_of_a_pod_has_the_same_defaults() {
-    let node = Node::new("four", &["probe"])
-        .with("CANARY", "of the host")
-        .with("MINIPOD_BACKOFF_SCALE", "0.001");
-    let _ = node.apply(FOUR).succeeds();
-    node.wait_for_status("four", &["Running"]);
+/// What each of the four printed; the pod is left running.
+fn four(node: &Node, security: &str) -> [(&'static str, Value); 4] {
+    let of_main = if security.is_empty() { "" } else { "    securityContext: " };
+    let of_init = if security.is_empty() { "" } else { ", securityContext: " };
+    let manifest = FOUR.replace("SECURITY", &format!("{of_init}{security}"));
+    let _ = node.apply(&format!("{manifest}{of_main}{security}\n")).succeeds();
+    node.wait_until("four", |pod| {
+        let status = &pod["status"]["containerStatuses"][0];
+        status["restartCount"] == 1 && status["state"]["running"].is_object()
+    });
     let seen = |arguments: &[&str]| -> Value {
         let outcome = node.run(arguments).succeeds();
         let line = outcome.stdout.lines().next().unwrap_or_default().to_owned();
         serde_json::from_str(&line).unwrap_or_else(|_| panic!("{arguments:?}: {line}"))
     };
-    let ready =
-        |node: &Node| node.pod("four")["status"]["containerStatuses"][0]["restartCount"] == 1;
-    while !ready(&node) {
-        node.wait_for_status("four", &["Running"]);
-    }
-    let all = [
+    node.wait_until("four", |_| !node.run(&["logs", "four"]).stdout.is_empty());
+    [
         ("init", seen(&["logs", "four", "-c", "init"])),
         ("first", seen(&["logs", "four", "-p"])),
         ("restarted", seen(&["logs", "four"])),
         ("exec", seen(&["exec", "four", "--", "/probe"])),
-    ];
+    ]
+}
+
+fn every_process_of_a_pod_has_the_same_defaults() {
+    let node = Node::new("four", &["probe"])
+        .with("CANARY", "of the host")
+        .with("MINIPOD_BACKOFF_SCALE", "0.001");
+    let all = four(&node, "");
     for (who, seen) in &all {
         check_defaults(who, seen);
     }
@@ -237,6 +253,134 @@ fn what_is_mounted_is_mounted_as_by_a_runtime() {
             assert_eq!(is_read_only(path), name == "normal", "{name}: {path}");
         }
     }
+}
+
+fn every_process_of_a_privileged_pod_has_every_power() {
+    let node = Node::new("fourpriv", &["probe"]).with("MINIPOD_BACKOFF_SCALE", "0.001");
+    let all = host_bounding_set();
+    for (who, seen) in four(&node, "{privileged: true}") {
+        for (field, value) in [
+            ("CapBnd", all.as_str()),
+            ("CapPrm", &all),
+            ("CapEff", &all),
+            ("CapInh", "0000000000000000"),
+            ("CapAmb", "0000000000000000"),
+            ("Seccomp", "0"),
+            ("NoNewPrivs", "0"),
+            ("Umask", "0022"),
+            ("Uid", "0\t0\t0\t0"),
+        ] {
+            assert_eq!(seen["status"][field], value, "{who}: {field}");
+        }
+        let masked = seen["masked"].as_object().expect("masked paths");
+        assert!(masked.values().all(|kind| kind != "char 1:3"), "{who}: {masked:?}");
+        assert_eq!(seen["writable"]["/proc/sys/kernel/hostname"], "yes", "{who}");
+        for (device, _) in host_devices() {
+            assert!(seen["dev"].get(&device).is_some(), "{who}: /dev/{device}");
+        }
+        for own in ["mnt", "pid", "net", "ipc", "uts"] {
+            assert_ne!(seen["namespaces"][own], host_namespace(own), "{who}: {own}");
+        }
+    }
+    node.delete_leaves_nothing("four", &[]);
+}
+
+const NO_SET: &str = "0000000000000000";
+const DEFAULT_SET: &str = "00000000a80425fb";
+
+/// Containers by their security contexts: what is bounding, and what they hold.
+const CAPABILITIES: [(&str, &str, &str, &str); 5] = [
+    ("user", "runAsUser: 1000", DEFAULT_SET, NO_SET),
+    ("nothing", "capabilities: {drop: [ALL]}", NO_SET, NO_SET),
+    (
+        "bind",
+        "capabilities: {drop: [all], add: [CAP_NET_BIND_SERVICE]}",
+        "0000000000000400",
+        "0000000000000400",
+    ),
+    ("less", "capabilities: {drop: [chown, KILL]}", "00000000a80425da", "00000000a80425da"),
+    ("given", "runAsUser: 1000, capabilities: {add: [NET_ADMIN]}", "00000000a80435fb", NO_SET),
+];
+
+fn capabilities_are_the_same_for_every_process_of_a_container() {
+    let node = Node::new("caps", &["probe"]);
+    let container = |(name, security, ..): &(&str, &str, &str, &str), command: &str| {
+        format!(
+            "  - {{name: {name}, image: 'minipod/probe:1.0', command: [{command}], \
+             securityContext: {{{security}}}}}\n"
+        )
+    };
+    let mains: String = CAPABILITIES.iter().map(|row| container(row, "sleep, '1000'")).collect();
+    let inits: String = CAPABILITIES
+        .iter()
+        .map(|row| container(row, "/probe").replacen("name: ", "name: init-", 1))
+        .collect();
+    let manifest = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: caps}}\nspec:\n  \
+         terminationGracePeriodSeconds: 0\n  initContainers:\n{inits}  containers:\n{mains}"
+    );
+    let _ = node.apply(&manifest).succeeds();
+    node.wait_for_status("caps", &["Running"]);
+    for (name, _, bounding, held) in CAPABILITIES {
+        let init = format!("init-{name}");
+        for words in
+            [&["logs", "caps", "-c", &init][..], &["exec", "caps", "-c", name, "--", "/probe"]]
+        {
+            let printed = node.run(words).succeeds().stdout;
+            let seen: Value = serde_json::from_str(&printed).expect("JSON");
+            for (field, value) in [
+                ("CapBnd", bounding),
+                ("CapPrm", held),
+                ("CapEff", held),
+                ("CapInh", NO_SET),
+                ("CapAmb", NO_SET),
+            ] {
+                assert_eq!(seen["status"][field], value, "{words:?}: {field}");
+            }
+        }
+    }
+    let chown = ["exec", "caps", "-c", "nothing", "--", "chown", "1000", "/tmp"];
+    let refused = node.run(&chown);
+    assert!(refused.stderr.contains("Operation not permitted"), "{}", refused.stderr);
+    node.delete_leaves_nothing("caps", &["--now"]);
+}
+
+fn a_device_in_a_volume_cannot_be_opened() {
+    let node = Node::new("device", &["busybox"]);
+    let host = node.directory("host");
+    for (name, kind, major, minor) in [
+        ("disk", rustix::fs::FileType::BlockDevice, 8, 0),
+        ("memory", rustix::fs::FileType::CharacterDevice, 1, 1),
+        ("null", rustix::fs::FileType::CharacterDevice, 1, 3),
+    ] {
+        let mode = rustix::fs::Mode::from_raw_mode(0o666);
+        let number = rustix::fs::makedev(major, minor);
+        rustix::fs::mknodat(rustix::fs::CWD, host.join(name), kind, mode, number)
+            .expect("a device of the test");
+    }
+    let one = |name: &str| {
+        format!(
+            "  - name: {name}\n    image: busybox:1.36\n    command: [sh, -c, 'cd /host; for one in \
+             disk memory null; do head -c 0 $one 2>&1 && echo $one is open; done; true']\n    \
+             volumeMounts: [{{name: host, mountPath: /host}}]\n"
+        )
+    };
+    let manifest = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: device}}\nspec:\n  restartPolicy: Never\n  \
+         volumes: [{{name: host, hostPath: {{path: {}}}}}]\n  initContainers:\n{}  containers:\n{}",
+        host.display(),
+        one("init"),
+        one("main")
+    );
+    let _ = node.apply(&manifest).succeeds();
+    node.wait_for_phase("device", "Succeeded");
+    for container in ["init", "main"] {
+        let printed = node.run(&["logs", "device", "-c", container]).succeeds().stdout;
+        let refused = |name: &str| printed.contains(&format!("{name}: Operation not permitted"));
+        assert!(refused("disk") && refused("memory"), "{container}: {printed}");
+        assert!(printed.ends_with("null is open\n"), "{container}: {printed}");
+    }
+    node.delete_leaves_nothing("device", &[]);
 }
 
 fn a_privileged_container_sees_the_machine() {

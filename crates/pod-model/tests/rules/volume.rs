@@ -156,3 +156,38 @@ fn files_about_the_pod_say_what_they_hold() {
         volume,
     );
 }
+
+#[test]
+fn volumes_of_a_cluster_are_refused_by_their_names() {
+    for kind in [
+        "awsElasticBlockStore",
+        "azureDisk",
+        "azureFile",
+        "cephfs",
+        "cinder",
+        "csi",
+        "ephemeral",
+        "fc",
+        "flexVolume",
+        "flocker",
+        "gcePersistentDisk",
+        "gitRepo",
+        "glusterfs",
+        "iscsi",
+        "nfs",
+        "photonPersistentDisk",
+        "portworxVolume",
+        "quobyte",
+        "rbd",
+        "scaleIO",
+        "storageos",
+        "vsphereVolume",
+    ] {
+        let found = crate::problems(&beside(&format!("volumes: [{{name: v, {kind}: {{}}}}]")));
+        let refused = found.iter().find(|problem| problem.severity == pod_model::Severity::Error);
+        let refused = refused.unwrap_or_else(|| panic!("{kind} is not refused: {found:?}"));
+        let path = format!("spec.volumes[0].{kind}");
+        assert!(refused.message.starts_with(&path), "{}", refused.message);
+        assert_eq!((refused.place.line, found.len()), (4, 1), "{found:?}");
+    }
+}
