@@ -14,6 +14,10 @@ pub(crate) const TESTS: &[Test] = &[
         "mounts_of_a_container_spread_when_both_sides_agree",
         mounts_of_a_container_spread_when_both_sides_agree,
     ),
+    (
+        "mounts_of_the_machine_reach_who_asks_for_them",
+        mounts_of_the_machine_reach_who_asks_for_them,
+    ),
 ];
 
 fn read_only_reaches_as_far_as_it_says() {
@@ -54,6 +58,36 @@ fn mounts_of_a_container_spread_when_both_sides_agree() {
     let text = "but it is not a shared mount";
     assert!(node.events().iter().any(|(_, message)| message.contains(text)));
     node.delete_leaves_nothing("alone", &["--now"]);
+}
+
+/// What the host mounts later is seen by a container that asked for it; what that one mounts is not
+/// seen by the host.
+fn mounts_of_the_machine_reach_who_asks_for_them() {
+    let node = Node::new("reach", &["busybox"]);
+    let host = node.directory("host");
+    let shared = Mounted::memory(&host).spreading("--make-shared");
+    for name in ["later", "own"] {
+        fs::create_dir(host.join(name)).expect("a directory of the test");
+    }
+    let volumes = format!("  - {{name: host, hostPath: {{path: {}}}}}\n", host.display());
+    let mounts = "    - {name: host, mountPath: /host, mountPropagation: HostToContainer}
+    - {name: host, mountPath: /private, mountPropagation: None}
+    securityContext: {privileged: true}\n";
+    let script = "mount -t tmpfs none /host/own && touch /host/own/file
+touch /host/ready
+until [ -e /host/later/file ]; do sleep 0.1; done
+[ -e /private/later/file ] && echo private sees it; [ -e /host/own/file ] && echo seen";
+    let manifest = pod("reach", &volumes, mounts, script);
+    let _ = node.apply(&manifest).succeeds();
+    node.wait_for_status("reach", &["Running"]);
+    node.wait_until("reach", |_| host.join("ready").exists());
+    let later = Mounted::memory(&host.join("later"));
+    fs::write(host.join("later/file"), "").expect("a file of the test");
+    node.wait_for_phase("reach", "Succeeded");
+    assert_eq!(node.run(&["logs", "reach"]).succeeds().stdout, "seen\n");
+    assert!(!host.join("own/file").exists(), "the host does not see what the container mounted");
+    node.delete_leaves_nothing("reach", &[]);
+    drop((later, shared));
 }
 
 /// Memory mounted at a directory of the host.

@@ -11,6 +11,7 @@ use crate::supervisor::{signal, supervisor};
 
 pub(crate) const TESTS: &[Test] = &[
     ("an_image_that_is_here_costs_no_request", an_image_that_is_here_costs_no_request),
+    ("an_image_that_a_volume_shows_is_pulled_once", an_image_that_a_volume_shows_is_pulled_once),
     (
         "cleaning_up_takes_nothing_from_a_pod_that_waits_or_runs",
         cleaning_up_takes_nothing_from_a_pod_that_waits_or_runs,
@@ -52,6 +53,39 @@ fn an_image_that_is_here_costs_no_request() {
     let path = node.file("always.yaml", &always).display().to_string();
     let _ = node.run(&["run", &path, "--rm"]).succeeds();
     assert_eq!(registry.asked(), ["HEAD manifests"; 2], "one container wants it");
+}
+
+const SHOWN: &str = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: NAME}
+spec:
+  restartPolicy: Never
+  volumes: [{name: files, image: {reference: 'minipod/secret-init:1.0'}}]
+  containers:
+  - name: main
+    image: busybox:1.36
+    command: [cat, /files/secret-token]
+    volumeMounts: [{name: files, mountPath: /files}]
+";
+
+fn an_image_that_a_volume_shows_is_pulled_once() {
+    let mut node = Node::new("shown", &["busybox"]);
+    let registry = LayoutRegistry::start(&node.lab, "secret-init");
+    node = node.with("CONTAINERS_REGISTRIES_CONF", &registry.configuration());
+    for (name, is_pulled) in [("first", true), ("second", false)] {
+        let before = registry.asked().len();
+        let _ = node.apply(&SHOWN.replace("NAME", name)).succeeds();
+        node.wait_for_phase(name, "Succeeded");
+        let printed = node.run(&["logs", name]).succeeds().stdout;
+        assert_eq!(printed, "token-that-only-the-init-image-has\n");
+        let asked = registry.asked();
+        assert_eq!(asked.len() > before, is_pulled, "{name}: {asked:?}");
+        let begins = "Successfully pulled image \"minipod/secret-init:1.0\"";
+        let told = node.events().into_iter().filter(|(_, text)| text.starts_with(begins)).count();
+        assert_eq!(told, usize::from(is_pulled), "{name}");
+        node.delete_leaves_nothing(name, &[]);
+    }
 }
 
 const POD: &str = "\

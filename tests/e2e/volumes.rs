@@ -25,6 +25,10 @@ pub(crate) const TESTS: &[Test] = &[
         a_host_path_is_there_and_made_as_its_type_says,
     ),
     ("an_image_is_a_volume", an_image_is_a_volume),
+    (
+        "a_claim_is_given_to_a_group_as_its_policy_says",
+        a_claim_is_given_to_a_group_as_its_policy_says,
+    ),
     ("a_sub_path_cannot_leave_its_volume", a_sub_path_cannot_leave_its_volume),
     ("a_planted_link_in_a_volume_is_not_followed", a_planted_link_in_a_volume_is_not_followed),
 ];
@@ -326,6 +330,30 @@ grep -E -c ' /(files|some) ro,nosuid,nodev,noexec' /proc/self/mountinfo";
     let _ = node.apply(&pod("missing", volumes, &missing, "true")).succeeds();
     node.wait_for_status("missing", &["CreateContainerConfigError"]);
     node.delete_leaves_nothing("missing", &["--now"]);
+}
+
+/// A claim outlives its pods, so that walking through it each time can be left out.
+fn a_claim_is_given_to_a_group_as_its_policy_says() {
+    let node = Node::new("fsgroup", &["busybox"]);
+    let _ = node.apply(OBJECTS).succeeds();
+    let volumes = "  - {name: kept, persistentVolumeClaim: {claimName: claim}}
+  - {name: scratch, emptyDir: {}}\n";
+    let mounts = "    - {name: kept, mountPath: /kept}
+    - {name: scratch, mountPath: /scratch}\n";
+    let run = |name: &str, policy: &str, script: &str| {
+        let manifest = pod(name, volumes, mounts, script);
+        let policy = format!("fsGroup: 4321, fsGroupChangePolicy: {policy}");
+        output(&node, name, &manifest.replace("fsGroup: 4321", &policy)).join(" ")
+    };
+    let look = "stat -c '%g %a' /kept /kept/file /scratch";
+    let make = format!("echo x > /kept/file; chown 0:0 /kept/file; chmod 600 /kept/file; {look}");
+    let made = "4321 2777 0 600 4321 2777";
+    assert_eq!(run("first", "OnRootMismatch", &make), made, "the root was nobody's yet");
+    assert_eq!(run("second", "OnRootMismatch", look), made, "the root is the group's");
+    assert_eq!(run("third", "Always", look), "4321 2777 4321 660 4321 2777");
+    let away = format!("chown 0:0 /kept /kept/file; {look}");
+    let _ = run("fourth", "OnRootMismatch", &away);
+    assert_eq!(run("fifth", "OnRootMismatch", look), "4321 2777 4321 660 4321 2777");
 }
 
 /// A directory whose content must never change or be seen in a container.
