@@ -29,6 +29,10 @@ pub(crate) const TESTS: &[Test] = &[
         a_pod_runs_although_its_manifest_has_objects_of_other_kinds,
     ),
     (
+        "config_maps_and_secrets_come_from_files_and_literals_too",
+        config_maps_and_secrets_come_from_files_and_literals_too,
+    ),
+    (
         "manifests_come_from_directories_lists_and_standard_input",
         manifests_come_from_directories_lists_and_standard_input,
     ),
@@ -235,6 +239,78 @@ fn a_pod_runs_although_its_manifest_has_objects_of_other_kinds() {
     // Nothing at all is no success.
     let outcome = node.apply(&of("v1", "Service")).ends_with(3);
     assert!(outcome.stderr.contains("error: 1 problem in the manifest"), "{}", outcome.stderr);
+}
+
+fn config_maps_and_secrets_come_from_files_and_literals_too() {
+    let node = Node::new("create", &[]);
+    let directory = node.directory("files");
+    fs::write(directory.join("app.conf"), "level=debug\n").expect("a file");
+    fs::write(directory.join("logo.png"), b"\x89PNG\xff").expect("a file");
+    let environment = node.file("vars.env", "# two\n\nA=1\n  B=x=y\n").display().to_string();
+    let files = directory.display().to_string();
+    let outcome = node.run(&[
+        "create",
+        "configmap",
+        "settings",
+        "--from-literal=greeting=hello, world",
+        &format!("--from-file={files}"),
+        &format!("--from-file=again={files}/app.conf"),
+        &format!("--from-env-file={environment}"),
+    ]);
+    assert_eq!(outcome.succeeds().stdout, "configmap/settings created\n");
+    let data = |kind: &str, name: &str| -> Value {
+        let text = node.run(&["get", kind, name, "-o", "json"]).succeeds().stdout;
+        serde_json::from_str(&text).expect("the object is JSON")
+    };
+    let map = data("configmap", "settings");
+    assert_eq!(
+        map["data"],
+        serde_json::json!({"A": "1", "B": "x=y", "again": "level=debug\n", "app.conf": "level=debug\n", "greeting": "hello, world"})
+    );
+    assert_eq!(map["binaryData"], serde_json::json!({"logo.png": "iVBOR/8="}));
+    let exists = node.run(&["create", "cm", "settings"]).ends_with(1);
+    assert!(exists.stderr.contains("\"settings\" already exists"), "{}", exists.stderr);
+    secrets_are_created(&node, &data);
+    what_cannot_be_created_is_told(&node);
+    // What would be created is a manifest.
+    let dry =
+        ["create", "configmap", "dry", "--from-literal=a=b", "--dry-run=client", "-o", "yaml"];
+    let manifest = node.run(&dry).succeeds().stdout;
+    let _ = node.run(&["get", "configmap", "dry"]).ends_with(5);
+    assert_eq!(
+        with_input(&node, &["apply", "-f", "-"], &manifest).succeeds().stdout,
+        "configmap/dry created\n"
+    );
+}
+
+fn secrets_are_created(node: &Node, data: &dyn Fn(&str, &str) -> Value) {
+    let generic = ["create", "secret", "generic", "token", "--from-literal=token=s3cret"];
+    assert_eq!(node.run(&generic).succeeds().stdout, "secret/token created\n");
+    assert_eq!(data("secret", "token")["data"]["token"], "czNjcmV0");
+    let words = ["--docker-server=r.example", "--docker-username=me", "--docker-password=s3cret"];
+    let registry = [&["create", "secret", "docker-registry", "pull"], &words[..]].concat();
+    let _ = node.run(&registry).succeeds();
+    let pull = data("secret", "pull");
+    assert_eq!(pull["type"], "kubernetes.io/dockerconfigjson");
+    assert!(pull["data"][".dockerconfigjson"].is_string());
+}
+
+fn what_cannot_be_created_is_told(node: &Node) {
+    for (words, code, told) in [
+        (&["create", "configmap", "x", "--from-literal=a"][..], 2, "expected key=value"),
+        (
+            &["create", "configmap", "x", "--from-literal=a=1", "--from-literal=a=2"],
+            2,
+            "another key",
+        ),
+        (&["create", "configmap", "X"], 3, "lowercase RFC 1123 subdomain"),
+        (&["create", "configmap", "x", "--from-literal=a b=1"], 3, "a valid config key"),
+        (&["create", "configmap", "x", "--from-file=/nowhere"], 1, "No such file"),
+        (&["create"], 2, "--filename"),
+    ] {
+        let outcome = node.run(words).ends_with(code);
+        assert!(outcome.stderr.contains(told), "{words:?}: {}", outcome.stderr);
+    }
 }
 
 fn manifests_come_from_directories_lists_and_standard_input() {

@@ -2,6 +2,7 @@
 
 mod entering;
 pub(crate) mod images;
+mod objects;
 mod pods;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use crate::completion;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::ArgValueCompleter;
 pub(crate) use entering::{AttachArgs, CopyArgs, ExecArgs, PortForwardArgs};
+pub(crate) use objects::{CreateArgs, DataArgs, NewObject, NewSecret, ResultArgs};
 pub(crate) use pods::{
     DeleteArgs, DescribeArgs, EventsArgs, GetArgs, LogsArgs, RunArgs, TopArgs, Until, WaitArgs,
 };
@@ -68,8 +70,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Create the objects of a manifest, or update them
     Apply(ApplyArgs),
-    /// Create the objects of a manifest
-    Create(ApplyArgs),
+    /// Create the objects of a manifest, or a ConfigMap or Secret
+    Create(CreateArgs),
     /// Show pods, events, configmaps or secrets
     Get(GetArgs),
     /// Show what happened, in time order

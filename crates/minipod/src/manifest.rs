@@ -250,8 +250,14 @@ fn cannot_read(file: &Path, error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::NotFound {
         let text = format!("the path {:?} does not exist", file.display().to_string());
         let near = file.parent().and_then(|parent| near_file(parent, file));
-        return Failure::new(Kind::Failed, text)
-            .maybe_hint(near.map(|near| format!("did you mean {near}?")));
+        let is_manifest =
+            file.extension().is_some_and(|one| EXTENSIONS.iter().any(|it| one == *it));
+        let hint = match near {
+            Some(near) => Some(format!("did you mean {near}?")),
+            None if is_manifest => None,
+            None => Some("a manifest is a file; it names the images that are run".to_owned()),
+        };
+        return Failure::new(Kind::Failed, text).maybe_hint(hint);
     }
     Failure::new(Kind::Failed, format!("cannot read {}: {error}", file.display()))
 }

@@ -111,16 +111,18 @@ fn other_words(error: &Error) -> Option<Failure> {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
     };
+    let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+    let command = usage.split_whitespace().nth(2).unwrap_or_default();
     let (text, hint) = match error.kind() {
         ErrorKind::InvalidSubcommand => {
             let word = text(ContextKind::InvalidSubcommand)?;
-            (format!("unrecognized subcommand '{word}'"), instead_of(word)?.to_owned())
+            let hint = instead_of_argument(command, word);
+            let hint = hint.or_else(|| instead_of(word).map(str::to_owned));
+            (format!("unrecognized subcommand '{word}'"), hint?)
         }
         ErrorKind::UnknownArgument => {
             let word = text(ContextKind::InvalidArg)?;
-            let usage = error.get(ContextKind::Usage)?.to_string();
-            let command = usage.split_whitespace().nth(2)?.to_owned();
-            (format!("unexpected argument '{word}' found"), instead_of_argument(&command, word)?)
+            (format!("unexpected argument '{word}' found"), instead_of_argument(command, word)?)
         }
         _ => return None,
     };
@@ -183,7 +185,10 @@ fn instead_of_argument(command: &str, word: &str) -> Option<String> {
              run FILE"
                 .to_owned()
         }
-        ("create", "configmap" | "cm" | "secret" | "pod" | "deployment" | "pvc") => {
+        ("apply" | "create" | "delete", "--dry-run" | "--validate") => {
+            "minipod validate FILE, or minipod plan FILE".to_owned()
+        }
+        ("create", "pod" | "deployment" | "job" | "pvc" | "service") => {
             "write it into a manifest: minipod create -f FILE".to_owned()
         }
         ("create", "namespace" | "ns") => {
@@ -218,6 +223,8 @@ mod tests {
             ("minipod run web --image=nginx", "minipod run FILE"),
             ("minipod apply web.yaml", "minipod apply -f web.yaml"),
             ("minipod create namespace dev", "-n NAME"),
+            ("minipod create web.yaml", "minipod create -f web.yaml"),
+            ("minipod apply -f web.yaml --dry-run=client", "minipod validate FILE"),
         ] {
             let told = told(line);
             assert!(told.starts_with("error: un") && told.contains("  try: "), "{told}");

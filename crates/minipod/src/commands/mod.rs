@@ -3,6 +3,7 @@
 mod apply;
 mod attach;
 mod copy;
+mod create;
 mod delete;
 mod describe;
 mod doctor;
@@ -42,7 +43,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Copy(args) => copy::run(&places, &args),
         Command::PortForward(args) => port_forward::run(&places, &args),
         Command::Apply(args) => apply::run(&places, &args, apply::Existing::Update),
-        Command::Create(args) => apply::run(&places, &args, apply::Existing::Refuse),
+        Command::Create(args) => create::run(&places, &args),
         Command::Get(args) => get::run(&places, &args),
         Command::Events(args) => events::run(&places, &args),
         Command::Describe(args) => describe::run(&places, &args),
