@@ -1,10 +1,15 @@
 //! When a registry is asked, and what is kept of what it gave.
 
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Instant;
 
-use e2e_tests::Node;
 use e2e_tests::layouts::LayoutRegistry;
+use e2e_tests::node::PATIENCE;
+use e2e_tests::{Node, fixtures};
 
 use crate::Test;
 use crate::supervisor::{signal, supervisor};
@@ -15,6 +20,10 @@ pub(crate) const TESTS: &[Test] = &[
     (
         "cleaning_up_takes_nothing_from_a_pod_that_waits_or_runs",
         cleaning_up_takes_nothing_from_a_pod_that_waits_or_runs,
+    ),
+    (
+        "how_far_a_pull_is_shows_on_a_terminal_and_nowhere_else",
+        how_far_a_pull_is_shows_on_a_terminal_and_nowhere_else,
     ),
 ];
 
@@ -137,4 +146,85 @@ fn cleaning_up_takes_nothing_from_a_pod_that_waits_or_runs() {
     assert!(pruned.starts_with("Deleted Images:\ndeleted: sha256:"), "{pruned}");
     let left = node.directories()[1].join("images/layers");
     assert_eq!(std::fs::read_dir(left).expect("it is there").count(), 0);
+}
+
+/// A command on a terminal of 120 columns, and all that it has written there.
+struct Screen {
+    script: Child,
+    pieces: Receiver<Vec<u8>>,
+    seen: String,
+}
+
+impl Screen {
+    fn start(node: &Node, words: &str) -> Self {
+        let program = fixtures::program().display().to_string();
+        let within = format!("stty cols 120 rows 30; exec {program} {words}");
+        let mut script = node.with_places(Path::new("script"), &["-qec", &within, "/dev/null"]);
+        let script = script.env("TERM", "xterm").stdout(Stdio::piped()).spawn();
+        let mut script = script.expect("script can be started");
+        let mut stdout = script.stdout.take().expect("it is a pipe");
+        let (sender, pieces) = channel();
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = stdout.read(&mut buffer) {
+                let _ = sender.send(buffer[..count].to_vec()); // nobody may wait any more
+            }
+        });
+        Self { script, pieces, seen: String::new() }
+    }
+
+    fn wait_for(&mut self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.seen.contains(text) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let piece = self.pieces.recv_timeout(left);
+            let piece = piece.unwrap_or_else(|_| panic!("there is no {text:?} in {:?}", self.seen));
+            self.seen += &String::from_utf8_lossy(&piece);
+        }
+    }
+
+    /// All that was seen, when the command has succeeded.
+    fn end(mut self) -> String {
+        let status = self.script.wait().expect("it ends");
+        while let Ok(piece) = self.pieces.recv() {
+            self.seen += &String::from_utf8_lossy(&piece);
+        }
+        assert!(status.success(), "{:?}", self.seen);
+        self.seen
+    }
+}
+
+fn how_far_a_pull_is_shows_on_a_terminal_and_nowhere_else() {
+    let mut node = Node::new("far", &[]);
+    let registry = LayoutRegistry::start(&node.lab, "busybox");
+    node = node.with("CONTAINERS_REGISTRIES_CONF", &registry.configuration());
+    let ends = POD
+        .replace("[sleep, '1000']", "['true']")
+        .replace("spec:", "spec:\n  restartPolicy: Never");
+    let ends = node.file("ends.yaml", &ends).display().to_string();
+    let layer = format!("{}  Downloading [====", &registry.layer()[..12]);
+    for (words, last) in [
+        ("pull busybox:1.36", "docker.io/library/busybox:1.36 sha256:"),
+        (&format!("run --rm {ends}"), "Started container main"),
+    ] {
+        registry.hold(true);
+        let mut screen = Screen::start(&node, words);
+        screen.wait_for("busybox:1.36:");
+        screen.wait_for(&layer);
+        screen.wait_for("/1.03 MB");
+        registry.hold(false);
+        let seen = screen.end();
+        assert!(seen.contains(last), "{seen:?}");
+        let _ = node.run(&["rmi", "busybox:1.36"]).succeeds();
+    }
+    let quiet = node.run(&["pull", "--quiet", "busybox:1.36"]).succeeds();
+    assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", ""));
+    let _ = node.run(&["rmi", "busybox:1.36"]).succeeds();
+    let line = node.run(&["pull", "busybox:1.36"]).succeeds();
+    assert_eq!((line.stdout.lines().count(), line.stderr.as_str()), (1, ""), "{}", line.stdout);
+    let _ = node.run(&["rmi", "busybox:1.36"]).succeeds();
+    let told = node.run(&["run", "--rm", &ends]).succeeds().stderr;
+    let about = |text: &str| told.lines().filter(|line| line.contains(text)).count();
+    assert_eq!((about("Pulling image"), about("Successfully pulled image")), (1, 1), "{told}");
+    assert_eq!((about("Downloading"), about("\r"), about("\x1b")), (0, 0, 0), "{told}");
 }

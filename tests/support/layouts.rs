@@ -97,7 +97,7 @@ impl LayoutRegistry {
         self.shared.lock().asked.clone()
     }
 
-    /// From now on who asks for the layer waits, until that is over.
+    /// From now on who asks for the layer gets half of it and waits, until that is over.
     pub fn hold(&self, is_holding: bool) {
         self.shared.lock().is_holding = is_holding;
         self.shared.changed.notify_all();
@@ -147,11 +147,6 @@ impl Shared {
             (false, true) => format!("{method} layer"),
             (false, false) => format!("{method} {}", parent.rsplit('/').next().unwrap_or_default()),
         });
-        if is_layer {
-            let state = self.lock();
-            let waiting = self.changed.wait_timeout_while(state, PATIENCE, |one| one.is_holding);
-            drop(waiting.expect("nobody panics here"));
-        }
         let name = if is_manifest { &self.manifest } else { name };
         let Ok(content) = std::fs::read(self.blobs.join(name)) else {
             return stream.write_all(b"HTTP/1.1 404 No\r\nConnection: close\r\n\r\n");
@@ -164,7 +159,17 @@ impl Shared {
             content.len()
         );
         stream.write_all(head.as_bytes())?;
-        if method == "GET" { stream.write_all(&content) } else { Ok(()) }
+        if method != "GET" {
+            return Ok(());
+        }
+        let (first, second) = content.split_at(content.len() / 2);
+        stream.write_all(first)?;
+        if is_layer {
+            let state = self.lock();
+            let waiting = self.changed.wait_timeout_while(state, PATIENCE, |one| one.is_holding);
+            drop(waiting.expect("nobody panics here"));
+        }
+        stream.write_all(second)
     }
 
     fn note(&self, asked: String) {

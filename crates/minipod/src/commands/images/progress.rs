@@ -85,20 +85,28 @@ impl Board {
     fn layer(&self, layer: &Digest, step: LayerStep, (bytes, total): (u64, u64)) {
         let mut known = self.known();
         let short: String = layer.hex().chars().take(12).collect();
+        let message = match step {
+            LayerStep::Downloading => "Downloading",
+            LayerStep::Unpacking => "Unpacking",
+            LayerStep::Done => "Done",
+            LayerStep::Present => "Already here",
+        };
         let bar = known.layers.entry(layer.to_string()).or_insert_with(|| {
             let bar = ProgressBar::new(total).with_style(style(RUNNING)).with_prefix(short);
-            self.bars.add(bar.with_message("Waiting"))
+            let bar = self.bars.add(bar.with_position(bytes).with_message(message));
+            bar.reset_eta(); // the first bytes came before anybody measured how fast
+            bar
         });
         if bar.is_finished() {
             return;
         }
+        bar.set_message(message);
         bar.set_length(total);
         bar.set_position(bytes);
         match step {
-            LayerStep::Downloading => bar.set_message("Downloading"),
-            LayerStep::Unpacking => bar.set_message("Unpacking"),
-            LayerStep::Done => end(bar, (ENDED, "Done")),
-            LayerStep::Present => end(bar, (PRESENT, "Already here")),
+            LayerStep::Downloading | LayerStep::Unpacking => {}
+            LayerStep::Done => end(bar, ENDED),
+            LayerStep::Present => end(bar, PRESENT),
         }
     }
 
@@ -114,9 +122,9 @@ impl Board {
     }
 }
 
-fn end(bar: &ProgressBar, (template, message): (&str, &'static str)) {
+fn end(bar: &ProgressBar, template: &str) {
     bar.set_style(style(template));
-    bar.finish_with_message(message);
+    bar.finish();
 }
 
 fn style(template: &str) -> ProgressStyle {
