@@ -41,26 +41,14 @@ impl<'a> Terminals<'a> {
         Self { node, pods: node.watch_pods(), events }
     }
 
-    /// On the terminal with the pods these rows appear next, whatever the ages are. A row that
-    /// says the same again, only later, is left out.
+    /// On the terminal with the pods these rows appear next, whatever the ages are.
     fn pods_show(&mut self, rows: &str) {
-        let mut last = String::new();
-        for row in rows.lines().map(str::trim) {
-            let mut line = next(&mut self.pods, row);
-            while matches(&[&last], &[&line]) {
-                line = next(&mut self.pods, row);
-            }
-            assert!(matches(&[row], &[&line]), "shown:   {row}\nprinted: {line}");
-            last = line;
-        }
+        show(&mut self.pods, rows);
     }
 
     /// On the terminal with the events these rows appear next.
     fn events_show(&mut self, rows: &str) {
-        for row in rows.lines().map(str::trim) {
-            let line = next(&mut self.events, row);
-            assert!(matches(&[row], &[&line]), "shown:   {row}\nprinted: {line}");
-        }
+        show(&mut self.events, rows);
     }
 
     /// `describe` shows these lines, among others; `…` stands for any.
@@ -82,9 +70,12 @@ impl<'a> Terminals<'a> {
     }
 }
 
-/// The next line, where that row is awaited.
-fn next(watch: &mut Watch, row: &str) -> String {
-    watch.line(Instant::now() + PATIENCE).unwrap_or_else(|| panic!("there is no row {row}"))
+fn show(watch: &mut Watch, rows: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    for row in rows.lines().map(str::trim) {
+        let line = watch.line(deadline).unwrap_or_else(|| panic!("there is no row {row}"));
+        assert!(matches(&[row], &[&line]), "shown:   {row}\nprinted: {line}");
+    }
 }
 
 fn example(name: &str) -> String {

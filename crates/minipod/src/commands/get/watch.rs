@@ -78,7 +78,7 @@ impl<'a> Watch<'a> {
     fn new(query: &'a Query<'a>, named: &'a Named) -> Self {
         // Wide enough for what most pods go through, so that columns do not jump.
         let mut widths = match named.resource {
-            Resource::Pod => vec![4, 5, 15, 8, 3],
+            Resource::Pod => vec![4, 5, 17, 10, 3],
             _ => vec![9, 7, 11, 10],
         };
         if query.get.all_namespaces {
@@ -163,13 +163,25 @@ impl<'a> Watch<'a> {
         self.is_first = false;
         for (change, object) in changes {
             let row = query.row(resource, object, is_wide, now);
-            let news = news(object, &row);
+            let news = self.news(object, is_wide);
             let last = self.shown.insert(identity(object), news.clone());
             if *change != Change::Modified || last.as_ref() != Some(&news) {
                 rows.push(marked(change.name(), row));
             }
         }
         screen::answer(&self.table.text(&rows))
+    }
+
+    /// What makes a version of an object worth a row: of a pod, a cell that is another one, and not
+    /// only because time has passed; of an event, that it happened once more.
+    fn news(&self, object: &Object, is_wide: bool) -> Vec<String> {
+        match object {
+            Object::Event(event) => {
+                let last = events::last_seen(event).map(|time| time.0.to_string());
+                vec![event.count.unwrap_or(1).to_string(), last.unwrap_or_default()]
+            }
+            _ => self.query.row(self.named.resource, object, is_wide, Timestamp::UNIX_EPOCH),
+        }
     }
 
     fn show_document(
@@ -187,18 +199,6 @@ impl<'a> Watch<'a> {
         let separator = if !self.is_first && *format == Format::Yaml { "---\n" } else { "" };
         self.is_first = false;
         screen::answer(&format!("{separator}{text}"))
-    }
-}
-
-/// What makes a version of an object worth a row: of a pod, a cell that is another one; of an
-/// event, that it happened once more.
-fn news(object: &Object, row: &[String]) -> Vec<String> {
-    match object {
-        Object::Event(event) => {
-            let last = events::last_seen(event).map(|time| time.0.to_string());
-            vec![event.count.unwrap_or(1).to_string(), last.unwrap_or_default()]
-        }
-        _ => row.to_vec(),
     }
 }
 
