@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use e2e_tests::Node;
+use e2e_tests::image::Layer;
 use serde_json::{Value, json};
 
 use crate::Test;
@@ -18,6 +19,7 @@ pub(crate) const TESTS: &[Test] = &[
         "users_and_groups_are_those_of_manifest_and_image",
         users_and_groups_are_those_of_manifest_and_image,
     ),
+    ("each_start_of_a_container_is_as_its_user", each_start_of_a_container_is_as_its_user),
     (
         "a_container_that_must_not_be_root_is_not_started_as_root",
         a_container_that_must_not_be_root_is_not_started_as_root,
@@ -168,4 +170,32 @@ fn a_container_that_must_not_be_root_is_not_started_as_root() {
   containers: [{name: main, image: 'minipod/probe:1.0', securityContext: {runAsUser: 1000}}]\n";
     let seen = run(&node, "other", spec);
     assert_eq!(seen["main"]["status"]["Uid"], "1000\t1000\t1000\t1000");
+}
+
+fn each_start_of_a_container_is_as_its_user() {
+    let node = Node::new("again", &[]).with("MINIPOD_BACKOFF_SCALE", "0.001");
+    node.load("user/numbered:1", Layer::default(), &json!({"User": "1234:50"}));
+    let container = |name: &str| {
+        format!(
+            "  - {{name: {name}, image: 'user/numbered:1', command: [sh, -c, 'id -u; id -g; [ -e \
+             /shared/{name} ] && exit 0; touch /shared/{name}; exit 1'], \
+             volumeMounts: [{{name: shared, mountPath: /shared}}]}}\n"
+        )
+    };
+    let manifest = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: again}}\nspec:\n  restartPolicy: OnFailure\n  \
+         securityContext: {{runAsNonRoot: true, fsGroup: 50}}\n  \
+         volumes: [{{name: shared, emptyDir: {{}}}}]\n  initContainers:\n{}  containers:\n{}",
+        container("init"),
+        container("main")
+    );
+    let _ = node.apply(&manifest).succeeds();
+    let pod = node.wait_for_phase("again", "Succeeded");
+    for (list, name) in [("initContainerStatuses", "init"), ("containerStatuses", "main")] {
+        assert_eq!(pod["status"][list][0]["restartCount"], 1, "{name}");
+        for words in [&["logs", "again", "-c", name][..], &["logs", "again", "-c", name, "-p"]] {
+            assert_eq!(node.run(words).succeeds().stdout, "1234\n50\n", "{words:?}");
+        }
+    }
+    node.delete_leaves_nothing("again", &[]);
 }

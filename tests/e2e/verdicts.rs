@@ -15,6 +15,10 @@ pub(crate) const TESTS: &[Test] = &[
     ),
     ("a_profile_of_the_users_own_decides", a_profile_of_the_users_own_decides),
     (
+        "commands_run_under_a_profile_that_forbids_new_processes",
+        commands_run_under_a_profile_that_forbids_new_processes,
+    ),
+    (
         "a_setuid_program_gains_nothing_that_was_taken",
         a_setuid_program_gains_nothing_that_was_taken,
     ),
@@ -180,6 +184,57 @@ fn a_profile_of_the_users_own_decides() {
             node.delete_leaves_nothing("invalid", &["--now"]);
         }
     }
+}
+
+/// For a program that is alone.
+const ALONE: &str = r#"{
+  "defaultAction": "SCMP_ACT_ALLOW",
+  "archMap": [{"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86"]}],
+  "syscalls": [
+    {"names": ["clone", "clone3", "fork", "vfork"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}
+  ]}"#;
+
+fn commands_run_under_a_profile_that_forbids_new_processes() {
+    let node = Node::new("alone", &["probe"]);
+    let profiles = node.directories()[1].join("seccomp");
+    fs::create_dir_all(&profiles).expect("a directory of the test");
+    fs::write(profiles.join("alone.json"), ALONE).expect("a file of the test");
+    let profile = "seccompProfile: {type: Localhost, localhostProfile: alone.json}";
+    let container = |name: &str, more: &str| {
+        format!(
+            "  - name: {name}\n    image: minipod/probe:1.0\n    command: [sleep, '1000']\n    \
+             readinessProbe: {{exec: {{command: [test, -e, /probe]}}}}\n    \
+             securityContext: {{{profile}{more}}}\n"
+        )
+    };
+    let manifest = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: alone}}\nspec:\n  \
+         terminationGracePeriodSeconds: 0\n  containers:\n{}{}{}",
+        container("plain", ""),
+        container("kept", ", allowPrivilegeEscalation: false"),
+        container("user", ", runAsUser: 1000")
+    );
+    let _ = node.apply(&manifest).succeeds();
+    node.wait_until("alone", |pod| {
+        let statuses = pod["status"]["containerStatuses"].as_array().cloned().unwrap_or_default();
+        statuses.len() == 3 && statuses.iter().all(|status| status["ready"] == true)
+    });
+    for (container, uid, kept) in [("plain", "0", "0"), ("kept", "0", "1"), ("user", "1000", "0")] {
+        let exec = |command: &[&str]| {
+            node.run(&[&["exec", "alone", "-c", container, "--"], command].concat())
+        };
+        let printed = exec(&["/probe"]).succeeds().stdout;
+        let seen: serde_json::Value = serde_json::from_str(&printed).expect("JSON");
+        let status = &seen["status"];
+        assert_eq!((&status["Seccomp"], &status["NoNewPrivs"]), (&json!("2"), &json!(kept)));
+        assert_eq!(status["Uid"], [uid; 4].join("\t"), "{container}");
+        let held = if uid == "0" { "00000000a80425fb" } else { "0000000000000000" };
+        assert_eq!((&status["CapEff"], &status["CapPrm"]), (&json!(held), &json!(held)));
+        let alone = exec(&["sh", "-c", "(true); true"]);
+        assert!(alone.stderr.contains("can't fork"), "{container}: {}", alone.stderr);
+        let _ = exec(&["/nowhere"]).ends_with(127);
+    }
+    node.delete_leaves_nothing("alone", &["--now"]);
 }
 
 fn a_setuid_program_gains_nothing_that_was_taken() {
