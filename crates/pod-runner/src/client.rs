@@ -15,6 +15,8 @@ use crate::places::PodDir;
 
 /// How long a supervisor may take from its start until it listens.
 const STARTS_WITHIN: Duration = Duration::from_secs(5);
+/// How often it is asked whether there still is one that starts.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Why a request was not served.
 #[derive(Debug, Error)]
@@ -46,13 +48,15 @@ pub(crate) fn connect(dir: &PodDir) -> io::Result<PacketSocket> {
         Err(error) if is_coming(&error) && lock::is_held(dir) => error,
         result => return result,
     };
-    let watch = inotify::init(inotify::CreateFlags::CLOEXEC)?;
+    let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
     inotify::add_watch(&watch, dir.path(), inotify::WatchFlags::MOVED_TO).map_err(|_| first)?;
     let deadline = Instant::now() + STARTS_WITHIN;
     loop {
         match PacketSocket::connect(&dir.socket()) {
             Err(error) if is_coming(&error) && lock::is_held(dir) && Instant::now() < deadline => {
-                crate::watch::wait_readable(&watch, deadline)?;
+                // Nobody tells when a lock is given up, as by a supervisor that cannot begin.
+                let again = deadline.min(Instant::now() + LOOK_AGAIN);
+                let _ = crate::watch::wait_readable(&watch, again);
             }
             result => return result,
         }

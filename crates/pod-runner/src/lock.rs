@@ -32,8 +32,15 @@ pub fn is_held(dir: &PodDir) -> bool {
 
 /// The lock file of the pod that is there now, to take over later; nothing when there is no pod.
 pub fn open(dir: &PodDir) -> io::Result<Option<File>> {
-    match OpenOptions::new().write(true).create(true).truncate(false).open(dir.lock()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+    let open = |or_create| {
+        OpenOptions::new().write(true).create(or_create).truncate(false).open(dir.lock())
+    };
+    let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    match open(false) {
+        // Somebody may be emptying the directory, in which nothing must be made then. It has
+        // another name by that time; one that has this name has lost its lock's file.
+        Err(error) if is_missing(&error) && !dir.path().exists() => Ok(None),
+        Err(error) if is_missing(&error) => open(true).map(Some),
         opened => opened.map(Some),
     }
 }
