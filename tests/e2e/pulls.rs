@@ -107,12 +107,22 @@ spec:
 ";
 
 fn cleaning_up_takes_nothing_from_a_pod_that_waits_or_runs() {
+    for image in ["busybox:1.36", "tools:1.36"] {
+        nothing_is_taken_from_a_pod_with(image);
+    }
+}
+
+fn nothing_is_taken_from_a_pod_with(image: &str) {
     const NOTHING: &str = "Total reclaimed space: 0B\n";
     let mut node = Node::new("cleaning", &[]);
     let registry = LayoutRegistry::start(&node.lab, "busybox");
-    node = node.with("CONTAINERS_REGISTRIES_CONF", &registry.configuration());
+    // A short name may stand for another one, which the image then has in the store.
+    let settings = std::fs::read_to_string(registry.configuration()).expect("it is there");
+    let settings = settings + "[aliases]\ntools = 'docker.io/library/busybox'\n";
+    let settings = node.file("registries.conf", &settings).display().to_string();
+    node = node.with("CONTAINERS_REGISTRIES_CONF", &settings);
     registry.hold(true);
-    let _ = node.apply(POD).succeeds();
+    let _ = node.apply(&POD.replace("busybox:1.36", image)).succeeds();
     registry.wait_until_asked("GET layer");
     // Whoever cleans up meanwhile waits, and comes before the pod's supervisor has taken the image.
     let supervisor = supervisor(&node, "used");
