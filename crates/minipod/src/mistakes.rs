@@ -7,6 +7,7 @@ use clap::{ArgAction, Command, CommandFactory, Error};
 
 use crate::cli::Cli;
 use crate::failure::{Failure, Kind};
+use crate::resource::is_manifest;
 use crate::screen;
 
 /// Commands that take a manifest without saying so.
@@ -194,7 +195,9 @@ fn instead_of_argument(command: &str, word: &str) -> Option<String> {
         ("create", "namespace" | "ns") => {
             "a namespace need not be created: -n NAME, or metadata.namespace".to_owned()
         }
-        ("apply" | "create", _) if !is_option => format!("minipod {command} -f {word}"),
+        ("apply" | "create", _) if !is_option && is_manifest(word) => {
+            format!("minipod {command} -f {word}")
+        }
         _ => return None,
     })
 }

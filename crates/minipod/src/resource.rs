@@ -76,8 +76,9 @@ fn of_a_cluster(name: &str) -> Option<&'static str> {
     })
 }
 
-fn is_manifest(name: &str) -> bool {
-    [".yaml", ".yml", ".json"].iter().any(|end| name.ends_with(end))
+/// Whether a word is more likely a file than anything else.
+pub(crate) fn is_manifest(word: &str) -> bool {
+    word.contains('/') || [".yaml", ".yml", ".json"].iter().any(|end| word.ends_with(end))
 }
 
 /// Objects of one kind: those of these names, or all when no name is given.

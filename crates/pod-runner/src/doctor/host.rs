@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 
+use rustix::fs::StatVfsMountFlags;
 use sandbox::cgroup::{Hierarchies, Version};
 use sandbox::network;
 
@@ -149,30 +150,60 @@ pub(super) fn limits() -> Finding {
     Finding::ok("limits", detail)
 }
 
-/// Whether there is room for images and volumes.
+/// Whether minipod can write where it has to, and there is room for images and volumes.
 pub(super) fn directories(settings: &Settings) -> Finding {
     let name = "disk";
-    let data = &settings.places.data;
-    let existing = data.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
-    match rustix::fs::statvfs(existing) {
-        Ok(found) => {
-            let free = found.f_bavail.saturating_mul(found.f_frsize);
-            let detail = format!("{} GiB free below {}", free >> 30, data.display());
-            if free < LITTLE_SPACE {
-                return Finding::limited(name, detail, "minipod image prune, or --data-dir");
-            }
-            Finding::ok(name, detail)
-        }
-        Err(error) => {
-            let detail = format!("{} cannot be looked at: {error}", data.display());
-            Finding::limited(name, detail, "--data-dir with a directory that can be written")
+    let places = &settings.places;
+    let options =
+        [("--state-dir", &places.state), ("--data-dir", &places.data), ("--log-dir", &places.logs)];
+    for (option, path) in options {
+        if let Some(problem) = unusable(path) {
+            let way_out = format!("{option} with a directory that can be written");
+            return Finding::missing(name, problem, way_out);
         }
     }
+    let free = rustix::fs::statvfs(existing(&places.data))
+        .map_or(0, |found| found.f_bavail.saturating_mul(found.f_frsize));
+    let detail = format!("{} GiB free below {}", free >> 30, places.data.display());
+    if free < LITTLE_SPACE {
+        return Finding::limited(name, detail, "minipod image prune, or --data-dir");
+    }
+    Finding::ok(name, detail)
+}
+
+/// Why no directory can be made or used at that path.
+fn unusable(path: &Path) -> Option<String> {
+    let above = existing(path);
+    match rustix::fs::statvfs(above) {
+        Err(error) => Some(format!("{} cannot be looked at: {error}", path.display())),
+        Ok(_) if !above.is_dir() => Some(format!("{} is no directory", above.display())),
+        Ok(found) if found.f_flag.contains(StatVfsMountFlags::RDONLY) => {
+            Some(format!("{} is on a file system that is read-only", path.display()))
+        }
+        Ok(_) => None,
+    }
+}
+
+/// The path, or what exists nearest above it.
+fn existing(path: &Path) -> &Path {
+    path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_below_a_file_is_unusable() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(unusable(&directory.path().join("new/one")), None);
+        assert_eq!(
+            unusable(&file.join("data")),
+            Some(format!("{} is no directory", file.display()))
+        );
+    }
 
     #[test]
     fn a_line_of_routes_is_read_in_the_machines_order() {
