@@ -308,9 +308,11 @@ impl Front {
             self.explain();
         }
         let deletes = run.rm || matches!(outcome, Outcome::Interrupted | Outcome::TimedOut);
+        // Why it can never be ready is known now; once it is deleted, that is why.
+        let failure = self.not_ready();
         match outcome {
             Outcome::Ready if !deletes => return Ok(ExitCode::SUCCESS),
-            Outcome::NeverReady if !deletes => return Err(self.not_ready()),
+            Outcome::NeverReady if !deletes => return Err(failure),
             _ => {}
         }
         let grace = (outcome == Outcome::TimedOut).then_some(0);
@@ -326,7 +328,7 @@ impl Front {
                 Err(Failure::new(Kind::TimedOut, "the time is over; the pod was deleted"))
             }
             Outcome::Ready => Ok(ExitCode::SUCCESS),
-            Outcome::NeverReady => Err(self.not_ready()),
+            Outcome::NeverReady => Err(failure.without_hint()),
             Outcome::Finished => self.verdict(run.rm),
         }
     }
