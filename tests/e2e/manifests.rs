@@ -331,6 +331,8 @@ fn manifests_come_from_directories_lists_and_standard_input() {
     let many = directory.display().to_string();
     let outcome = node.run(&["apply", "-f", &many]).succeeds();
     assert_eq!(outcome.stdout, "configmap/a created\nconfigmap/b created\n");
+    let outcome = node.run(&["apply", "-f", &many, "-o", "name"]).succeeds();
+    assert_eq!(outcome.stdout, "configmap/a\nconfigmap/b\n");
     let outcome = node.run(&["apply", "-R", "-f", &many]).succeeds();
     let lines = ["configmap/a unchanged", "configmap/b unchanged", "configmap/d created", ""];
     assert_eq!(outcome.stdout, lines.join("\n"));

@@ -141,6 +141,9 @@ pub(crate) struct ApplyArgs {
     /// Manifests in directories below those that are named, too
     #[arg(long, short = 'R')]
     pub(crate) recursive: bool,
+    /// name, for kind/name only
+    #[arg(long, short, value_name = "FORMAT")]
+    pub(crate) output: Option<String>,
     #[command(flatten)]
     pub(crate) manifest: ManifestArgs,
 }

@@ -8,7 +8,7 @@ use crate::fields::{self, Field, Level};
 use crate::problem::{Problem, Severity, near};
 use crate::quantity::Quantity;
 use crate::validate::{Part, Path};
-use crate::yaml::{Node, Place, Value};
+use crate::yaml::{Key, Node, Place, Value};
 
 /// Collects problems while a tree is read.
 pub(crate) struct Decoder {
@@ -80,7 +80,7 @@ impl Decoder {
         }
         match row.level {
             Level::Works => true,
-            Level::Harmless(_) if is_written_by_servers(path) => true,
+            Level::Harmless(_) if is_written_by_servers(path) || is_true_here(path, value) => true,
             Level::Harmless(_) if self.is_from_server && is_given_by_servers(path) => true,
             Level::Harmless(why) => {
                 let message = format!("{path} changes nothing on one machine: {why}");
@@ -269,6 +269,18 @@ fn is_text(node: &Node, text: &str) -> bool {
         Value::Int(number) => number.to_string() == text,
         _ => false,
     }
+}
+
+/// That the node has to run Linux, which it does.
+fn is_true_here(path: &Path, value: &Node) -> bool {
+    let is_selector = matches!(path.parts(), [Part::Field(spec), Part::Field(name)]
+        if spec == "spec" && name == "nodeSelector");
+    let Value::Map(labels) = &value.value else {
+        return false;
+    };
+    let is_met =
+        |(key, value): &(Key, Node)| key.name == "kubernetes.io/os" && is_text(value, "linux");
+    is_selector && labels.iter().all(is_met)
 }
 
 /// Fields that every object has that comes from an API server.

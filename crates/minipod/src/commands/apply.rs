@@ -24,6 +24,7 @@ pub(crate) enum Existing {
 }
 
 pub(crate) fn run(places: &PlaceArgs, args: &ApplyArgs, existing: Existing) -> Result<(), Failure> {
+    let with_names_only = names_only(args.output.as_deref())?;
     let files = if args.recursive {
         manifest::with_directories_below(&args.file)?
     } else {
@@ -43,6 +44,10 @@ pub(crate) fn run(places: &PlaceArgs, args: &ApplyArgs, existing: Existing) -> R
             other => store(&other, &settings, existing),
         };
         match line {
+            Ok(line) if with_names_only => {
+                let name = line.split_whitespace().next().unwrap_or_default();
+                screen::answer(&format!("{name}\n"))?;
+            }
             Ok(line) => screen::answer(&line)?,
             Err(failure) => failures.push(failure.when_creating(&file)),
         }
@@ -53,6 +58,18 @@ pub(crate) fn run(places: &PlaceArgs, args: &ApplyArgs, existing: Existing) -> R
         screen::narrate(&failure.to_string());
     }
     last.map_or(Ok(()), Err)
+}
+
+/// Whether names are all that is to be printed, which is the only other form that there is.
+pub(super) fn names_only(output: Option<&str>) -> Result<bool, Failure> {
+    match output {
+        None => Ok(false),
+        Some("name") => Ok(true),
+        Some(other) => {
+            let text = format!("unexpected -o output mode: {other}");
+            Err(Failure::new(Kind::Usage, text).hint("-o name"))
+        }
+    }
 }
 
 /// Stores an object that pods refer to, and returns the line that says so.

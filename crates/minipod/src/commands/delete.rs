@@ -29,10 +29,7 @@ struct Target {
 
 pub(crate) fn run(args: &PlaceArgs, delete: &DeleteArgs) -> Result<(), Failure> {
     let grace = grace(delete)?;
-    if let Some(other) = delete.output.as_deref().filter(|output| *output != "name") {
-        let text = format!("unexpected -o output mode: {other}");
-        return Err(Failure::new(Kind::Usage, text).hint("-o name"));
-    }
+    super::apply::names_only(delete.output.as_deref())?;
     let targets = targets(args, delete)?;
     require_root()?;
     if delete.force {

@@ -203,7 +203,7 @@ fn numbers_may_be_written_as_yaml_1_1_allows() {
 fn fields_that_mean_nothing_here_are_warned_about_but_for_their_defaults() {
     assert_eq!(
         messages(&beside(
-            "schedulerName: default-scheduler, serviceAccountName: default, serviceAccount: default, enableServiceLinks: true, priority: 0, tolerations: []"
+            "schedulerName: default-scheduler, serviceAccountName: default, serviceAccount: default, enableServiceLinks: true, priority: 0, tolerations: [], nodeSelector: {kubernetes.io/os: linux}"
         )),
         [""; 0]
     );
