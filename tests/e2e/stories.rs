@@ -300,7 +300,7 @@ fn a_user_who_deletes_a_pod_sees_its_hooks_and_its_end() {
     let told = node.run(&["delete", "pod", "hooks"]).succeeds().stdout;
     assert_eq!(told, "pod \"hooks\" deleted from default namespace\n");
     let seconds = begun.elapsed().as_secs_f32();
-    assert!((3.0..8.0).contains(&seconds), "the grace period, and not more: {seconds}");
+    assert!((3.0..20.0).contains(&seconds), "the grace period, and not more: {seconds}");
     terminals.pods_show(
         "hooks 2/2 Terminating 0 2s
         hooks 1/2 Terminating 0 3s

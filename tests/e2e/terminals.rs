@@ -64,8 +64,8 @@ fn a_shell_in_a_running_init_container_is_a_real_one_and_ends_with_it() {
     let text = std::fs::read_to_string(fixtures::example("kubia-init-slow.yaml"));
     let text = text.expect("the example is there");
     assert!(text.contains("args: [\"60\"]"), "a minute is longer than a test may take");
-    let _ = node.apply(&text.replace("\"60\"", "\"10\"")).succeeds();
-    node.wait_for_log("kubia-init-slow", "init-demo", "Step 1 of 10");
+    let _ = node.apply(&text.replace("\"60\"", "\"15\"")).succeeds();
+    node.wait_for_log("kubia-init-slow", "init-demo", "Step 1 of 15");
     let mut terminal = Terminal::open(&node);
     terminal.types("stty size; test -t 0 && tty\n");
     terminal.shows("33 111");
@@ -82,7 +82,7 @@ fn a_shell_in_a_running_init_container_is_a_real_one_and_ends_with_it() {
     terminal.types("echo and goes on, $?\n");
     terminal.shows("and goes on, 130");
     terminal.types("cat /proc/1/cmdline | tr '\\0' ' '; echo; exit 7\n");
-    terminal.shows("/bin/sh /usr/local/bin/init-demo 10");
+    terminal.shows("/bin/sh /usr/local/bin/init-demo 15");
     terminal.shows("command terminated with exit code 7");
     terminal.shows("code 7");
     let mut second = Terminal::open(&node);
