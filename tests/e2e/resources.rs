@@ -205,7 +205,7 @@ fn a_pods_own_limits_hold_for_all_its_containers() {
     assert_eq!((&own["cpu"], &own["memory"]), (&"100m".into(), &"60Mi".into()));
     assert_eq!(of_pod(&node, "crowded", MEMORY), "67108864");
     assert!(["50000", "50000 100000"].contains(&of_pod(&node, "crowded", QUOTA).as_str()));
-    assert!(["102", "18"].contains(&of_pod(&node, "crowded", SHARES).as_str()));
+    assert!(["102", "17"].contains(&of_pod(&node, "crowded", SHARES).as_str()));
     let limits = in_container(&node, "crowded", "first", READ_LIMITS);
     let lines: Vec<&str> = limits.lines().collect();
     assert_eq!(lines[..2], ["67108864", "50000 100000"], "one without limits sees its pod's");

@@ -11,6 +11,10 @@ pub(crate) const TESTS: &[Test] = &[
         the_first_process_of_a_shared_namespace_leads_nowhere,
     ),
     (
+        "it_leads_nowhere_in_a_pod_with_users_of_its_own",
+        it_leads_nowhere_in_a_pod_with_users_of_its_own,
+    ),
+    (
         "containers_share_with_their_pod_and_with_no_other",
         containers_share_with_their_pod_and_with_no_other,
     ),
@@ -34,27 +38,31 @@ USERS
 
 /// A debugger may look into every process of its pod; what it finds in the first one is nothing.
 fn the_first_process_of_a_shared_namespace_leads_nowhere() {
-    let node = Node::new("shared", &["probe"]).with("CANARY", "of the host");
-    for users in ["", "  hostUsers: false"] {
-        let _ = node.apply(&SHARED.replace("USERS", users)).succeeds();
-        node.wait_for_status("shared", &["Running"]);
-        let exec = |container: &str, command: &str| {
-            let words = ["exec", "shared", "-c", container, "--", "sh", "-c", command];
-            node.run(&words).stdout
-        };
-        let look = "cat /proc/1/comm; ls -A /proc/1/root/; ls -A /proc/1/cwd/; \
-            tr -d '\\0' < /proc/1/environ; cut -d' ' -f2 /proc/1/mounts; grep -E 'Cap(Prm|Eff|Bnd)' /proc/1/status";
-        let none = "0000000000000000";
-        let expected =
-            format!("minipod:pod\n/\nCapPrm:\t{none}\nCapEff:\t{none}\nCapBnd:\t{none}\n");
-        assert_eq!(exec("debugger", look), expected, "{users}");
-        let names = exec("debugger", "cat /proc/[0-9]*/comm | grep -c sleep");
-        assert_eq!(names, "2\n", "the other container's process is seen");
-        let refused =
-            exec("plain", "ls /proc/1/root/ /proc/1/cwd/; cat /proc/1/environ /proc/1/fd/0");
-        assert_eq!(refused, "", "without the capability even that is out of reach");
-        node.delete_leaves_nothing("shared", &["--now"]);
-    }
+    leads_nowhere("shared", "");
+}
+
+fn it_leads_nowhere_in_a_pod_with_users_of_its_own() {
+    leads_nowhere("sharedusers", "  hostUsers: false");
+}
+
+fn leads_nowhere(lab: &str, users: &str) {
+    let node = Node::new(lab, &["probe"]).with("CANARY", "of the host");
+    let _ = node.apply(&SHARED.replace("USERS", users)).succeeds();
+    node.wait_for_status("shared", &["Running"]);
+    let exec = |container: &str, command: &str| {
+        let words = ["exec", "shared", "-c", container, "--", "sh", "-c", command];
+        node.run(&words).stdout
+    };
+    let look = "cat /proc/1/comm; ls -A /proc/1/root/; ls -A /proc/1/cwd/; \
+        tr -d '\\0' < /proc/1/environ; cut -d' ' -f2 /proc/1/mounts; grep -E 'Cap(Prm|Eff|Bnd)' /proc/1/status";
+    let none = "0000000000000000";
+    let expected = format!("minipod:pod\n/\nCapPrm:\t{none}\nCapEff:\t{none}\nCapBnd:\t{none}\n");
+    assert_eq!(exec("debugger", look), expected, "{users}");
+    let names = exec("debugger", "cat /proc/[0-9]*/comm | grep -c sleep");
+    assert_eq!(names, "2\n", "the other container's process is seen");
+    let refused = exec("plain", "ls /proc/1/root/ /proc/1/cwd/; cat /proc/1/environ /proc/1/fd/0");
+    assert_eq!(refused, "", "without the capability even that is out of reach");
+    node.delete_leaves_nothing("shared", &["--now"]);
 }
 
 /// A pod of an init container and two main containers that stay.
