@@ -9,20 +9,30 @@ use crate::settings::is_root;
 /// cgroups with 5.14.
 const OLDEST: (u32, u32) = (5, 14);
 
+/// The first that maps ids on tmpfs, which a pod with a user namespace of its own has mounts of.
+const MAPPED_MEMORY: (u32, u32) = (6, 3);
+
 /// What starting a pod needs, by number (capability.h).
 const NEEDED: [u32; 8] = [6, 7, 8, 12, 13, 18, 21, 27];
 
 pub(super) fn version() -> Finding {
-    let name = rustix::system::uname();
-    let release = name.release().to_string_lossy().into_owned();
-    let mut numbers = release.split(['.', '-', '+']).map_while(|part| part.parse::<u32>().ok());
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if version >= OLDEST {
+    let release = release();
+    if number_of(&release) >= OLDEST {
         return Finding::ok("kernel", format!("Linux {release}"));
     }
     let (major, minor) = OLDEST;
     let way_out = format!("use Linux {major}.{minor} or later: mounts by descriptor need it");
     Finding::missing("kernel", format!("Linux {release}"), way_out)
+}
+
+fn release() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
+}
+
+/// The first two numbers of a release.
+fn number_of(release: &str) -> (u32, u32) {
+    let mut numbers = release.split(['.', '-', '+']).map_while(|part| part.parse::<u32>().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 pub(super) fn root() -> Finding {
@@ -85,6 +95,11 @@ pub(super) fn user_namespaces() -> Finding {
             "none may be made, so hostUsers: false does not work",
             "sysctl -w user.max_user_namespaces=10000",
         ),
+        _ if number_of(&release()) < MAPPED_MEMORY => Finding::limited(
+            name,
+            "memory file systems cannot be id-mapped, so hostUsers: false does not work",
+            "use Linux 6.3 or later, or leave hostUsers unset",
+        ),
         _ => Finding::ok(name, "for hostUsers: false"),
     }
 }
@@ -107,4 +122,17 @@ pub(super) fn overlay() -> Finding {
         return Finding::ok("overlayfs", "in the kernel");
     }
     Finding::missing("overlayfs", "not in the kernel yet", "modprobe overlay")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_compared_by_their_numbers() {
+        assert_eq!(number_of("6.1.0-56-cloud-amd64"), (6, 1));
+        assert_eq!(number_of("5.15-rc3+"), (5, 15));
+        assert!(number_of("6.18.44") > MAPPED_MEMORY);
+        assert_eq!(number_of("unknown"), (0, 0));
+    }
 }
