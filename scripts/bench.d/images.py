@@ -1,6 +1,7 @@
 """Measures pulling: minipod, `skopeo copy` + `umoci unpack` and `podman pull`, each in turn, from
-docker-registry on the loopback, next to the floors: download only, decompress only, and `tar -x`
-of the plain archives. Usage: scripts/bench images [ROUNDS] [CASE…]; without CASE all of them.
+docker-registry on the loopback, next to the floors: download only, decompress only, `tar -x` of the
+plain archives, and SHA-256 of blobs and archives. The last column tells how much processor time
+these four need together, of what minipod needs. Usage: scripts/bench images [ROUNDS] [CASE…]; without CASE all of them.
 """
 
 import hashlib
@@ -23,6 +24,7 @@ MINIPOD = pathlib.Path(os.environ.get("MINIPOD_BIN", TOP / "target/release/minip
 FLOOR = TOP / "target/release/examples/decompress"
 MADE = TOP / "target/bench-images"
 MB = 1_000_000
+FLOORS = ["download", "decompress", "tar -x"]
 # name: (bytes in all, layers, bytes of a file)
 CASES = {
     "1x10MB": (10 * MB, 1, 60_000), "1x100MB": (100 * MB, 1, 60_000),
@@ -183,6 +185,9 @@ class Bench:
         yield "decompress", [each(str(FLOOR), self.blobs)], None
         unpack = f"sh -c 'mkdir {out}/$(basename $0) && tar -xpf $0 -C {out}/$(basename $0)'"
         yield "tar -x", [each(unpack, self.tars)], None
+        # OpenSSL's, which uses what the processor has for it; one after the other.
+        hashing = 'import hashlib, sys\nfor name in sys.argv[1:]: hashlib.file_digest(open(name, "rb"), "sha256")'
+        yield "sha256", [["python3", "-c", hashing, *self.blobs, *self.tars]], None
         env = self.env | {"MINIPOD_DATA_DIR": out, "MINIPOD_STATE_DIR": f"{out}/state"}
         yield "minipod", [[MINIPOD, "pull", "--quiet", reference]], env
         if "zstd" not in self.name:  # umoci 0.4 does not know it
@@ -216,11 +221,12 @@ def show(case, results):
     """One row: medians, and the ratios of each round."""
     median = lambda way, index: statistics.median(row[index] for row in results[way])
     cells = [f"{case:17}"]
-    floors = [way for way in ["download", "decompress", "tar -x"] if way in results]
-    for way in [*floors, "minipod", "skopeo+umoci", "podman"]:
+    floors = [way for way in FLOORS if way in results]
+    parts = [*floors, "sha256"]
+    for way in [*parts, "minipod", "skopeo+umoci", "podman"]:
         if way not in results:
             cells.append("-")
-        elif way in floors:
+        elif way in parts:
             cells.append(f"{median(way, 0):.2f}")
         else:
             cells.append(f"{median(way, 0):.2f} / {median(way, 1):.2f} / {median(way, 2):.0f}")
@@ -231,6 +237,8 @@ def show(case, results):
         cells.append(f"{100 * ratio(tightest):.0f} % of {tightest}")
         for way in ["skopeo+umoci", "podman"]:
             cells.append(f"{ratio(way):.1f}" if way in results else "-")
+        work = sum(median(way, 1) for way in parts)
+        cells.append(f"{100 * work / median('minipod', 1):.0f} %")
     print("| " + " | ".join(cells) + " |", flush=True)
 
 
@@ -242,9 +250,9 @@ def main():
         if not needed.exists():
             sys.exit("error: first: cargo build --release -p minipod && "
                      "cargo build --release -p image-puller --example decompress")
-    print("| image | download | decompress | tar -x | minipod | skopeo + umoci | podman | floor "
-          "| × skopeo + umoci | × podman |")
-    print("| --- " * 10 + "|", flush=True)
+    print("| image | download | decompress | tar -x | sha256 | minipod | skopeo + umoci | podman "
+          "| floor | × skopeo + umoci | × podman | processor time of the parts |")
+    print("| --- " * 12 + "|", flush=True)
     with tempfile.TemporaryDirectory() as place:
         registry = Registry(pathlib.Path(place))
         try:
