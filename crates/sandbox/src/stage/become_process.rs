@@ -92,6 +92,7 @@ pub(crate) fn become_another_process(
             give_up(plan)?;
         }
         die_with_supervisor()?;
+        report.require_starter()?;
         exec(plan)
     };
     let made = clone::clone_sibling(|| match go_on() {

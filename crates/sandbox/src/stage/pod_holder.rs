@@ -59,6 +59,7 @@ fn hold(
     }
     let_go_of_files(report.as_fd())
         .map_err(|error| StageError::prepare("cannot let go of files", error))?;
+    report.require_starter()?;
     if plan.network == Sharing::Pod {
         loopback::bring_up()
             .map_err(|error| StageError::prepare("cannot bring up the loopback", error))?;
@@ -104,7 +105,8 @@ pub(super) fn become_root_of_pod() -> Result<(), StageError> {
     setresuid(uid, uid, uid).map_err(failed)
 }
 
-/// The kernel kills this process when its parent dies; if that has happened already, it ends here.
+/// The kernel kills this process when its parent dies. That it has died already is seen by
+/// [`ReportWriter::require_starter`].
 pub(crate) fn die_with_supervisor() -> Result<(), StageError> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)
         .map_err(|error| StageError::prepare("cannot ask to die with the supervisor", error))

@@ -9,6 +9,8 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
@@ -172,6 +174,19 @@ impl ReportWriter {
         self.send(&pid.to_le_bytes(), pidfd)
     }
 
+    /// That there is still somebody to tell; else it is too late to ask to die with the starter. A
+    /// process that ends closes its files before the kernel looks for those who have asked
+    /// (`PR_SET_PDEATHSIG`, prctl(2)), so whoever asks first and looks here then misses nothing,
+    /// provided that it has no copy of the starter's end itself.
+    pub(crate) fn require_starter(&self) -> Result<(), StageError> {
+        let mut ends = [PollFd::new(&self.0, PollFlags::empty())];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        match poll(&mut ends, Some(&at_once)) {
+            Ok(0) => Ok(()),
+            _ => Err(StageError::prepare("the supervisor has ended", Errno::SRCH)),
+        }
+    }
+
     fn send(&self, text: &[u8], file: BorrowedFd<'_>) -> io::Result<()> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut beside = SendAncillaryBuffer::new(&mut space);
@@ -192,7 +207,7 @@ impl ReportReader {
         let mut parts = [IoSliceMut::new(&mut text)];
         let bytes = match recvmsg(&self.0, &mut parts, &mut beside, flags) {
             Ok(received) => received.bytes,
-            Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => return Report::Nothing,
+            Err(Errno::WOULDBLOCK | Errno::INTR) => return Report::Nothing,
             Err(_) => return Report::Executed, // the other end is gone, as after execve
         };
         let file = beside.drain().find_map(|message| match message {
@@ -251,5 +266,14 @@ mod tests {
         assert_eq!(received.to_string(), "exec: \"x\": executable file not found in $PATH");
         drop(writer);
         assert!(matches!(reader.read(), Report::Executed));
+    }
+
+    #[test]
+    fn a_stage_sees_that_nobody_waits_for_its_report_any_more() {
+        let (reader, writer) = channel().unwrap();
+        assert_eq!(writer.require_starter(), Ok(()));
+        drop(reader);
+        let error = writer.require_starter().unwrap_err();
+        assert_eq!(error.to_string(), "the supervisor has ended: no such process");
     }
 }

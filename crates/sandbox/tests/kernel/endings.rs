@@ -1,13 +1,14 @@
 //! How a start and an end are told.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use sandbox::Placement;
+use sandbox::{PidSharing, Placement, PodSandbox, PodSandboxPlan};
 
 use crate::Test;
-use crate::room::{Ended, Room, becomes_readable, outcome};
+use crate::room::{Ended, PATIENCE, Room, becomes_readable, outcome, pod_plan};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_program_is_process_1_and_ends_with_its_code", a_program_is_process_1),
@@ -15,6 +16,10 @@ pub(crate) const TESTS: &[Test] = &[
     ("what_could_not_be_prepared_is_told_with_its_step", what_could_not_be_prepared_is_told),
     ("a_program_waits_at_its_gate", a_program_waits_at_its_gate),
     ("a_container_dies_with_whoever_started_it", a_container_dies_with_whoever_started_it),
+    (
+        "a_holder_ends_at_whatever_moment_its_starter_is_killed",
+        a_holder_ends_at_whatever_moment_its_starter_is_killed,
+    ),
     ("a_pod_that_is_dropped_takes_its_containers_along", a_container_that_is_dropped_is_gone),
 ];
 
@@ -96,6 +101,50 @@ fn a_container_dies_with_whoever_started_it() {
     for process in &processes {
         assert!(becomes_readable(process), "a process outlives its supervisor");
     }
+}
+
+fn a_holder_ends_at_whatever_moment_its_starter_is_killed() {
+    let directory = tempfile::TempDir::new().unwrap();
+    for pid in [PidSharing::Container, PidSharing::Pod] {
+        let plan = PodSandboxPlan { pid, ..pod_plan(directory.path()) };
+        for moment in 0..150 {
+            let (mut reader, mut writer) = std::io::pipe().unwrap();
+            let mut starter = sandbox::spawn_aside("starter", || {
+                rustix::process::setsid().unwrap();
+                writer.write_all(b"!").unwrap();
+                let _pod = PodSandbox::create(&plan);
+                std::thread::park();
+                0
+            })
+            .unwrap();
+            reader.read_exact(&mut [0]).unwrap();
+            let begin = Instant::now();
+            while begin.elapsed() < Duration::from_micros(10) * moment {
+                std::hint::spin_loop();
+            }
+            starter.kill().unwrap();
+            starter.wait().unwrap();
+            let deadline = Instant::now() + PATIENCE;
+            while !living_of_session(starter.pid()).is_empty() {
+                assert!(Instant::now() < deadline, "a holder outlives its starter");
+                std::thread::yield_now();
+            }
+        }
+    }
+}
+
+/// The processes of a session that have not ended yet (`proc_pid_stat(5)`).
+fn living_of_session(session: i32) -> Vec<i32> {
+    let pids = fs::read_dir("/proc").unwrap().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_string_lossy().parse().ok());
+    let belongs = |pid: &i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields: Vec<&str> =
+            stat.rsplit(") ").next().unwrap_or_default().split_whitespace().collect();
+        let is_over = matches!(fields.first(), None | Some(&("Z" | "X")));
+        !is_over && fields.get(3) == Some(&session.to_string().as_str())
+    };
+    pids.filter(belongs).collect()
 }
 
 fn a_container_that_is_dropped_is_gone() {

@@ -72,18 +72,7 @@ impl Room {
         for applet in ["sh", "cat", "sleep", "ls", "mount", "unshare", "grep", "mknod", "touch"] {
             symlink("busybox", layer.join("bin").join(applet)).unwrap();
         }
-        let plan = PodSandboxPlan {
-            hostname: "room".into(),
-            domainname: None,
-            network: Sharing::Pod,
-            ipc: Sharing::Pod,
-            uts: Sharing::Pod,
-            pid: PidSharing::Container,
-            user_ids: None,
-            sysctls: Vec::new(),
-            shm_dir: directory.path().join("shm"),
-            shm_size: 1 << 20,
-        };
+        let plan = pod_plan(&directory.path().join("shm"));
         let pod = PodSandbox::create(&plan).unwrap();
         Self { pod, directory, containers: std::cell::Cell::new(0) }
     }
@@ -177,6 +166,22 @@ pub(crate) fn outcome(starting: &mut Starting) -> Result<(), StageError> {
 }
 
 /// Whether something happens before patience ends.
+/// A pod that shares what pods share by default.
+pub(crate) fn pod_plan(shm_dir: &Path) -> PodSandboxPlan {
+    PodSandboxPlan {
+        hostname: "room".into(),
+        domainname: None,
+        network: Sharing::Pod,
+        ipc: Sharing::Pod,
+        uts: Sharing::Pod,
+        pid: PidSharing::Container,
+        user_ids: None,
+        sysctls: Vec::new(),
+        shm_dir: shm_dir.to_owned(),
+        shm_size: 1 << 20,
+    }
+}
+
 pub(crate) fn becomes_readable(file: &impl AsFd) -> bool {
     let limit = Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
     poll(&mut [PollFd::new(file, PollFlags::IN)], Some(&limit)).unwrap() > 0
