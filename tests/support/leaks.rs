@@ -59,3 +59,17 @@ fn processes(uid: &str) -> Vec<String> {
         .map(|entry| format!("process {}", entry.file_name().display()))
         .collect()
 }
+
+/// Processes that were started for a pod below that directory: supervisors, and what they have made
+/// and not yet started afresh, such as the holder of a pod's namespaces.
+pub fn processes_for(directory: &Path) -> Vec<String> {
+    let directory = directory.display().to_string();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let lines = entries.filter_map(|entry| {
+        let line = fs::read_to_string(entry.path().join("cmdline")).ok()?;
+        let is_one = line.contains("\0supervise\0") && line.contains(&directory);
+        is_one
+            .then(|| format!("process {} {}", entry.file_name().display(), line.replace('\0', " ")))
+    });
+    lines.collect()
+}

@@ -263,6 +263,13 @@ impl Drop for Node {
         for pod in pods["items"].as_array().into_iter().flatten() {
             self.nothing_is_left(pod["metadata"]["uid"].as_str().unwrap_or_default());
         }
+        // A supervisor may still be on its way out.
+        let [state, ..] = self.directories();
+        let deadline = Instant::now() + PATIENCE;
+        while let Some(process) = leaks::processes_for(&state).first() {
+            assert!(Instant::now() < deadline, "left behind: {process}");
+            thread::yield_now();
+        }
     }
 }
 
