@@ -26,7 +26,7 @@ pub enum ClientError {
     Gone(#[source] io::Error),
     /// The connection broke.
     #[error("cannot talk to the pod's supervisor")]
-    Connection(#[from] io::Error),
+    Connection(#[source] io::Error),
     /// The supervisor refused.
     #[error("{message}")]
     Refused {
@@ -38,6 +38,15 @@ pub enum ClientError {
     /// The supervisor ended before it answered.
     #[error("the pod's supervisor ended before it answered")]
     NoAnswer,
+}
+
+impl From<io::Error> for ClientError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::NoAnswer,
+            _ => Self::Connection(error),
+        }
+    }
 }
 
 /// Connects to the supervisor, waiting for its socket when it has only just been started. A socket
@@ -112,5 +121,16 @@ mod tests {
         client.join().unwrap().unwrap();
         drop(listener);
         assert_eq!(connect(&dir).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn a_supervisor_that_ends_before_it_took_the_connection_gives_no_answer() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = PodDir::at(place.path().to_owned());
+        let listener = PacketListener::bind(&dir.socket()).unwrap();
+        let socket = connect(&dir).unwrap();
+        drop(listener);
+        let error = socket.send(&Request::Usage, &[]).unwrap_err();
+        assert!(matches!(ClientError::from(error), ClientError::NoAnswer));
     }
 }

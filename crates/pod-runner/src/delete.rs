@@ -121,3 +121,31 @@ fn ask(dir: &PodDir, grace: Option<u64>) -> Result<PacketSocket, DeleteError> {
     socket.limit_waiting(None).map_err(DeleteError::Supervisor)?;
     Ok(socket)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::packet::PacketListener;
+
+    /// Moments that differ a little: the listener goes before or after the request is sent.
+    const ROUNDS: usize = 200;
+
+    #[test]
+    fn a_supervisor_on_its_end_is_waited_for_and_not_an_error() {
+        for _ in 0..ROUNDS {
+            let place = tempfile::tempdir().unwrap();
+            let dir = PodDir::at(place.path().to_owned());
+            let _lives = lock::take(&dir).unwrap();
+            let listener = PacketListener::bind(&dir.socket()).unwrap();
+            let supervisor = thread::spawn(move || {
+                let deadline = Instant::now() + ANSWERS_WITHIN;
+                watch::wait_readable(&listener, deadline) // and does not take the connection
+            });
+            let settings = Settings::of_this_machine();
+            Deletion::request(dir, None, &settings).unwrap();
+            supervisor.join().unwrap().unwrap();
+        }
+    }
+}

@@ -92,7 +92,8 @@ impl PacketSocket {
         Ok(rustix::process::kill_process(peer, Signal::KILL)?)
     }
 
-    /// Sends one message with some open files.
+    /// Sends one message with some open files. That the other end is gone is always
+    /// [`io::ErrorKind::BrokenPipe`].
     pub fn send(&self, message: &impl Serialize, files: &[BorrowedFd<'_>]) -> io::Result<()> {
         let text = serde_json::to_vec(message)?;
         if text.len() > LARGEST {
@@ -105,8 +106,12 @@ impl PacketSocket {
             beside.push(SendAncillaryMessage::ScmRights(files));
         }
         let parts = [IoSlice::new(&text)];
-        rustix::net::sendmsg(&self.0, &parts, &mut beside, SendFlags::NOSIGNAL)?;
-        Ok(())
+        match rustix::net::sendmsg(&self.0, &parts, &mut beside, SendFlags::NOSIGNAL) {
+            Ok(_) => Ok(()),
+            // A listener that closes before it took the connection resets it.
+            Err(rustix::io::Errno::CONNRESET) => Err(rustix::io::Errno::PIPE.into()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Receives one message.

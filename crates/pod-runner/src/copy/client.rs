@@ -124,7 +124,7 @@ impl Copy {
         let socket = connect(dir).map_err(ClientError::Gone)?;
         let files = [stdin.as_fd(), stdout.as_fd(), far.as_fd()];
         let request = Request::Copy(request.clone());
-        socket.send(&request, &files)?;
+        socket.send(&request, &files).map_err(ClientError::from)?;
         drop((stdin, stdout, far));
         answer(&socket)?;
         Ok(Self { socket, complaints: thread::spawn(move || read(complaints)) })
