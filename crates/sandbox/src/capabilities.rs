@@ -11,51 +11,6 @@ use crate::plan::CapabilitySets;
 /// The capabilities a container has when nobody says otherwise: what docker and containerd give.
 pub const DEFAULT: u64 = 0xa804_25fb;
 
-/// Names by their number.
-const NAMES: [&str; 41] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
-
 /// A name that is no capability's.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("unknown capability {name:?}")]
@@ -68,14 +23,15 @@ pub struct UnknownCapability {
 pub fn number(name: &str) -> Result<u32, UnknownCapability> {
     let upper = name.to_uppercase();
     let short = upper.strip_prefix("CAP_").unwrap_or(&upper);
-    let at = NAMES.iter().position(|known| *known == short);
-    at.and_then(|at| u32::try_from(at).ok())
+    CapabilitySet::from_name(short)
+        .map(|one| one.bits().trailing_zeros())
         .ok_or_else(|| UnknownCapability { name: name.to_owned() })
 }
 
 /// The name of a capability without `CAP_`.
 pub fn name(number: u32) -> &'static str {
-    NAMES.get(number as usize).copied().unwrap_or("UNKNOWN")
+    let one = CapabilitySet::from_bits_retain(1_u64.checked_shl(number).unwrap_or(0));
+    one.iter_names().next().map_or("UNKNOWN", |(name, _)| name)
 }
 
 /// Every capability of this kernel that this process may pass on.
