@@ -8,6 +8,7 @@
 pub mod capabilities;
 pub mod cgroup;
 pub mod child;
+pub mod confined;
 pub mod container;
 mod host_mounts;
 mod mount_sources;

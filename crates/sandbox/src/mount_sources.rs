@@ -7,11 +7,12 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fchmod, fstat, mkdirat, open, openat,
-    openat2, statat,
+    statat,
 };
 use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
 
+use crate::confined;
 use crate::host_mounts;
 use crate::mounts::{self, Detached};
 use crate::overlay::Overlay;
@@ -146,7 +147,7 @@ const CONFINED: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGI
 
 /// Opens a path below a volume that cannot lead out of it.
 fn open_below(volume: &OwnedFd, below: &Path) -> rustix::io::Result<OwnedFd> {
-    openat2(volume, below, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), CONFINED)
+    confined::open(volume, below, OFlags::PATH | OFlags::CLOEXEC, CONFINED)
 }
 
 /// The same, with what is missing made: directories with the mode of the volume itself.
@@ -179,7 +180,7 @@ fn make_below(volume: &OwnedFd, path: &Path, mode: Mode) -> io::Result<()> {
             continue;
         };
         so_far.push(name);
-        current = match openat2(volume, &so_far, flags, Mode::empty(), CONFINED) {
+        current = match confined::open(volume, &so_far, flags, CONFINED) {
             Err(Errno::NOENT) if statat(&current, name, AtFlags::SYMLINK_NOFOLLOW).is_err() => {
                 mkdirat(&current, name, mode)?;
                 let made = openat(&current, name, flags | OFlags::NOFOLLOW, Mode::empty())?;

@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, fstatfs, mkdirat, mknodat, openat,
-    openat2, readlinkat, statat,
+    readlinkat, statat,
 };
 use rustix::io::Errno;
 use rustix::mount::{
@@ -17,6 +17,7 @@ use rustix::mount::{
     fsconfig_set_string, fsmount, fsopen, move_mount,
 };
 
+use crate::confined;
 use crate::plan::Propagation;
 use crate::plan::{MountOptions, MountPlan};
 use crate::stage::report::StageError;
@@ -79,10 +80,10 @@ fn check_target(root: &OwnedFd, target: &OwnedFd, path: &str) -> io::Result<()> 
 pub(crate) fn ordinary_directory(root: &OwnedFd, path: &str) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let plain = IN_ROOT | ResolveFlags::NO_SYMLINKS;
-    match openat2(root, path, flags, Mode::empty(), plain) {
+    match confined::open(root, path, flags, plain) {
         Err(Errno::NOENT) => {
             make_directories(root, Path::new(path))?;
-            Ok(openat2(root, path, flags, Mode::empty(), plain)?)
+            Ok(confined::open(root, path, flags, plain)?)
         }
         opened => Ok(opened?),
     }
@@ -129,17 +130,17 @@ const IN_ROOT: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGIC
 
 /// Opens a path of the container.
 pub(crate) fn find(root: &OwnedFd, path: &str) -> rustix::io::Result<OwnedFd> {
-    openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), IN_ROOT)
+    confined::open(root, path, OFlags::PATH | OFlags::CLOEXEC, IN_ROOT)
 }
 
 /// Opens a directory of the container, created if missing.
 pub(crate) fn directory(root: &OwnedFd, path: &str) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    match openat2(root, path, flags, Mode::empty(), IN_ROOT) {
+    match confined::open(root, path, flags, IN_ROOT) {
         Err(Errno::NOENT) => {
             let path = without_links(root, Path::new(path))?;
             make_directories(root, &path)?;
-            Ok(openat2(root, &path, flags, Mode::empty(), IN_ROOT)?)
+            Ok(confined::open(root, &path, flags, IN_ROOT)?)
         }
         opened => Ok(opened?),
     }
@@ -159,12 +160,12 @@ fn file(root: &OwnedFd, path: &str) -> io::Result<OwnedFd> {
     make_directories(root, parent)?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let at = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-    let parent = openat2(root, at, flags, Mode::empty(), IN_ROOT)?;
+    let parent = confined::open(root, at, flags, IN_ROOT)?;
     match mknodat(&parent, name, FileType::RegularFile, Mode::from_raw_mode(0o644), 0) {
         Err(Errno::EXIST) => {} // somebody was faster
         made => made?,
     }
-    Ok(openat2(root, &path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), IN_ROOT)?)
+    Ok(confined::open(root, &path, OFlags::PATH | OFlags::CLOEXEC, IN_ROOT)?)
 }
 
 /// As many links as the kernel follows (`path_resolution(7)`).
@@ -204,7 +205,7 @@ fn link_at(root: &OwnedFd, path: &Path) -> io::Result<Option<PathBuf>> {
         return Ok(None);
     }
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let found = match openat2(root, path, flags, Mode::empty(), IN_ROOT) {
+    let found = match confined::open(root, path, flags, IN_ROOT) {
         Err(Errno::NOENT) => return Ok(None),
         found => found?,
     };
@@ -225,12 +226,12 @@ fn make_directories(root: &OwnedFd, path: &Path) -> io::Result<()> {
             continue;
         };
         so_far.push(name);
-        current = match openat2(root, &so_far, flags, Mode::empty(), IN_ROOT) {
+        current = match confined::open(root, &so_far, flags, IN_ROOT) {
             Err(Errno::NOENT) => {
                 if statat(&current, name, AtFlags::SYMLINK_NOFOLLOW).is_err() {
                     mkdirat(&current, name, Mode::from_raw_mode(0o755))?;
                 }
-                openat2(root, &so_far, flags, Mode::empty(), IN_ROOT)?
+                confined::open(root, &so_far, flags, IN_ROOT)?
             }
             opened => opened?,
         };

@@ -14,7 +14,8 @@ use std::io::{self, Write};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{CWD, OFlags, ResolveFlags};
+use sandbox::confined;
 
 pub use client::{Copied, CopyError, from_container, to_container};
 
@@ -106,7 +107,7 @@ fn or_here(path: &Path) -> &Path {
 
 fn open_directory(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS)?)
+    Ok(confined::open(CWD, path, flags, ResolveFlags::NO_MAGICLINKS)?)
 }
 
 /// An error in the kernel's words.

@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, fchmod, fchown,
-    fstat, futimens, mkdirat, openat, openat2, symlinkat, unlinkat,
+    fstat, futimens, mkdirat, openat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
+use sandbox::confined;
 use tar::{Archive, Entry, EntryType};
 
 use super::{Note, Place, TOP, reason};
@@ -233,14 +234,14 @@ impl Receiver<'_> {
     fn parent(&self, path: &Path) -> io::Result<(OwnedFd, OsString)> {
         let parent = path.parent().unwrap_or(Path::new(""));
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir = openat2(&self.place.dir, super::or_here(parent), flags, Mode::empty(), below())?;
+        let dir = confined::open(&self.place.dir, super::or_here(parent), flags, below())?;
         // A path of one part that is "." is the open directory itself.
         Ok((dir, path.file_name().unwrap_or(OsStr::new(".")).to_owned()))
     }
 
     fn open_directory(&self, path: &Path) -> io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(openat2(&self.place.dir, path, flags, Mode::empty(), below())?)
+        Ok(confined::open(&self.place.dir, path, flags, below())?)
     }
 }
 

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use k8s_openapi::api::core::v1::{Capabilities, Container, SeccompProfile};
 use pod_model::Pod;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat};
 use sandbox::capabilities;
+use sandbox::confined;
 use sandbox::seccomp::{self, Program};
 use sandbox::{CapabilitySets, SeccompPlan, paths};
 
@@ -93,7 +94,7 @@ fn load_profile(profiles: &Path, name: &str, bounding: u64) -> Result<Program, S
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let confined = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     let opened = openat(CWD, profiles, flags | OFlags::DIRECTORY, Mode::empty())
-        .and_then(|directory| openat2(&directory, name, flags, Mode::empty(), confined));
+        .and_then(|directory| confined::open(&directory, name, flags, confined));
     let file = opened.map(File::from).map_err(|error| error.to_string())?;
     let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
     let mut text = Vec::new();

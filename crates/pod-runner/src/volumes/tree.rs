@@ -12,9 +12,10 @@ use std::path::Path;
 
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, chownat, fchmod, fstat, mkdirat,
-    openat, openat2, readlinkat, renameat, statat, symlinkat, unlinkat,
+    openat, readlinkat, renameat, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
+use sandbox::confined;
 
 const DIRECTORY: OFlags =
     OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -73,7 +74,7 @@ impl Tree {
     pub(super) fn read_at_most(&self, path: &str, most: u64) -> io::Result<Vec<u8>> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let confined = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-        let file = File::from(openat2(&self.0, path, flags, Mode::empty(), confined)?);
+        let file = File::from(confined::open(&self.0, path, flags, confined)?);
         if !file.metadata()?.is_file() {
             return Err(io::ErrorKind::InvalidData.into());
         }
