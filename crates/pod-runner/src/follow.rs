@@ -4,17 +4,16 @@
 //! seen too: its lock file is closed with it, which inotify(7) tells.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, Metadata};
+use std::collections::btree_map::Entry;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use k8s_openapi::api::core::v1;
 
 use crate::journal::JournalReader;
-use crate::places::PodDir;
+use crate::places::HeldPodDir;
 use crate::pods::{self, Pods, PodsError};
 use crate::watch::{Watcher, Woken};
 
@@ -39,9 +38,7 @@ pub struct PodsFollower {
 
 #[derive(Debug)]
 struct Followed {
-    dir: PodDir,
-    /// The directory itself: at its path there may be that of another pod of the same name.
-    opened: Option<File>,
+    held: HeldPodDir,
     versions: JournalReader,
     events: JournalReader,
     last: Option<v1::Pod>,
@@ -64,17 +61,24 @@ impl PodsFollower {
         let mut changes = Vec::new();
         self.followed.retain(|path, followed| {
             let is_there = directories.iter().any(|dir| dir.path() == path);
-            let is_there = is_there && followed.is_in_its_place();
+            let is_there = is_there && followed.held.is_in_its_place();
             if !is_there {
+                changes.extend(followed.changes().unwrap_or_default()); // what it did last
                 changes.extend(followed.last.take().map(|pod| PodChange::Deleted(Box::new(pod))));
             }
             is_there
         });
         for dir in directories {
-            let followed = self.followed.entry(dir.path().to_owned()).or_insert_with(|| {
-                let _ = self.watcher.add(dir.path()); // gone already, then it is not there next time
-                Followed::new(dir)
-            });
+            let followed = match self.followed.entry(dir.path().to_owned()) {
+                Entry::Occupied(followed) => followed.into_mut(),
+                Entry::Vacant(place) => {
+                    let Ok(held) = dir.hold() else {
+                        continue; // gone already
+                    };
+                    let _ = self.watcher.add(dir.path()); // gone, then it is not there next time
+                    place.insert(Followed::new(held))
+                }
+            };
             changes.extend(followed.changes()?);
         }
         Ok(changes)
@@ -96,19 +100,11 @@ impl PodsFollower {
 }
 
 impl Followed {
-    fn new(dir: PodDir) -> Self {
+    fn new(held: HeldPodDir) -> Self {
+        let dir = held.itself();
         let versions = JournalReader::new(&dir.changes());
         let events = JournalReader::new(&dir.events());
-        let opened = File::open(dir.path()).ok();
-        Self { dir, opened, versions, events, last: None, is_dead: false }
-    }
-
-    /// Whether the pod's directory is still the one at its path. Its number is given to no other
-    /// as long as it is open.
-    fn is_in_its_place(&self) -> bool {
-        let number = |data: io::Result<Metadata>| data.ok().map(|data| data.ino());
-        let own = self.opened.as_ref().and_then(|file| number(file.metadata()));
-        own.is_some() && own == number(fs::metadata(self.dir.path()))
+        Self { held, versions, events, last: None, is_dead: false }
     }
 
     fn changes(&mut self) -> Result<Vec<PodChange>, PodsError> {
@@ -132,16 +128,15 @@ impl Followed {
             let text = pod.metadata.resource_version.as_deref();
             text.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0)
         };
-        self.last.as_ref().is_none_or(|last| {
-            version(pod) > version(last) || pod.metadata.uid != last.metadata.uid
-        })
+        self.last.as_ref().is_none_or(|last| version(pod) > version(last))
     }
 
     /// The pod as it looks once its supervisor has died, the first time that this is seen.
     fn death(&mut self) -> Option<v1::Pod> {
         let mut pod = self.last.clone()?;
-        pods::mark_if_dead(&self.dir, &mut pod);
-        let is_dead = self.last.as_ref() != Some(&pod);
+        pods::mark_if_dead(&self.held.itself(), &mut pod);
+        // The supervisor of a pod that is deleted is gone only after the pod's directory.
+        let is_dead = self.last.as_ref() != Some(&pod) && self.held.is_in_its_place();
         let is_new = is_dead && !self.is_dead;
         self.is_dead = is_dead;
         is_new.then_some(pod)
@@ -150,10 +145,12 @@ impl Followed {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::time::Duration;
 
     use super::*;
     use crate::Places;
+    use crate::places::PodDir;
     use crate::record::PodRecord;
 
     /// A new pod of that name and uid in its place, as whoever creates one puts it there.
@@ -184,14 +181,15 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let places = Places { state: state.path().to_owned(), ..Places::default() };
         let mut follower = PodsFollower::new(Pods::new(&places)).unwrap();
-        let first = create(&places, "first");
+        let mut first = create(&places, "first");
         let before = told(&mut follower);
         assert_eq!(before[0], "version of first");
+        first.update(|pod| pod.metadata.generation = Some(2)).unwrap();
         fs::rename(places.pod("default", "web").path(), places.aside("removed", "x")).unwrap();
         drop(first);
         let mut second = create(&places, "second");
         let after = told(&mut follower);
-        assert_eq!(after[..2], ["first is gone", "version of second"]);
+        assert_eq!(after[..3], ["version of first", "first is gone", "version of second"]);
         // What the second does is noticed, too.
         let soon = || Some(Instant::now() + Duration::from_secs(10));
         while follower.wait(None, Some(Instant::now())).unwrap() == Woken::Changed {}

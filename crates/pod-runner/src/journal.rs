@@ -107,16 +107,17 @@ impl JournalReader {
 
     fn read_into(&mut self, text: &mut Vec<u8>) -> io::Result<()> {
         let current = match File::open(&self.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            opened => Some(opened?),
         };
-        let number = current.metadata()?.ino();
-        if self.file.as_ref().is_none_or(|(_, known)| *known != number) {
-            if let Some((mut old, _)) = self.file.take() {
-                old.read_to_end(text)?;
+        if let Some(current) = current {
+            let number = current.metadata()?.ino();
+            if self.file.as_ref().is_none_or(|(_, known)| *known != number) {
+                if let Some((mut old, _)) = self.file.take() {
+                    old.read_to_end(text)?;
+                }
+                self.file = Some((current, number));
             }
-            self.file = Some((current, number));
         }
         if let Some((file, _)) = &mut self.file {
             file.read_to_end(text)?;

@@ -3,6 +3,10 @@
 //! Three roots, each of which a flag or an environment variable moves: state (memory, gone after a
 //! reboot), data (images, volumes, writable layers) and logs.
 
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -112,6 +116,11 @@ impl PodDir {
         &self.0
     }
 
+    /// The directory that is there now.
+    pub(crate) fn hold(&self) -> io::Result<HeldPodDir> {
+        Ok(HeldPodDir { dir: self.clone(), file: File::open(&self.0)? })
+    }
+
     /// The pod record: a v1 Pod.
     pub fn record(&self) -> PathBuf {
         self.0.join("pod.json")
@@ -177,6 +186,28 @@ impl PodDir {
     /// One of them.
     pub fn network_file(&self, name: &str) -> PathBuf {
         self.network_files().join(name)
+    }
+}
+
+/// A pod's state directory itself. At its path there may soon be nothing, or that of another pod
+/// of the same name.
+#[derive(Debug)]
+pub(crate) struct HeldPodDir {
+    dir: PodDir,
+    file: File,
+}
+
+impl HeldPodDir {
+    /// The directory by a path that leads to no other one.
+    pub(crate) fn itself(&self) -> PodDir {
+        PodDir(format!("/proc/self/fd/{}", self.file.as_raw_fd()).into())
+    }
+
+    /// Whether it still is at its path. Its number is given to no other as long as it is held.
+    pub(crate) fn is_in_its_place(&self) -> bool {
+        let identity = |data: fs::Metadata| (data.dev(), data.ino());
+        let own = self.file.metadata().map(identity);
+        own.is_ok_and(|own| fs::metadata(&self.dir.0).map(identity).is_ok_and(|it| it == own))
     }
 }
 

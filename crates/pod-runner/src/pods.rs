@@ -1,5 +1,6 @@
 //! The pods of this machine as views see them: files, read without asking anybody.
 
+use std::error::Error;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -133,16 +134,27 @@ pub fn new_versions(journal: &mut JournalReader) -> Result<Vec<v1::Pod>, PodsErr
 }
 
 fn read(dir: PodDir) -> Option<FoundPod> {
-    let mut pod = match record::read_pod(&dir) {
-        Ok(pod) => pod,
-        Err(_) if !dir.path().exists() => return None,
-        // One that is damaged must not hide the others, and can still be deleted.
-        Err(error) => {
-            let pod = lost_pod::unreadable(&dir, crate::text::chain(&error));
-            return Some(FoundPod { dir, pod });
+    // One that is damaged must not hide the others, and can still be deleted.
+    let unreadable = |error: &dyn Error| lost_pod::unreadable(&dir, crate::text::chain(error));
+    let pod = loop {
+        let held = match dir.hold() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => break unreadable(&error),
+            Ok(held) => held,
+        };
+        let pod = match record::read_pod(&dir) {
+            Ok(mut pod) => {
+                mark_if_dead(&dir, &mut pod);
+                pod
+            }
+            Err(error) => unreadable(&error),
+        };
+        // One that was deleted meanwhile has neither record nor supervisor any more, and its
+        // place may be another one's.
+        if held.is_in_its_place() {
+            break pod;
         }
     };
-    mark_if_dead(&dir, &mut pod);
     Some(FoundPod { dir, pod })
 }
 
@@ -176,7 +188,53 @@ pub fn has_died(pod: &v1::Pod) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
     use super::*;
+
+    /// How often the pod is found while it comes and goes.
+    const FOUND: usize = 300;
+
+    #[test]
+    fn a_pod_that_comes_and_goes_is_whole_or_not_there() {
+        let state = tempfile::tempdir().unwrap();
+        let places = Places { state: state.path().to_owned(), ..Places::default() };
+        let pods = Pods::new(&places);
+        fs::create_dir_all(places.pods()).unwrap();
+        let record = r#"{"metadata":{"deletionTimestamp":"2026-01-01T00:00:00Z"}}"#;
+        let place = places.pod("default", "web");
+        // Many after each other, each of which is there once.
+        let come_and_go = || {
+            let alive: Vec<_> = (0..20)
+                .map(|number| {
+                    let dir = PodDir::at(places.aside("new", &format!("{number}")));
+                    fs::create_dir(dir.path()).unwrap();
+                    fs::write(dir.record(), record).unwrap();
+                    (lock::take(&dir).unwrap(), dir)
+                })
+                .collect();
+            for (_lock, dir) in &alive {
+                fs::rename(dir.path(), place.path()).unwrap();
+                fs::rename(place.path(), dir.path()).unwrap();
+            }
+            alive.iter().for_each(|(_lock, dir)| fs::remove_dir_all(dir.path()).unwrap());
+        };
+        let is_over = AtomicBool::new(false);
+        let wrong: Vec<v1::Pod> = thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    come_and_go();
+                }
+            });
+            let looks = std::iter::repeat_with(|| pods.find("default", "web").unwrap());
+            let found = looks.flatten().take(FOUND).map(|found| found.pod);
+            let wrong = found.filter(|pod| pod.status.is_some()).collect();
+            is_over.store(true, Ordering::Relaxed);
+            wrong
+        });
+        assert_eq!(wrong, [], "neither unreadable nor without its supervisor");
+    }
 
     #[test]
     fn a_supervisors_last_words_are_one_line() {
