@@ -29,6 +29,7 @@ mod supervisor;
 mod terminals;
 mod threats;
 mod updates;
+mod verbs;
 mod verdicts;
 mod views;
 mod volumes;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         supervisor::TESTS,
         kill_sweep::TESTS,
         updates::TESTS,
+        verbs::TESTS,
         isolation::TESTS,
         resources::TESTS,
         sharing::TESTS,

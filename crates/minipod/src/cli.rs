@@ -11,7 +11,7 @@ use crate::completion;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::ArgValueCompleter;
 pub(crate) use entering::{AttachArgs, CopyArgs, ExecArgs, PortForwardArgs};
-pub(crate) use objects::{CreateArgs, DataArgs, NewObject, NewSecret, ResultArgs};
+pub(crate) use objects::{CreateArgs, DataArgs, FileArgs, NewObject, NewSecret, ResultArgs};
 pub(crate) use pods::{
     DeleteArgs, DescribeArgs, EventsArgs, GetArgs, LogsArgs, RunArgs, TopArgs, Until, WaitArgs,
 };

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::screen;
+
 /// Why a command ends without success; decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -137,6 +139,14 @@ impl Failure {
             }
             Origin::Command | Origin::Verdict => self,
         }
+    }
+
+    /// Tells all failures but the last, which is for whoever called: the errors of one object do
+    /// not stop the others.
+    pub(crate) fn told_but_last(mut failures: Vec<Self>) -> Result<(), Self> {
+        let last = failures.pop();
+        failures.iter().for_each(|failure| screen::narrate(&failure.to_string()));
+        last.map_or(Ok(()), Err)
     }
 
     /// What the shell gets.

@@ -48,6 +48,34 @@ pub(crate) fn read_with_files(
         ignore_unsupported: args.ignore_unsupported,
         unnamed,
     };
+    read_all(files, &options, Warnings::Told)
+}
+
+/// The same for whoever only asks which objects they are: what their fields mean was told when
+/// they were created, and is no reason to refuse.
+pub(crate) fn read_names(
+    files: &[PathBuf],
+    places: &PlaceArgs,
+    unnamed: Unnamed,
+) -> Result<Vec<Object>, Failure> {
+    let namespace = Some(places.namespace.clone());
+    let options = ParseOptions { namespace, ignore_unsupported: true, unnamed };
+    let described = read_all(files, &options, Warnings::LeftOut)?;
+    Ok(described.into_iter().map(|one| one.object).collect())
+}
+
+/// Whether what is to know about single fields is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Warnings {
+    Told,
+    LeftOut,
+}
+
+fn read_all(
+    files: &[PathBuf],
+    options: &ParseOptions,
+    warnings: Warnings,
+) -> Result<Vec<Described>, Failure> {
     let mut objects = Vec::new();
     let mut problems = String::new();
     let mut count = 0;
@@ -55,10 +83,11 @@ pub(crate) fn read_with_files(
     for file in expand(files)? {
         let (name, text) = read_text(&file)?;
         let source = Source { name: &name, text: &text };
-        match pod_model::parse(&source, &options) {
+        match pod_model::parse(&source, options) {
             Ok(manifest) => {
-                for warning in &manifest.warnings {
-                    screen::narrate(&warning.render(&source));
+                if warnings == Warnings::Told {
+                    let all = manifest.warnings.iter();
+                    all.for_each(|warning| screen::narrate(&warning.render(&source)));
                 }
                 left_out.extend(manifest.left_out.iter().map(|one| Other::new(one, &source)));
                 let is_input = file == Path::new("-");
@@ -126,8 +155,11 @@ fn is_worth_it(objects: &[Described], left_out: &[Other]) -> bool {
         || (!objects.is_empty() && !left_out.iter().any(|other| other.is_workload))
 }
 
-/// With `-R`, the directories below those that were named, too.
-pub(crate) fn with_directories_below(files: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+/// The files that are named; with `-R`, those in directories below, too.
+pub(crate) fn files(files: &[PathBuf], recursive: bool) -> Result<Vec<PathBuf>, Failure> {
+    if !recursive {
+        return Ok(files.to_vec());
+    }
     let mut found = Vec::new();
     for file in files {
         if file.is_dir() {

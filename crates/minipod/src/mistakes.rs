@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn an_unknown_option_is_not_proposed_as_a_value() {
-        assert!(!told("minipod get pods --show-kind").contains("tip"));
+        assert!(!told("minipod get pods --chunk-size").contains("tip"));
         assert!(told("minipod get pods --outptu wide").contains("--output"));
     }
 
@@ -247,7 +247,7 @@ mod tests {
         root.build();
         let words = ["get", "pods"].map(str::to_owned).into_iter();
         let usage = named(&mut root, words).render_usage().to_string();
-        assert_eq!(usage, "Usage: minipod get [OPTIONS] <KIND [NAME]>...");
+        assert_eq!(usage, "Usage: minipod get [OPTIONS] [KIND [NAME]]...");
     }
 
     #[test]

@@ -45,6 +45,17 @@ impl Resource {
         }
     }
 
+    /// As manifests write it.
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Self::Pod => "Pod",
+            Self::Event => "Event",
+            Self::ConfigMap => "ConfigMap",
+            Self::Secret => "Secret",
+            Self::Claim => "PersistentVolumeClaim",
+        }
+    }
+
     /// In the singular, as in `pod/web`.
     pub(crate) fn singular(self) -> &'static str {
         self.names()[0]
@@ -86,6 +97,8 @@ pub(crate) fn is_manifest(word: &str) -> bool {
 pub(crate) struct Named {
     pub(crate) resource: Resource,
     pub(crate) names: Vec<String>,
+    /// Where they are, if it is somewhere else than the command line says.
+    pub(crate) namespace: Option<String>,
 }
 
 /// What the words of a command line name: `pods`, `pod web db`, `pod/web secret/key`,
@@ -99,7 +112,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Vec<Named>, Failure> {
         return slashed(words);
     }
     let kinds = first.split(',').map(Resource::parse).collect::<Result<Vec<_>, _>>()?;
-    let named = |resource| Named { resource, names: words[1..].to_vec() };
+    let named = |resource| Named { resource, names: words[1..].to_vec(), namespace: None };
     Ok(kinds.into_iter().map(named).collect())
 }
 
@@ -121,7 +134,9 @@ fn slashed(words: &[String]) -> Result<Vec<Named>, Failure> {
         let resource = Resource::parse(kind)?;
         match found.iter_mut().find(|known| known.resource == resource) {
             Some(known) => known.names.push(name.to_owned()),
-            None => found.push(Named { resource, names: vec![name.to_owned()] }),
+            None => {
+                found.push(Named { resource, names: vec![name.to_owned()], namespace: None });
+            }
         }
     }
     Ok(found)

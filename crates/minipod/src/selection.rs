@@ -1,13 +1,15 @@
 //! Finds the pod and the container that a command is about.
 
 use k8s_openapi::api::core::v1;
+use pod_model::{Object, Unnamed};
 use pod_runner::Pods;
 use pod_runner::pods::FoundPod;
 
-use crate::cli::PlaceArgs;
+use crate::cli::{FileArgs, PlaceArgs};
 use crate::commands::places;
 use crate::failure::{Failure, Kind, near_match};
 use crate::labels::LabelSelector;
+use crate::manifest;
 use crate::resource::{self, Named, Resource};
 
 /// What the words of a command line name. Who gives a pod's name where a kind belongs gets a hint.
@@ -18,6 +20,47 @@ pub(crate) fn named(args: &PlaceArgs, words: &[String]) -> Result<Vec<Named>, Fa
         let is_pod = pods.find(&args.namespace, name).is_ok_and(|found| found.is_some());
         failure.maybe_hint(is_pod.then(|| format!("pod/{name}: the kind comes first")))
     })
+}
+
+/// The same, or what manifests describe, in their order.
+pub(crate) fn named_or_described(
+    args: &PlaceArgs,
+    words: &[String],
+    files: &FileArgs,
+    command: &'static str,
+) -> Result<Vec<Named>, Failure> {
+    if files.file.is_empty() {
+        return named(args, words);
+    }
+    if !words.is_empty() {
+        let text = "when paths, URLs, or stdin is provided as resource input, you may not specify \
+                    resource arguments as well";
+        return Err(Failure::new(Kind::Usage, text));
+    }
+    let files = manifest::files(&files.file, files.recursive)?;
+    let objects = manifest::read_names(&files, args, Unnamed::Refuse(command))?;
+    let mut all: Vec<Named> = Vec::new();
+    for object in &objects {
+        let one = described(object);
+        match all.last_mut() {
+            Some(last) if (last.resource, &last.namespace) == (one.resource, &one.namespace) => {
+                last.names.extend(one.names);
+            }
+            _ => all.push(one),
+        }
+    }
+    Ok(all)
+}
+
+fn described(object: &Object) -> Named {
+    let (resource, metadata) = match object {
+        Object::Pod(pod) => (Resource::Pod, &pod.object.metadata),
+        Object::ConfigMap(map) => (Resource::ConfigMap, &map.metadata),
+        Object::Secret(secret) => (Resource::Secret, &secret.metadata),
+        Object::PersistentVolumeClaim(claim) => (Resource::Claim, &claim.metadata),
+    };
+    let names = metadata.name.iter().cloned().collect();
+    Named { resource, names, namespace: metadata.namespace.clone() }
 }
 
 /// The pod of that name, which may be written `pod/NAME`.

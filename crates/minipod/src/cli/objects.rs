@@ -111,3 +111,14 @@ pub(crate) struct ResultArgs {
     #[arg(long, short, value_name = "FORMAT")]
     pub(crate) output: Option<String>,
 }
+
+/// Objects, by the manifests that describe them.
+#[derive(Debug, Args)]
+pub(crate) struct FileArgs {
+    /// The objects of these manifests, or - for standard input
+    #[arg(long = "filename", short, value_name = "FILE", value_hint = ValueHint::AnyPath)]
+    pub(crate) file: Vec<PathBuf>,
+    /// Manifests in directories below those that are named, too
+    #[arg(long, short = 'R')]
+    pub(crate) recursive: bool,
+}

@@ -8,7 +8,7 @@ use clap_complete::ArgValueCompleter;
 
 use crate::completion::{containers, kinds_and_pods, pods_and_containers};
 
-use super::{ManifestArgs, parse_duration};
+use super::{FileArgs, ManifestArgs, parse_duration};
 
 /// Until when `run` stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -48,9 +48,11 @@ pub(crate) struct RunArgs {
     jsonpath='{.status.podIP}'\n  minipod get events --sort-by=.lastTimestamp")]
 pub(crate) struct GetArgs {
     /// pods, events, configmaps, secrets or pvc, and names; or KIND/NAME
-    #[arg(value_name = "KIND [NAME]", required = true)]
+    #[arg(value_name = "KIND [NAME]", required_unless_present = "file")]
     #[arg(add = ArgValueCompleter::new(kinds_and_pods))]
     pub(crate) what: Vec<String>,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
     /// Go on and print each change
     #[arg(long, short)]
     pub(crate) watch: bool,
@@ -84,6 +86,9 @@ pub(crate) struct GetArgs {
     /// With a column for each of these labels
     #[arg(long, short = 'L', value_delimiter = ',', value_name = "LABEL")]
     pub(crate) label_columns: Vec<String>,
+    /// With the kind before each name
+    #[arg(long)]
+    pub(crate) show_kind: bool,
     /// Not an error when there is no such object
     #[arg(long)]
     pub(crate) ignore_not_found: bool,
@@ -196,9 +201,8 @@ pub(crate) struct DeleteArgs {
     /// pod and names, or pod/NAME
     #[arg(value_name = "KIND [NAME]", add = ArgValueCompleter::new(kinds_and_pods))]
     pub(crate) what: Vec<String>,
-    /// The objects of these manifests
-    #[arg(long = "filename", short, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) file: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
     /// Seconds between asking and killing; -1 for the pod's own
     #[arg(long, allow_negative_numbers = true, default_value_t = -1, value_name = "SECONDS")]
     pub(crate) grace_period: i64,
@@ -255,9 +259,8 @@ pub(crate) struct WaitArgs {
     /// Those with these labels
     #[arg(long, short = 'l', value_name = "LABELS")]
     pub(crate) selector: Option<String>,
-    /// The pods of these manifests
-    #[arg(long = "filename", short, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) file: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
 }
 
 #[derive(Debug, Args)]

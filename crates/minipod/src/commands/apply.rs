@@ -25,11 +25,7 @@ pub(crate) enum Existing {
 
 pub(crate) fn run(places: &PlaceArgs, args: &ApplyArgs, existing: Existing) -> Result<(), Failure> {
     let with_names_only = names_only(args.output.as_deref())?;
-    let files = if args.recursive {
-        manifest::with_directories_below(&args.file)?
-    } else {
-        args.file.clone()
-    };
+    let files = manifest::files(&args.file, args.recursive)?;
     let unnamed = match existing {
         Existing::Update => Unnamed::Refuse("apply"),
         Existing::Refuse => manifest::NAMED,
@@ -53,11 +49,7 @@ pub(crate) fn run(places: &PlaceArgs, args: &ApplyArgs, existing: Existing) -> R
         }
     }
     // The errors of one object do not stop the others; the last one is told by whoever called.
-    let last = failures.pop();
-    for failure in failures {
-        screen::narrate(&failure.to_string());
-    }
-    last.map_or(Ok(()), Err)
+    Failure::told_but_last(failures)
 }
 
 /// Whether names are all that is to be printed, which is the only other form that there is.

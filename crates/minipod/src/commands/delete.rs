@@ -3,17 +3,17 @@
 use std::time::Instant;
 
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret};
-use pod_model::{Object, Unnamed};
 use pod_runner::delete::Deletion;
 use pod_runner::objects::StoredObject;
 use pod_runner::{Objects, Pods};
 
+use super::object::{self, Object};
 use super::{places, require_root, settings};
-use crate::cli::{DeleteArgs, ManifestArgs, PlaceArgs};
+use crate::cli::{DeleteArgs, PlaceArgs};
 use crate::failure::{Failure, Kind};
 use crate::labels::LabelSelector;
 use crate::resource::{Named, Resource};
-use crate::{manifest, screen, selection};
+use crate::{screen, selection};
 
 /// What kubectl says before it forces something.
 const FORCED: &str = "Warning: Immediate deletion does not wait for confirmation that the running \
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &PlaceArgs, delete: &DeleteArgs) -> Result<(), Failure> 
         };
         match deleted {
             Ok(true) => tell(delete, target)?,
-            Ok(false) if delete.ignore_not_found || !delete.file.is_empty() => {}
+            Ok(false) if delete.ignore_not_found || !delete.files.file.is_empty() => {}
             Ok(false) => failures.push(not_found(&pods, target)),
             Err(failure) => failures.push(failure),
         }
@@ -67,9 +67,7 @@ pub(crate) fn run(args: &PlaceArgs, delete: &DeleteArgs) -> Result<(), Failure> 
         };
         failures.extend(done.err());
     }
-    let last = failures.pop();
-    failures.iter().for_each(|failure| screen::narrate(&failure.to_string()));
-    last.map_or(Ok(()), Err)
+    Failure::told_but_last(failures)
 }
 
 fn tell(delete: &DeleteArgs, target: &Target) -> Result<(), Failure> {
@@ -117,12 +115,7 @@ fn grace(delete: &DeleteArgs) -> Result<Option<u64>, Failure> {
 }
 
 fn targets(args: &PlaceArgs, delete: &DeleteArgs) -> Result<Vec<Target>, Failure> {
-    if !delete.file.is_empty() {
-        let lenient = ManifestArgs { ignore_unsupported: true };
-        let objects = manifest::read(&delete.file, args, lenient, Unnamed::Refuse("delete"))?;
-        return Ok(objects.iter().map(target_of).collect());
-    }
-    if delete.what.is_empty() {
+    if delete.what.is_empty() && delete.files.file.is_empty() {
         return Err(Failure::new(
             Kind::Usage,
             "You must provide one or more resources by argument or filename.",
@@ -131,7 +124,8 @@ fn targets(args: &PlaceArgs, delete: &DeleteArgs) -> Result<Vec<Target>, Failure
     }
     let selects = delete.all || delete.selector.is_some();
     let mut targets = Vec::new();
-    for Named { resource, names } in selection::named(args, &delete.what)? {
+    let named = selection::named_or_described(args, &delete.what, &delete.files, "delete")?;
+    for Named { resource, names, namespace } in named {
         if resource == Resource::Event {
             return Err(Failure::new(Kind::Usage, "events go with their pod"));
         }
@@ -144,7 +138,8 @@ fn targets(args: &PlaceArgs, delete: &DeleteArgs) -> Result<Vec<Target>, Failure
             return Err(Failure::new(Kind::Usage, text)
                 .hint("minipod delete pod NAME, or --all, or -l LABELS"));
         }
-        let here = |name| Target { resource, namespace: args.namespace.clone(), name };
+        let namespace = namespace.unwrap_or_else(|| args.namespace.clone());
+        let here = |name| Target { resource, namespace: namespace.clone(), name };
         targets.extend(names.into_iter().map(here));
         if selects {
             targets.extend(selected(args, delete, resource)?);
@@ -164,28 +159,14 @@ fn selected(
 ) -> Result<Vec<Target>, Failure> {
     let labels = LabelSelector::parse(delete.selector.as_deref().unwrap_or_default())
         .map_err(|error| Failure::of(Kind::Usage, &error))?;
-    let all = super::get::list(resource, &places(args))?;
-    let wanted = all.into_iter().filter(|metadata| {
-        let is_here = metadata.namespace.as_deref() == Some(args.namespace.as_str());
-        (delete.all_namespaces || is_here) && labels.matches(metadata.labels.as_ref())
-    });
-    let target = |metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta| Target {
+    let namespace = (!delete.all_namespaces).then_some(args.namespace.as_str());
+    let wanted = object::selected(resource, &places(args), namespace, &labels)?;
+    let target = |object: &Object| Target {
         resource,
-        namespace: metadata.namespace.unwrap_or_default(),
-        name: metadata.name.unwrap_or_default(),
+        namespace: object.namespace().to_owned(),
+        name: object.name().to_owned(),
     };
-    Ok(wanted.map(target).collect())
-}
-
-fn target_of(object: &Object) -> Target {
-    let (resource, metadata) = match object {
-        Object::Pod(pod) => (Resource::Pod, &pod.object.metadata),
-        Object::ConfigMap(map) => (Resource::ConfigMap, &map.metadata),
-        Object::Secret(secret) => (Resource::Secret, &secret.metadata),
-        Object::PersistentVolumeClaim(claim) => (Resource::Claim, &claim.metadata),
-    };
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    Target { resource, namespace: text(&metadata.namespace), name: text(&metadata.name) }
+    Ok(wanted.iter().map(target).collect())
 }
 
 fn remove_object(args: &PlaceArgs, target: &Target) -> Result<bool, Failure> {

@@ -14,6 +14,7 @@ mod images;
 mod logs;
 mod manual;
 mod ns;
+mod object;
 mod plan;
 mod port_forward;
 mod post_mortem;

@@ -1,6 +1,7 @@
 //! What a user sees: functions from values to text, without files, clocks or terminals.
 
 pub(crate) mod age;
+pub(crate) mod claims;
 pub(crate) mod custom_columns;
 pub(crate) mod describe;
 pub(crate) mod events;

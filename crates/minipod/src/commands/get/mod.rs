@@ -1,24 +1,21 @@
 //! `get`: tables, documents, and what changes.
 
-mod object;
 mod query;
 mod watch;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use pod_runner::Places;
 
+use super::object::{self, Object};
 use super::places;
 use crate::cli::{GetArgs, PlaceArgs};
 use crate::failure::{Failure, Kind};
 use crate::resource::{Named, Resource};
+use crate::screen;
 use crate::views::output::{self, Format};
 use crate::views::pods::is_abandoned;
 use crate::views::table::Table;
 use crate::views::{jsonpath, sort};
-use crate::{screen, selection};
 
-use object::Object;
 use query::Query;
 
 pub(crate) fn run(args: &PlaceArgs, get: &GetArgs) -> Result<(), Failure> {
@@ -46,9 +43,7 @@ pub(crate) fn run(args: &PlaceArgs, get: &GetArgs) -> Result<(), Failure> {
             }
         }
     }
-    let last = missing.pop();
-    missing.iter().for_each(|failure| screen::narrate(&failure.to_string()));
-    last.map_or(Ok(()), Err)
+    Failure::told_but_last(missing)
 }
 
 /// The objects that are asked for, and a failure for each name that none has.
@@ -68,17 +63,10 @@ fn find(query: &Query<'_>, named: &Named) -> Result<(Vec<Object>, Vec<Failure>),
     let is_missing = |name: &&String| !found.iter().any(|object| object.name() == name.as_str());
     let missing = named.names.iter().filter(is_missing);
     let missing = missing.filter(|_| !query.get.ignore_not_found);
-    let failures = missing.map(|name| not_found(query, named.resource, name)).collect();
+    let namespace = query.namespace_of(named);
+    let failure = |name: &String| object::not_found(named.resource, &places, (namespace, name));
+    let failures = missing.map(failure).collect();
     Ok((found, failures))
-}
-
-fn not_found(query: &Query<'_>, resource: Resource, name: &str) -> Failure {
-    let known = object::list(resource, &places(query.args)).unwrap_or_default();
-    let known: Vec<(String, String)> = known
-        .iter()
-        .map(|object| (object.namespace().to_owned(), object.name().to_owned()))
-        .collect();
-    selection::missing(resource, (&query.args.namespace, name), &known)
 }
 
 fn show_tables(
@@ -115,9 +103,4 @@ fn warn_of_abandoned(groups: &[(Resource, Vec<Object>)]) {
             ));
         }
     }
-}
-
-/// The metadata of every object of a kind.
-pub(super) fn list(resource: Resource, places: &Places) -> Result<Vec<ObjectMeta>, Failure> {
-    Ok(object::list(resource, places)?.iter().map(|object| object.metadata().clone()).collect())
 }

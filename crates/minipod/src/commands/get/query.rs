@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::object::{self, Object};
+use super::{Object, object};
 use crate::cli::{GetArgs, PlaceArgs};
 use crate::failure::{Failure, Kind};
 use crate::labels::{FieldSelector, LabelSelector};
@@ -22,7 +22,7 @@ pub(super) struct Query<'a> {
 
 impl<'a> Query<'a> {
     pub(super) fn new(args: &'a PlaceArgs, get: &'a GetArgs) -> Result<Self, Failure> {
-        let named = selection::named(args, &get.what)?;
+        let named = selection::named_or_described(args, &get.what, &get.files, "get")?;
         let format = output::format(get.output.as_deref(), |path| {
             std::fs::read_to_string(path).map_err(|error| {
                 Failure::new(Kind::Failed, format!("error reading --template {path}, {error}"))
@@ -63,9 +63,14 @@ impl<'a> Query<'a> {
         self.named.iter().map(|one| one.names.len()).sum::<usize>() == 1
     }
 
+    /// Where objects are looked for.
+    pub(super) fn namespace_of<'n>(&'n self, named: &'n Named) -> &'n str {
+        named.namespace.as_deref().unwrap_or(&self.args.namespace)
+    }
+
     pub(super) fn is_wanted(&self, named: &Named, object: &Object) -> bool {
         let is_named = named.names.is_empty() || named.names.iter().any(|one| one == object.name());
-        let is_here = self.get.all_namespaces || object.namespace() == self.args.namespace;
+        let is_here = self.get.all_namespaces || object.namespace() == self.namespace_of(named);
         is_named
             && is_here
             && self.labels.matches(object.metadata().labels.as_ref())
@@ -115,7 +120,10 @@ impl<'a> Query<'a> {
             cells.push(object.namespace().to_owned());
         }
         let mut own = object.row(is_wide, now);
-        let is_told_apart = self.named.len() > 1 || self.get.what == ["all"];
+        let first = self.named.first().map(|one| one.resource);
+        let is_told_apart = self.get.show_kind
+            || self.named.iter().any(|one| Some(one.resource) != first)
+            || self.get.what == ["all"];
         if is_told_apart && resource != Resource::Event {
             own[0] = format!("{}/{}", resource.singular(), own[0]);
         }

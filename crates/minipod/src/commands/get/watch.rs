@@ -7,9 +7,8 @@ use pod_runner::Pods;
 use pod_runner::follow::{PodChange, PodsFollower};
 use serde_json::json;
 
-use super::object::Object;
 use super::query::Query;
-use super::{find, places};
+use super::{Object, find, places};
 use crate::failure::{Failure, Kind};
 use crate::resource::{Named, Resource};
 use crate::screen;

@@ -5,17 +5,16 @@ mod condition;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
-use pod_model::{Object, Unnamed};
 use pod_runner::Pods;
 use pod_runner::follow::{PodChange, PodsFollower};
 use pod_runner::watch::Woken;
 
 use super::{places, post_mortem};
-use crate::cli::{ManifestArgs, PlaceArgs, WaitArgs, parse_duration};
+use crate::cli::{PlaceArgs, WaitArgs, parse_duration};
 use crate::failure::{Failure, Kind};
 use crate::labels::LabelSelector;
 use crate::resource::Resource;
-use crate::{manifest, screen, selection};
+use crate::{screen, selection};
 
 pub(super) use condition::never_ready;
 use condition::{Condition, Verdict};
@@ -150,26 +149,21 @@ fn targets(
 
 /// The pods that are named, on the command line or by a manifest.
 fn names(args: &PlaceArgs, wait: &WaitArgs) -> Result<Vec<(String, String)>, Failure> {
-    if !wait.file.is_empty() {
-        let lenient = ManifestArgs { ignore_unsupported: true };
-        let objects = manifest::read(&wait.file, args, lenient, Unnamed::Refuse("wait"))?;
-        let pods = objects.into_iter().filter_map(|object| match object {
-            Object::Pod(pod) => Some((pod.namespace.clone(), pod.name.to_string())),
-            _ => None,
-        });
-        return Ok(pods.collect());
-    }
     let selects = wait.all || wait.selector.is_some();
     let mut names = Vec::new();
     if wait.what.is_empty() && selects {
         return Ok(names); // pods are meant, what else
     }
-    for named in selection::named(args, &wait.what)? {
+    for named in selection::named_or_described(args, &wait.what, &wait.files, "wait")? {
         if named.resource != Resource::Pod {
+            if !wait.files.file.is_empty() {
+                continue; // what is beside a pod in a manifest
+            }
             let text = format!("minipod waits for pods, not for {}", named.resource.plural());
             return Err(Failure::new(Kind::Usage, text));
         }
-        names.extend(named.names.into_iter().map(|name| (args.namespace.clone(), name)));
+        let namespace = named.namespace.as_ref().unwrap_or(&args.namespace);
+        names.extend(named.names.into_iter().map(|name| (namespace.clone(), name)));
     }
     if names.is_empty() && !selects {
         let text = "resource(s) were provided, but no name was specified";

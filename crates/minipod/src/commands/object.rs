@@ -1,4 +1,4 @@
-//! The objects that `get` shows, of whatever kind.
+//! The objects that there are, of whatever kind.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, PersistentVolumeClaim, Pod, Secret};
@@ -8,10 +8,12 @@ use pod_runner::{Objects, Places, Pods, pods};
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::labels::LabelSelector;
 use crate::resource::Resource;
-use crate::views::{age, events, jsonpath, pods as pod_view};
+use crate::selection;
+use crate::views::{age, claims, events, jsonpath, pods as pod_view};
 
-/// An object of any kind.
+/// An object of any kind, as it is stored.
 #[derive(Clone, Debug)]
 pub(super) enum Object {
     Pod(Box<Pod>),
@@ -40,6 +42,35 @@ pub(super) fn list(resource: Resource, places: &Places) -> Result<Vec<Object>, F
     })
 }
 
+/// The objects of a kind with these labels; in one namespace, or in all.
+pub(super) fn selected(
+    resource: Resource,
+    places: &Places,
+    namespace: Option<&str>,
+    labels: &LabelSelector,
+) -> Result<Vec<Object>, Failure> {
+    let mut all = list(resource, places)?;
+    all.retain(|object| {
+        namespace.is_none_or(|namespace| object.namespace() == namespace)
+            && labels.matches(object.metadata().labels.as_ref())
+    });
+    Ok(all)
+}
+
+/// That there is no such object, with the one that may be meant.
+pub(super) fn not_found(
+    resource: Resource,
+    places: &Places,
+    (namespace, name): (&str, &str),
+) -> Failure {
+    let known = list(resource, places).unwrap_or_default();
+    let known: Vec<(String, String)> = known
+        .iter()
+        .map(|object| (object.namespace().to_owned(), object.name().to_owned()))
+        .collect();
+    selection::missing(resource, (namespace, name), &known)
+}
+
 fn stored<T: StoredObject>(places: &Places, wrap: fn(T) -> Object) -> Result<Vec<Object>, Failure> {
     Ok(Objects::new(places).list::<T>()?.into_iter().map(wrap).collect())
 }
@@ -51,21 +82,9 @@ pub(super) fn header(resource: Resource, is_wide: bool) -> Vec<&'static str> {
         Resource::Event => events::header(is_wide),
         Resource::ConfigMap => vec!["NAME", "DATA", "AGE"],
         Resource::Secret => vec!["NAME", "TYPE", "DATA", "AGE"],
-        Resource::Claim if is_wide => [CLAIM_HEADER.as_slice(), &["VOLUMEMODE"]].concat(),
-        Resource::Claim => CLAIM_HEADER.to_vec(),
+        Resource::Claim => claims::header(is_wide),
     }
 }
-
-const CLAIM_HEADER: [&str; 8] = [
-    "NAME",
-    "STATUS",
-    "VOLUME",
-    "CAPACITY",
-    "ACCESS MODES",
-    "STORAGECLASS",
-    "VOLUMEATTRIBUTESCLASS",
-    "AGE",
-];
 
 /// The fields that objects of a kind may be selected by.
 pub(super) fn selectable(resource: Resource) -> &'static [&'static str] {
@@ -103,6 +122,17 @@ pub(super) fn selectable(resource: Resource) -> &'static [&'static str] {
 }
 
 impl Object {
+    /// Its kind.
+    pub(super) fn resource(&self) -> Resource {
+        match self {
+            Self::Pod(_) => Resource::Pod,
+            Self::Event(_) => Resource::Event,
+            Self::ConfigMap(_) => Resource::ConfigMap,
+            Self::Secret(_) => Resource::Secret,
+            Self::Claim(_) => Resource::Claim,
+        }
+    }
+
     pub(super) fn metadata(&self) -> &ObjectMeta {
         match self {
             Self::Pod(one) => &one.metadata,
@@ -123,17 +153,17 @@ impl Object {
 
     /// The object as JSON, with its kind.
     pub(super) fn value(&self) -> Value {
-        let (kind, value) = match self {
-            Self::Pod(one) => ("Pod", serde_json::to_value(one)),
-            Self::Event(one) => ("Event", serde_json::to_value(one)),
-            Self::ConfigMap(one) => ("ConfigMap", serde_json::to_value(one)),
-            Self::Secret(one) => ("Secret", serde_json::to_value(one)),
-            Self::Claim(one) => ("PersistentVolumeClaim", serde_json::to_value(one)),
+        let value = match self {
+            Self::Pod(one) => serde_json::to_value(one),
+            Self::Event(one) => serde_json::to_value(one),
+            Self::ConfigMap(one) => serde_json::to_value(one),
+            Self::Secret(one) => serde_json::to_value(one),
+            Self::Claim(one) => serde_json::to_value(one),
         };
         let mut value = value.unwrap_or_default();
         if let Value::Object(map) = &mut value {
             map.insert("apiVersion".into(), "v1".into());
-            map.insert("kind".into(), kind.into());
+            map.insert("kind".into(), self.resource().kind().into());
         }
         value
     }
@@ -161,40 +191,7 @@ impl Object {
                 let kind = one.type_.clone().unwrap_or_else(|| "Opaque".to_owned());
                 vec![name(), kind, one.count().to_string(), age()]
             }
-            Self::Claim(claim) => {
-                let mut cells = vec![name()];
-                cells.extend(claim_cells(claim));
-                cells.push(age());
-                if is_wide {
-                    let mode = claim.spec.as_ref().and_then(|spec| spec.volume_mode.clone());
-                    cells.push(mode.unwrap_or_else(|| "Filesystem".to_owned()));
-                }
-                cells
-            }
+            Self::Claim(claim) => claims::row(claim, is_wide, now),
         }
     }
-}
-
-/// A claim is a directory of this machine, bound as soon as it exists.
-fn claim_cells(claim: &PersistentVolumeClaim) -> [String; 6] {
-    let spec = claim.spec.clone().unwrap_or_default();
-    let phase = claim.status.as_ref().and_then(|status| status.phase.clone());
-    let requests = spec.resources.and_then(|resources| resources.requests);
-    let storage = requests.and_then(|requests| requests.get("storage").cloned());
-    let modes = spec.access_modes.unwrap_or_default();
-    let short = |mode: &String| match mode.as_str() {
-        "ReadWriteOnce" => "RWO".to_owned(),
-        "ReadOnlyMany" => "ROX".to_owned(),
-        "ReadWriteMany" => "RWX".to_owned(),
-        "ReadWriteOncePod" => "RWOP".to_owned(),
-        other => other.to_owned(),
-    };
-    [
-        phase.unwrap_or_else(|| "Bound".to_owned()),
-        spec.volume_name.unwrap_or_default(),
-        storage.map(|storage| storage.0).unwrap_or_default(),
-        modes.iter().map(short).collect::<Vec<_>>().join(","),
-        spec.storage_class_name.unwrap_or_default(),
-        spec.volume_attributes_class_name.unwrap_or_else(|| "<unset>".to_owned()),
-    ]
 }
