@@ -4,10 +4,13 @@ use e2e_tests::{Node, Outcome};
 
 use crate::Test;
 
-pub(crate) const TESTS: &[Test] = &[(
-    "objects_are_found_by_the_manifests_that_describe_them",
-    objects_are_found_by_the_manifests_that_describe_them,
-)];
+pub(crate) const TESTS: &[Test] = &[
+    (
+        "objects_are_found_by_the_manifests_that_describe_them",
+        objects_are_found_by_the_manifests_that_describe_them,
+    ),
+    ("every_kind_of_object_is_described", every_kind_of_object_is_described),
+];
 
 const ALL: &str = "\
 apiVersion: v1
@@ -69,8 +72,41 @@ fn objects_are_found_by_the_manifests_that_describe_them() {
     assert_eq!(both, text);
     let ready = format!("wait --for=condition=Ready -f {file}");
     assert_eq!(run(&node, &ready).succeeds().stdout, "pod/web condition met\n");
+    let pages = run(&node, &format!("describe -f {file}")).succeeds().stdout;
+    for name in ["web", "settings", "keys", "c"] {
+        let has_name = |line: &str| line.split_whitespace().eq(["Name:", name]);
+        assert!(pages.lines().any(has_name), "{name} is not in {pages}");
+    }
     let pod = node.pod("web");
     let deleted = run(&node, &format!("delete -R -f {directory}")).succeeds().stdout;
     assert!(deleted.starts_with("pod \"web\" deleted from default namespace\nconfigmap "));
     node.nothing_is_left(pod["metadata"]["uid"].as_str().unwrap_or_default());
+}
+
+fn every_kind_of_object_is_described() {
+    let node = Node::new("describe", &["busybox"]);
+    let _ = node.apply(ALL).succeeds();
+    let map = run(&node, "describe configmap settings").succeeds().stdout;
+    assert_eq!(
+        map,
+        "Name:         settings\nNamespace:    default\nLabels:       <none>\nAnnotations:  <none>\n\n\
+         Data\n====\na:\n----\n1\n\n\nBinaryData\n====\n\nEvents:  <none>\n"
+    );
+    let secret = run(&node, "describe secrets").succeeds().stdout;
+    assert!(secret.ends_with("\nType:  Opaque\n\nData\n====\nk:  6 bytes\n"), "{secret}");
+    let claim = run(&node, "describe pvc/c").succeeds().stdout;
+    assert!(claim.contains("Access Modes:  RWO\n") && claim.contains("Used By:       web\n"));
+    // Without an object of that name, those are shown whose names begin with it.
+    let begins = run(&node, "describe cm sett").succeeds().stdout;
+    assert_eq!(begins, map);
+    // What is there is shown although something else is not.
+    let half = run(&node, "describe cm settings none").ends_with(5);
+    assert_eq!(half.stdout, map);
+    let text = "Error from server (NotFound): configmaps \"none\" not found\n";
+    assert!(half.stderr.starts_with(text), "{}", half.stderr);
+    let labelled = run(&node, "describe pods -l app=web").succeeds().stdout;
+    assert!(labelled.contains("Labels:           app=web\n"), "{labelled}");
+    let nothing = run(&node, "describe pods -l app=db").succeeds();
+    assert_eq!(nothing.stderr, "No resources found in default namespace.\n");
+    node.delete_leaves_nothing("web", &["--now"]);
 }

@@ -76,7 +76,7 @@ pub(crate) enum Command {
     Get(GetArgs),
     /// Show what happened, in time order
     Events(EventsArgs),
-    /// Show everything about a pod
+    /// Show everything about a pod or another object
     Describe(DescribeArgs),
     /// Show what a container wrote
     Logs(LogsArgs),

@@ -124,12 +124,15 @@ pub(crate) struct EventsArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  minipod describe pod kubia-init")]
+#[command(after_help = "Examples:\n  minipod describe pod kubia-init\n  minipod describe -f \
+    kubia-init.yaml\n  minipod describe secrets")]
 pub(crate) struct DescribeArgs {
-    /// pod and names, or pod/NAME
-    #[arg(value_name = "KIND [NAME]", required = true)]
+    /// pods, configmaps, secrets or pvc, and names or how they begin; or KIND/NAME
+    #[arg(value_name = "KIND [NAME]", required_unless_present = "file")]
     #[arg(add = ArgValueCompleter::new(kinds_and_pods))]
     pub(crate) what: Vec<String>,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
     /// Only those with these labels
     #[arg(long, short = 'l', value_name = "LABELS")]
     pub(crate) selector: Option<String>,

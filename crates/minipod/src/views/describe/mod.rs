@@ -1,6 +1,7 @@
-//! `describe pod` in kubectl's layout.
+//! `describe` in kubectl's layout: a pod here, other objects in a file of their own.
 
 mod container;
+mod objects;
 mod volumes;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,8 @@ use k8s_openapi::api::core::v1::{
     TopologySpreadConstraint,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+pub(crate) use objects::{claim, config_map, secret};
 
 use super::pods::is_abandoned;
 use super::{age, events, table, tabs};
