@@ -1,6 +1,7 @@
 //! What a user of kubectl types from habit.
 
 use e2e_tests::{Node, Outcome};
+use serde_json::Value;
 
 use crate::Test;
 
@@ -10,6 +11,11 @@ pub(crate) const TESTS: &[Test] = &[
         objects_are_found_by_the_manifests_that_describe_them,
     ),
     ("every_kind_of_object_is_described", every_kind_of_object_is_described),
+    (
+        "a_dry_run_tells_what_would_be_done_and_does_nothing",
+        a_dry_run_tells_what_would_be_done_and_does_nothing,
+    ),
+    ("what_was_made_is_printed_as_it_is_stored", what_was_made_is_printed_as_it_is_stored),
 ];
 
 const ALL: &str = "\
@@ -108,5 +114,66 @@ fn every_kind_of_object_is_described() {
     assert!(labelled.contains("Labels:           app=web\n"), "{labelled}");
     let nothing = run(&node, "describe pods -l app=db").succeeds();
     assert_eq!(nothing.stderr, "No resources found in default namespace.\n");
+    node.delete_leaves_nothing("web", &["--now"]);
+}
+
+fn a_dry_run_tells_what_would_be_done_and_does_nothing() {
+    let node = Node::new("dry", &["busybox"]);
+    let file = node.file("all.yaml", ALL).display().to_string();
+    let said = |line: &str| run(&node, &line.replace("FILE", &file)).succeeds().stdout;
+    let objects = ["pod/web", "configmap/settings", "secret/keys", "persistentvolumeclaim/c"];
+    let told = |how: &str| objects.map(|name| format!("{name} {how}\n")).concat();
+    assert_eq!(said("apply -f FILE --dry-run=client"), told("created (dry run)"));
+    assert_eq!(said("create -f FILE --dry-run=server"), told("created (server dry run)"));
+    assert_eq!(said("create -f FILE --dry-run -o name"), told("").replace(' ', ""));
+    let list = said("apply -f FILE --dry-run=client -o json");
+    let list: Value = serde_json::from_str(&list).expect("JSON");
+    assert_eq!(list["items"][0]["spec"]["containers"][0]["imagePullPolicy"], "IfNotPresent");
+    for kind in ["pods", "cm,secret,pvc"] {
+        assert_eq!(said(&format!("get {kind} -o name")), "", "nothing was created");
+    }
+    // What comes out can be applied; what is there is looked at, but for create --dry-run=client.
+    let map = said("create cm settings --from-literal=a=1 --dry-run=client -o yaml");
+    assert_eq!(
+        map,
+        "apiVersion: v1\ndata:\n  a: \"1\"\nkind: ConfigMap\nmetadata:\n  name: settings\n"
+    );
+    let _ = node.apply(ALL).succeeds();
+    assert_eq!(node.apply(&map).succeeds().stdout, "configmap/settings unchanged\n");
+    assert_eq!(said("create -f FILE --dry-run=client"), told("created (dry run)"));
+    assert_eq!(said("apply -f FILE --dry-run=client"), told("unchanged (dry run)"));
+    let there = run(&node, "create cm settings --dry-run=server").ends_with(1).stderr;
+    assert!(there.contains("configmaps \"settings\" already exists\n"), "{there}");
+    let changed = |old: &str, new: &str| {
+        let path = node.file("changed.yaml", &ALL.replace(old, new)).display().to_string();
+        node.run(&["apply", "-f", &path, "--dry-run=server"])
+    };
+    let labelled = changed("{app: web}", "{app: db}").succeeds().stdout;
+    assert!(labelled.starts_with("pod/web configured (server dry run)\n"), "{labelled}");
+    assert_eq!(node.pod("web")["metadata"]["labels"]["app"], "web");
+    let forbidden = changed("'1000'", "'2000'").ends_with(1).stderr;
+    assert!(forbidden.starts_with("The Pod \"web\" is invalid: spec: Forbidden: "), "{forbidden}");
+    let deleted = said("delete pod web --dry-run=client");
+    assert_eq!(deleted, "pod \"web\" deleted (dry run) from default namespace\n");
+    let deleted = said("delete -f FILE --dry-run=server");
+    assert_eq!(deleted.matches("deleted (server dry run) from default").count(), 4, "{deleted}");
+    let _ = run(&node, "delete pod wbe --dry-run=client").ends_with(5);
+    assert_eq!(said("get pods -o name"), "pod/web\n");
+    node.delete_leaves_nothing("web", &["--now"]);
+}
+
+fn what_was_made_is_printed_as_it_is_stored() {
+    let node = Node::new("made", &["busybox"]);
+    let file = node.file("all.yaml", ALL).display().to_string();
+    let made = run(&node, &format!("create -f {file} -o json")).succeeds().stdout;
+    let made: Value = serde_json::from_str(&made).expect("JSON");
+    assert_eq!(made["kind"], "List");
+    for item in made["items"].as_array().expect("a list") {
+        assert!(item["metadata"]["uid"].is_string(), "{item}");
+    }
+    let phase = run(&node, "create cm two --from-literal=a=1 -o jsonpath={.metadata.namespace}");
+    assert_eq!(phase.succeeds().stdout, "default");
+    let refused = run(&node, &format!("apply -f {file} -o wide")).ends_with(2).stderr;
+    assert!(refused.starts_with("error: unable to match a printer"), "{refused}");
     node.delete_leaves_nothing("web", &["--now"]);
 }

@@ -11,7 +11,9 @@ use crate::completion;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::ArgValueCompleter;
 pub(crate) use entering::{AttachArgs, CopyArgs, ExecArgs, PortForwardArgs};
-pub(crate) use objects::{CreateArgs, DataArgs, FileArgs, NewObject, NewSecret, ResultArgs};
+pub(crate) use objects::{
+    CreateArgs, DataArgs, DryRun, DryRunArgs, FileArgs, NewObject, NewSecret, ResultArgs,
+};
 pub(crate) use pods::{
     DeleteArgs, DescribeArgs, EventsArgs, GetArgs, LogsArgs, RunArgs, TopArgs, Until, WaitArgs,
 };
@@ -141,9 +143,8 @@ pub(crate) struct ApplyArgs {
     /// Manifests in directories below those that are named, too
     #[arg(long, short = 'R')]
     pub(crate) recursive: bool,
-    /// name, for kind/name only
-    #[arg(long, short, value_name = "FORMAT")]
-    pub(crate) output: Option<String>,
+    #[command(flatten)]
+    pub(crate) result: ResultArgs,
     #[command(flatten)]
     pub(crate) manifest: ManifestArgs,
 }

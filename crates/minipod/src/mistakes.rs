@@ -186,7 +186,7 @@ fn instead_of_argument(command: &str, word: &str) -> Option<String> {
              run FILE"
                 .to_owned()
         }
-        ("apply" | "create" | "delete", "--dry-run" | "--validate") => {
+        ("apply" | "create", "--validate") => {
             "minipod validate FILE, or minipod plan FILE".to_owned()
         }
         ("create", "pod" | "deployment" | "job" | "pvc" | "service") => {
@@ -227,7 +227,7 @@ mod tests {
             ("minipod apply web.yaml", "minipod apply -f web.yaml"),
             ("minipod create namespace dev", "-n NAME"),
             ("minipod create web.yaml", "minipod create -f web.yaml"),
-            ("minipod apply -f web.yaml --dry-run=client", "minipod validate FILE"),
+            ("minipod apply -f web.yaml --validate=false", "minipod validate FILE"),
         ] {
             let told = told(line);
             assert!(told.starts_with("error: un") && told.contains("  try: "), "{told}");

@@ -1,8 +1,8 @@
-//! Arguments of `create`: from manifests, or an object from files and literals.
+//! Arguments of the commands that make objects.
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueHint};
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
 use super::ApplyArgs;
 
@@ -102,14 +102,48 @@ pub(crate) struct RegistryArgs {
 /// What comes of it.
 #[derive(Debug, Args)]
 pub(crate) struct ResultArgs {
-    /// client: only print what would be created
-    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true)]
-    #[arg(default_value = "none", default_missing_value = "client", hide_default_value = true)]
-    #[arg(value_parser = ["none", "client"], hide_possible_values = true)]
-    pub(crate) dry_run: String,
-    /// Print the object: yaml, json or name
+    #[command(flatten)]
+    pub(crate) dry_run: DryRunArgs,
+    /// Print the object: yaml, json, name or jsonpath=TEMPLATE
     #[arg(long, short, value_name = "FORMAT")]
     pub(crate) output: Option<String>,
+}
+
+/// Whether anything is done.
+#[derive(Debug, Args)]
+pub(crate) struct DryRunArgs {
+    /// client or server: change nothing, and tell what would be done
+    #[arg(id = "dry_run", long = "dry-run", value_name = "WHERE", value_enum)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "client")]
+    #[arg(default_value = "none", hide_default_value = true, hide_possible_values = true)]
+    pub(crate) mode: DryRun,
+}
+
+/// Where something is only tried, as kubectl calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DryRun {
+    /// It is done.
+    None,
+    /// It is checked by itself: what `create` describes may be there already.
+    Client,
+    /// It is compared with what is there, too.
+    Server,
+}
+
+impl DryRun {
+    /// Whether nothing is done.
+    pub(crate) fn is_dry(self) -> bool {
+        self != Self::None
+    }
+
+    /// How a sentence ends that tells what would be done.
+    pub(crate) fn ending(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Client => " (dry run)",
+            Self::Server => " (server dry run)",
+        }
+    }
 }
 
 /// Objects, by the manifests that describe them.

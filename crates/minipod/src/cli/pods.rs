@@ -8,7 +8,7 @@ use clap_complete::ArgValueCompleter;
 
 use crate::completion::{containers, kinds_and_pods, pods_and_containers};
 
-use super::{FileArgs, ManifestArgs, parse_duration};
+use super::{DryRunArgs, FileArgs, ManifestArgs, parse_duration};
 
 /// Until when `run` stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -234,6 +234,8 @@ pub(crate) struct DeleteArgs {
     /// How long to wait; exit code 124 when that is not enough
     #[arg(long, value_parser = parse_duration, value_name = "TIME")]
     pub(crate) timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) dry_run: DryRunArgs,
     /// name, for kind/name only
     #[arg(long, short, value_name = "FORMAT")]
     pub(crate) output: Option<String>,

@@ -1,5 +1,6 @@
 //! `apply` and `create`: objects come into being.
 
+use k8s_openapi::api::core::v1;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use pod_model::{Object, Pod, PodUpdate, Unnamed};
 use pod_runner::control::Request;
@@ -8,11 +9,11 @@ use pod_runner::objects::{StoredObject, completed};
 use pod_runner::pods::{self, FoundPod};
 use pod_runner::{Objects, Pods, Settings, client};
 
+use super::result::Printer;
 use super::{require_root, settings};
-use crate::cli::{ApplyArgs, PlaceArgs};
+use crate::cli::{ApplyArgs, DryRun, PlaceArgs};
 use crate::failure::{Failure, Kind};
 use crate::manifest::{self, Described};
-use crate::screen;
 
 /// What to do about an object that exists already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,102 +24,116 @@ pub(crate) enum Existing {
     Refuse,
 }
 
+/// How objects come into being.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mode {
+    pub(crate) existing: Existing,
+    pub(crate) dry_run: DryRun,
+}
+
+impl Mode {
+    /// Whether it matters what is there: not when somebody only wants to see what `create` would
+    /// make of a manifest.
+    fn compares(self) -> bool {
+        (self.existing, self.dry_run) != (Existing::Refuse, DryRun::Client)
+    }
+}
+
 pub(crate) fn run(places: &PlaceArgs, args: &ApplyArgs, existing: Existing) -> Result<(), Failure> {
-    let with_names_only = names_only(args.output.as_deref())?;
+    let mode = Mode { existing, dry_run: args.result.dry_run.mode };
+    let mut printer = Printer::new(&args.result)?;
     let files = manifest::files(&args.file, args.recursive)?;
     let unnamed = match existing {
         Existing::Update => Unnamed::Refuse("apply"),
         Existing::Refuse => manifest::NAMED,
     };
     let objects = manifest::read_with_files(&files, places, args.manifest, unnamed)?;
-    require_root()?;
+    if !mode.dry_run.is_dry() {
+        require_root()?;
+    }
     let settings = settings(places);
     let mut failures = Vec::new();
     for Described { object, file } in objects {
-        let line = match object {
-            Object::Pod(pod) => apply_pod(*pod, &settings, existing),
-            other => store(&other, &settings, existing),
-        };
-        match line {
-            Ok(line) if with_names_only => {
-                let name = line.split_whitespace().next().unwrap_or_default();
-                screen::answer(&format!("{name}\n"))?;
-            }
-            Ok(line) => screen::answer(&line)?,
+        match apply_object(&object, &settings, mode) {
+            Ok(verb) => printer.print(object.into(), verb, &settings.places)?,
             Err(failure) => failures.push(failure.when_creating(&file)),
         }
     }
-    // The errors of one object do not stop the others; the last one is told by whoever called.
+    printer.finish()?;
     Failure::told_but_last(failures)
 }
 
-/// Whether names are all that is to be printed, which is the only other form that there is.
-pub(super) fn names_only(output: Option<&str>) -> Result<bool, Failure> {
-    match output {
-        None => Ok(false),
-        Some("name") => Ok(true),
-        Some(other) => {
-            let text = format!("unexpected -o output mode: {other}");
-            Err(Failure::new(Kind::Usage, text).hint("-o name"))
-        }
+/// What became of the object, in one word.
+fn apply_object(object: &Object, settings: &Settings, mode: Mode) -> Result<&'static str, Failure> {
+    match object {
+        Object::Pod(pod) => apply_pod(pod, settings, mode),
+        other => store(other, settings, mode),
     }
 }
 
-/// Stores an object that pods refer to, and returns the line that says so.
+/// Stores an object that pods refer to, and returns what became of it, in one word.
 pub(crate) fn store(
     object: &Object,
     settings: &Settings,
-    existing: Existing,
-) -> Result<String, Failure> {
+    mode: Mode,
+) -> Result<&'static str, Failure> {
     let stored = Objects::new(&settings.places);
     match object {
-        Object::ConfigMap(map) => keep(&stored, &map.metadata, map, ("configmap", existing)),
-        Object::Secret(secret) => keep(&stored, &secret.metadata, secret, ("secret", existing)),
-        Object::PersistentVolumeClaim(claim) => {
-            keep(&stored, &claim.metadata, claim, ("persistentvolumeclaim", existing))
-        }
-        Object::Pod(_) => Ok(String::new()),
+        Object::ConfigMap(map) => keep(&stored, &map.metadata, map, mode),
+        Object::Secret(secret) => keep(&stored, &secret.metadata, secret, mode),
+        Object::PersistentVolumeClaim(claim) => keep(&stored, &claim.metadata, claim, mode),
+        Object::Pod(_) => Ok("unchanged"), // a pod is no object that is only stored
     }
 }
 
+/// The same, of any kind that is stored.
 fn keep<T: StoredObject + PartialEq>(
     objects: &Objects,
     metadata: &ObjectMeta,
     object: &T,
-    (kind, existing): (&str, Existing),
-) -> Result<String, Failure> {
+    mode: Mode,
+) -> Result<&'static str, Failure> {
     let name = metadata.name.as_deref().unwrap_or_default();
     let namespace = metadata.namespace.as_deref().unwrap_or_default();
-    let former = objects.find::<T>(namespace, name)?;
-    let object = match existing {
-        Existing::Update => completed(object.clone(), former.as_ref())
-            .map_err(|error| Failure::invalid(Kind::Failed, error.to_string()))?,
-        Existing::Refuse => completed(object.clone(), None)?,
+    let former = if mode.compares() { objects.find::<T>(namespace, name)? } else { None };
+    if former.is_some() && mode.existing == Existing::Refuse {
+        return Err(already_exists(T::PLURAL, name));
+    }
+    let object = completed(object.clone(), former.as_ref())
+        .map_err(|error| Failure::invalid(Kind::Failed, error.to_string()))?;
+    let verb = match &former {
+        None => "created",
+        Some(former) if *former == object => "unchanged",
+        Some(_) => "configured",
     };
-    let verb = match (&former, existing) {
-        (None, _) => "created",
-        (Some(_), Existing::Refuse) => {
-            return Err(already_exists(&format!("{kind}s"), name));
-        }
-        (Some(former), Existing::Update) if *former == object => "unchanged",
-        (Some(_), Existing::Update) => "configured",
-    };
-    objects.store(namespace, name, &object)?;
-    Ok(format!("{kind}/{name} {verb}\n"))
+    if !mode.dry_run.is_dry() {
+        objects.store(namespace, name, &object)?;
+    }
+    Ok(verb)
 }
 
-fn apply_pod(pod: Pod, settings: &Settings, existing: Existing) -> Result<String, Failure> {
+fn apply_pod(pod: &Pod, settings: &Settings, mode: Mode) -> Result<&'static str, Failure> {
     let name = pod.name.to_string();
-    let found = Pods::new(&settings.places).find(&pod.namespace, &name)?;
-    match (found, existing) {
-        (None, _) => create_pod(pod, settings).map(|_| format!("pod/{name} created\n")),
+    let found = if mode.compares() {
+        Pods::new(&settings.places).find(&pod.namespace, &name)?
+    } else {
+        None
+    };
+    match (found, mode.existing) {
+        (None, _) if mode.dry_run.is_dry() => Ok("created"),
+        (None, _) => create_pod(pod.clone(), settings).map(|_| "created"),
         (Some(_), Existing::Refuse) => Err(already_exists("pods", &name)),
-        (Some(found), Existing::Update) => update_pod(&found, &pod, &name),
+        (Some(found), Existing::Update) => {
+            let is_changed = update_pod(&found, &pod.object, mode.dry_run)?;
+            Ok(if is_changed { "configured" } else { "unchanged" })
+        }
     }
 }
 
-/// Kubernetes lets one change little of a pod that exists.
-fn update_pod(found: &FoundPod, pod: &Pod, name: &str) -> Result<String, Failure> {
+/// Makes a pod like the new one, and returns whether there was anything to change. Kubernetes lets
+/// one change little of a pod that exists.
+fn update_pod(found: &FoundPod, new: &v1::Pod, dry_run: DryRun) -> Result<bool, Failure> {
+    let name = found.name();
     let again = format!("minipod delete pod {name}, then apply again");
     let refused = |text: String| Failure::new(Kind::Failed, text).hint(again.clone());
     let invalid = |text: String| Failure::invalid(Kind::Failed, text).hint(again.clone());
@@ -129,18 +144,19 @@ fn update_pod(found: &FoundPod, pod: &Pod, name: &str) -> Result<String, Failure
         return Err(Failure::new(Kind::Failed, format!("pod \"{name}\" is being deleted"))
             .hint("wait until it is gone, then apply again"));
     }
-    let update =
-        PodUpdate::between(&found.pod, &pod.object).map_err(|error| invalid(error.to_string()))?;
+    let update = PodUpdate::between(&found.pod, new).map_err(|error| invalid(error.to_string()))?;
     let Some(update) = update else {
-        return Ok(format!("pod/{name} unchanged\n"));
+        return Ok(false);
     };
     let phase = found.pod.status.as_ref().and_then(|status| status.phase.as_deref());
     if let Some(phase @ ("Succeeded" | "Failed")) = phase {
         let text = format!("pod \"{name}\" has ended ({phase}) and cannot be changed any more");
         return Err(refused(text));
     }
-    client::ask(&found.dir, &Request::Update(Box::new(update)))?;
-    Ok(format!("pod/{name} configured\n"))
+    if !dry_run.is_dry() {
+        client::ask(&found.dir, &Request::Update(Box::new(update)))?;
+    }
+    Ok(true)
 }
 
 /// Creates a pod.

@@ -5,15 +5,15 @@ use std::fs;
 use std::path::Path;
 
 use k8s_openapi::ByteString;
-use pod_model::{Object, ParseOptions, Source};
+use pod_model::{ParseOptions, Source};
 use serde_json::{Value, json};
 
-use super::apply::{self, Existing};
+use super::apply::{self, Existing, Mode};
+use super::object::Object;
+use super::result::Printer;
 use super::{require_root, settings};
 use crate::cli::{CreateArgs, DataArgs, NewObject, NewSecret, PlaceArgs, ResultArgs};
 use crate::failure::{Failure, Kind};
-use crate::screen;
-use crate::views::output;
 
 /// What the object holds: keys and their bytes.
 type Data = BTreeMap<String, Vec<u8>>;
@@ -89,36 +89,29 @@ fn finish(places: &PlaceArgs, manifest: &Value, result: &ResultArgs) -> Result<(
         let kind = manifest["kind"].as_str().unwrap_or_default().to_lowercase();
         Failure::new(Kind::Manifest, format!("failed to create {kind}: {problems}"))
     })?;
-    let Some(object) = parsed.objects.first() else {
+    let Some(object) = parsed.objects.into_iter().next() else {
         return Ok(()); // one object was described
     };
-    let line = if result.dry_run == "client" {
-        let name = manifest["metadata"]["name"].as_str().unwrap_or_default();
-        let kind = manifest["kind"].as_str().unwrap_or_default().to_lowercase();
-        format!("{kind}/{name} created (dry run)\n")
-    } else {
+    let mode = Mode { existing: Existing::Refuse, dry_run: result.dry_run.mode };
+    if !mode.dry_run.is_dry() {
         require_root()?;
-        apply::store(object, &settings(places), Existing::Refuse)?
-    };
-    if result.output.is_none() {
-        return screen::answer(&line);
     }
-    let format = output::format(result.output.as_deref(), |_| Ok(String::new()))?;
-    screen::answer(&output::document(vec![value(object)], true, &format, true)?)
+    let settings = settings(places);
+    let mut printer = Printer::new(result)?;
+    let verb = apply::store(&object, &settings, mode)?;
+    let object = Object::from(object);
+    let object = if mode.dry_run.is_dry() { for_any_namespace(object) } else { object };
+    printer.print(object, verb, &settings.places)?;
+    printer.finish()
 }
 
-fn value(object: &Object) -> Value {
-    let mut value = match object {
-        Object::ConfigMap(map) => serde_json::to_value(map),
-        Object::Secret(secret) => serde_json::to_value(secret),
-        Object::Pod(_) | Object::PersistentVolumeClaim(_) => Ok(Value::Null),
+/// As kubectl prints it: without a namespace that goes without saying.
+fn for_any_namespace(mut object: Object) -> Object {
+    let namespace = &mut object.metadata_mut().namespace;
+    if namespace.as_deref() == Some("default") {
+        *namespace = None;
     }
-    .unwrap_or_default();
-    if let Some(metadata) = value["metadata"].as_object_mut() {
-        // As kubectl prints it: a manifest for any namespace.
-        metadata.retain(|name, _| name == "name");
-    }
-    value
+    object
 }
 
 /// Everything that the options name; a key can be given once.

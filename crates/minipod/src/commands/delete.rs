@@ -29,8 +29,11 @@ struct Target {
 
 pub(crate) fn run(args: &PlaceArgs, delete: &DeleteArgs) -> Result<(), Failure> {
     let grace = grace(delete)?;
-    super::apply::names_only(delete.output.as_deref())?;
+    check_output(delete)?;
     let targets = targets(args, delete)?;
+    if delete.dry_run.mode.is_dry() {
+        return tell_all(args, delete, &targets);
+    }
     require_root()?;
     if delete.force {
         screen::narrate(FORCED);
@@ -70,6 +73,32 @@ pub(crate) fn run(args: &PlaceArgs, delete: &DeleteArgs) -> Result<(), Failure> 
     Failure::told_but_last(failures)
 }
 
+/// Names are the only other form that there is.
+fn check_output(delete: &DeleteArgs) -> Result<(), Failure> {
+    match delete.output.as_deref() {
+        None | Some("name") => Ok(()),
+        Some(other) => {
+            let text = format!("unexpected -o output mode: {other}");
+            Err(Failure::new(Kind::Usage, text).hint("-o name"))
+        }
+    }
+}
+
+/// What would be deleted.
+fn tell_all(args: &PlaceArgs, delete: &DeleteArgs, targets: &[Target]) -> Result<(), Failure> {
+    let places = places(args);
+    let mut failures = Vec::new();
+    for target in targets {
+        let name = (target.namespace.as_str(), target.name.as_str());
+        match object::find(target.resource, &places, name)? {
+            Some(_) => tell(delete, target)?,
+            None if delete.ignore_not_found || !delete.files.file.is_empty() => {}
+            None => failures.push(object::not_found(target.resource, &places, name)),
+        }
+    }
+    Failure::told_but_last(failures)
+}
+
 fn tell(delete: &DeleteArgs, target: &Target) -> Result<(), Failure> {
     let Target { resource, namespace, name } = target;
     let kind = resource.singular();
@@ -77,7 +106,8 @@ fn tell(delete: &DeleteArgs, target: &Target) -> Result<(), Failure> {
         return screen::answer(&format!("{kind}/{name}\n"));
     }
     let how = if delete.force { "force deleted" } else { "deleted" };
-    screen::answer(&format!("{kind} \"{name}\" {how} from {namespace} namespace\n"))
+    let ending = delete.dry_run.mode.ending();
+    screen::answer(&format!("{kind} \"{name}\" {how}{ending} from {namespace} namespace\n"))
 }
 
 fn wait(target: &Target, deletion: Deletion, deadline: Option<Instant>) -> Result<(), Failure> {

@@ -18,6 +18,7 @@ mod object;
 mod plan;
 mod port_forward;
 mod post_mortem;
+mod result;
 mod run;
 mod run_output;
 mod terminal;

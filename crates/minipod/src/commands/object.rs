@@ -42,6 +42,32 @@ pub(super) fn list(resource: Resource, places: &Places) -> Result<Vec<Object>, F
     })
 }
 
+/// The object of that kind and name, if there is one. Events are not asked for by name.
+pub(super) fn find(
+    resource: Resource,
+    places: &Places,
+    (namespace, name): (&str, &str),
+) -> Result<Option<Object>, Failure> {
+    let objects = Objects::new(places);
+    Ok(match resource {
+        Resource::Pod => {
+            let found = Pods::new(places).find(namespace, name)?;
+            found.map(|found| Object::Pod(found.pod.into()))
+        }
+        Resource::Event => None,
+        Resource::ConfigMap => {
+            objects.find(namespace, name)?.map(|one: ConfigMap| Object::ConfigMap(one.into()))
+        }
+        Resource::Secret => {
+            objects.find(namespace, name)?.map(|one: Secret| Object::Secret(one.into()))
+        }
+        Resource::Claim => {
+            let found: Option<PersistentVolumeClaim> = objects.find(namespace, name)?;
+            found.map(|one| Object::Claim(one.into()))
+        }
+    })
+}
+
 /// The objects of a kind with these labels; in one namespace, or in all.
 pub(super) fn selected(
     resource: Resource,
@@ -121,6 +147,17 @@ pub(super) fn selectable(resource: Resource) -> &'static [&'static str] {
     }
 }
 
+impl From<pod_model::Object> for Object {
+    fn from(object: pod_model::Object) -> Self {
+        match object {
+            pod_model::Object::Pod(pod) => Self::Pod(pod.object.into()),
+            pod_model::Object::ConfigMap(one) => Self::ConfigMap(one.into()),
+            pod_model::Object::Secret(one) => Self::Secret(one.into()),
+            pod_model::Object::PersistentVolumeClaim(one) => Self::Claim(one.into()),
+        }
+    }
+}
+
 impl Object {
     /// Its kind.
     pub(super) fn resource(&self) -> Resource {
@@ -140,6 +177,16 @@ impl Object {
             Self::ConfigMap(one) => &one.metadata,
             Self::Secret(one) => &one.metadata,
             Self::Claim(one) => &one.metadata,
+        }
+    }
+
+    pub(super) fn metadata_mut(&mut self) -> &mut ObjectMeta {
+        match self {
+            Self::Pod(one) => &mut one.metadata,
+            Self::Event(one) => &mut one.metadata,
+            Self::ConfigMap(one) => &mut one.metadata,
+            Self::Secret(one) => &mut one.metadata,
+            Self::Claim(one) => &mut one.metadata,
         }
     }
 

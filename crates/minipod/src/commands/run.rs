@@ -16,15 +16,18 @@ use pod_runner::watch::Woken;
 use pod_runner::{Pods, Settings, lock, pods, pull_progress};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::apply::{self, Existing};
+use super::apply::{self, Existing, Mode};
 use super::images::Board;
 use super::run_output::{LogPrinter, OpenLine};
 use super::{post_mortem, require_root, settings, wait};
-use crate::cli::{PlaceArgs, RunArgs, Until};
+use crate::cli::{DryRun, PlaceArgs, RunArgs, Until};
 use crate::failure::{Failure, Kind};
 use crate::manifest::{self, Described};
 use crate::screen;
 use crate::views::events;
+
+/// What is stored beside a pod becomes what the manifest says.
+const UPDATE: Mode = Mode { existing: Existing::Update, dry_run: DryRun::None };
 
 pub(crate) fn run(args: &PlaceArgs, run: &RunArgs) -> Result<ExitCode, Failure> {
     let file = std::slice::from_ref(&run.file);
@@ -56,7 +59,7 @@ fn launch(objects: Vec<Described>, settings: &Settings) -> Result<Vec<Launched>,
     for Described { object, file } in objects {
         let created = match object {
             Object::Pod(pod) => apply::create_pod(*pod, settings).map(|pod| launched.push(pod)),
-            other => apply::store(&other, settings, Existing::Update).map(drop),
+            other => apply::store(&other, settings, UPDATE).map(drop),
         };
         if let Err(failure) = created {
             for one in launched {

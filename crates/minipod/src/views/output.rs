@@ -72,6 +72,24 @@ pub(crate) fn format(
     }
 }
 
+/// The format that `-o` names for objects that were made or changed; nothing for a sentence.
+pub(crate) fn of_result(text: Option<&str>) -> Result<Option<Format>, Failure> {
+    let format = format(text, |path| {
+        let text = format!("minipod reads no template from a file here: {path}");
+        Err(Failure::new(Kind::Usage, text).hint("-o jsonpath=TEMPLATE"))
+    })?;
+    match format {
+        Format::Table { is_wide: false } => Ok(None),
+        Format::Table { is_wide: true } | Format::Columns(_) => {
+            let text = text.unwrap_or_default();
+            let text =
+                format!("unable to match a printer suitable for the output format \"{text}\"");
+            Err(Failure::new(Kind::Usage, text).hint("json, yaml, name or jsonpath=TEMPLATE"))
+        }
+        other => Ok(Some(other)),
+    }
+}
+
 fn template_missing(name: &str) -> Failure {
     Failure::new(Kind::Usage, "template format specified but no template given")
         .hint(format!("-o {name}='{{.metadata.name}}'"))
@@ -143,6 +161,15 @@ mod tests {
         ] {
             let told = parse(text).unwrap_err().to_string();
             assert!(told.contains(wanted), "{told}");
+        }
+    }
+
+    #[test]
+    fn what_was_made_is_a_sentence_a_name_or_a_document() {
+        assert_eq!(of_result(None).unwrap(), None);
+        assert_eq!(of_result(Some("name")).unwrap(), Some(Format::Name));
+        for text in ["wide", "custom-columns=A:.a", "xml", "jsonpath-file=x"] {
+            assert!(of_result(Some(text)).is_err(), "{text}");
         }
     }
 
