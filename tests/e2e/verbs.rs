@@ -16,6 +16,10 @@ pub(crate) const TESTS: &[Test] = &[
         a_dry_run_tells_what_would_be_done_and_does_nothing,
     ),
     ("what_was_made_is_printed_as_it_is_stored", what_was_made_is_printed_as_it_is_stored),
+    (
+        "labels_and_annotations_change_while_the_pod_runs",
+        labels_and_annotations_change_while_the_pod_runs,
+    ),
 ];
 
 const ALL: &str = "\
@@ -175,5 +179,41 @@ fn what_was_made_is_printed_as_it_is_stored() {
     assert_eq!(phase.succeeds().stdout, "default");
     let refused = run(&node, &format!("apply -f {file} -o wide")).ends_with(2).stderr;
     assert!(refused.starts_with("error: unable to match a printer"), "{refused}");
+    node.delete_leaves_nothing("web", &["--now"]);
+}
+
+fn labels_and_annotations_change_while_the_pod_runs() {
+    let node = Node::new("label", &["busybox"]);
+    let _ = node.apply(ALL).succeeds();
+    node.wait_for_status("web", &["Running"]);
+    for (line, told) in [
+        ("label pod web tier=front", "pod/web labeled\n"),
+        ("label pod/web tier-", "pod/web unlabeled\n"),
+        ("label pods --all app=db --overwrite", "pod/web labeled\n"),
+        ("label pods -l app=db none-", "pod/web not labeled\n"),
+        ("label pod web new=1 --dry-run=server", "pod/web labeled (server dry run)\n"),
+        ("label pod web --list", "app=db\n"),
+        ("annotate pod web owner=the~cook", "pod/web annotated\n"),
+        ("annotate cm/settings secret/keys a=b -o name", "configmap/settings\nsecret/keys\n"),
+        ("get cm settings -o jsonpath={.metadata.annotations}", "{\"a\":\"b\"}"),
+        (
+            "get pods -l app=db --no-headers -o custom-columns=A:.metadata.annotations.owner",
+            "the cook\n",
+        ),
+    ] {
+        assert_eq!(run(&node, line).succeeds().stdout, told, "{line}");
+    }
+    for (line, code, told) in [
+        ("label pod web app=x", 1, "'app' already has a value (db), and --overwrite is false\n"),
+        ("label pod web", 2, "at least one label update is required\n"),
+        ("annotate a=b", 2, "one or more resources must be specified as <resource> <name> or "),
+        ("label pods a=b", 2, "resource(s) were provided, but no name was specified\n"),
+        ("label pod web a=b!", 2, "invalid label value: \"a=b!\": a valid label must be "),
+    ] {
+        let outcome = run(&node, line).ends_with(code);
+        assert!(outcome.stderr.starts_with(&format!("error: {told}")), "{}", outcome.stderr);
+    }
+    let _ = run(&node, "label pod wbe a=b").ends_with(5);
+    assert_eq!(node.pod("web")["status"]["containerStatuses"][0]["restartCount"], 0);
     node.delete_leaves_nothing("web", &["--now"]);
 }

@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::ArgValueCompleter;
 pub(crate) use entering::{AttachArgs, CopyArgs, ExecArgs, PortForwardArgs};
 pub(crate) use objects::{
-    CreateArgs, DataArgs, DryRun, DryRunArgs, FileArgs, NewObject, NewSecret, ResultArgs,
+    CreateArgs, DataArgs, DryRun, DryRunArgs, FileArgs, MarkArgs, NewObject, NewSecret, ResultArgs,
 };
 pub(crate) use pods::{
     DeleteArgs, DescribeArgs, EventsArgs, GetArgs, LogsArgs, RunArgs, TopArgs, Until, WaitArgs,
@@ -93,6 +93,14 @@ pub(crate) enum Command {
     PortForward(PortForwardArgs),
     /// Delete pods
     Delete(DeleteArgs),
+    /// Change the labels of objects
+    #[command(after_help = "Examples:\n  minipod label pod kubia tier=front\n  minipod label pod \
+        kubia tier=back --overwrite\n  minipod label pods --all tier-")]
+    Label(MarkArgs),
+    /// Change the annotations of objects
+    #[command(after_help = "Examples:\n  minipod annotate pod kubia owner=me\n  minipod annotate \
+        pod kubia owner-")]
+    Annotate(MarkArgs),
     /// Wait for a condition of pods
     Wait(WaitArgs),
     /// Show what pods use

@@ -139,9 +139,7 @@ fn instead_of(command: &str) -> Option<&'static str> {
         "start" | "up" | "play" | "kube" => "minipod run FILE, or minipod apply -f FILE",
         "inspect" => "minipod describe pod NAME, or minipod get pod NAME -o yaml",
         "stats" => "minipod top pod",
-        "edit" | "patch" | "replace" | "set" | "label" | "annotate" => {
-            "change the manifest, then minipod apply -f FILE"
-        }
+        "edit" | "patch" | "replace" | "set" => "change the manifest, then minipod apply -f FILE",
         "scale" | "rollout" | "autoscale" => "each pod has a manifest and a name of its own",
         "expose" | "proxy" => "minipod port-forward POD PORT, or hostPort in the manifest",
         "debug" | "shell" => "minipod exec -it POD -- sh",

@@ -47,4 +47,5 @@ pub use status::{
     Condition, ContainerState, ContainerStatus, Deletion, PodPhase, PodStatus, Terminated,
 };
 pub use uptime::Uptime;
+pub use validate::{label_key, label_value};
 pub use yaml::Place;

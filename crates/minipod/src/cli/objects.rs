@@ -1,10 +1,12 @@
-//! Arguments of the commands that make objects.
+//! Arguments of the commands that make and change objects.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use clap_complete::ArgValueCompleter;
 
 use super::ApplyArgs;
+use crate::completion::kinds_and_pods;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -155,4 +157,31 @@ pub(crate) struct FileArgs {
     /// Manifests in directories below those that are named, too
     #[arg(long, short = 'R')]
     pub(crate) recursive: bool,
+}
+
+/// Arguments of `label` and `annotate`.
+#[derive(Debug, Args)]
+pub(crate) struct MarkArgs {
+    /// Kind and names, or KIND/NAME; then KEY=VALUE to set and KEY- to remove
+    #[arg(value_name = "KIND [NAME] KEY=VALUE", add = ArgValueCompleter::new(kinds_and_pods))]
+    pub(crate) what: Vec<String>,
+    #[command(flatten)]
+    pub(crate) files: FileArgs,
+    /// Give another value to what has one
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Show what there is
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// All of the namespace
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// In all namespaces
+    #[arg(long, short = 'A')]
+    pub(crate) all_namespaces: bool,
+    /// Those with these labels
+    #[arg(long, short = 'l', value_name = "LABELS")]
+    pub(crate) selector: Option<String>,
+    #[command(flatten)]
+    pub(crate) result: ResultArgs,
 }

@@ -87,7 +87,7 @@ pub(crate) fn store(
 }
 
 /// The same, of any kind that is stored.
-fn keep<T: StoredObject + PartialEq>(
+pub(super) fn keep<T: StoredObject + PartialEq>(
     objects: &Objects,
     metadata: &ObjectMeta,
     object: &T,
@@ -132,7 +132,11 @@ fn apply_pod(pod: &Pod, settings: &Settings, mode: Mode) -> Result<&'static str,
 
 /// Makes a pod like the new one, and returns whether there was anything to change. Kubernetes lets
 /// one change little of a pod that exists.
-fn update_pod(found: &FoundPod, new: &v1::Pod, dry_run: DryRun) -> Result<bool, Failure> {
+pub(super) fn update_pod(
+    found: &FoundPod,
+    new: &v1::Pod,
+    dry_run: DryRun,
+) -> Result<bool, Failure> {
     let name = found.name();
     let again = format!("minipod delete pod {name}, then apply again");
     let refused = |text: String| Failure::new(Kind::Failed, text).hint(again.clone());

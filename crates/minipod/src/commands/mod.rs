@@ -13,6 +13,7 @@ mod get;
 mod images;
 mod logs;
 mod manual;
+mod mark;
 mod ns;
 mod object;
 mod plan;
@@ -51,6 +52,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Describe(args) => describe::run(&places, &args),
         Command::Logs(args) => logs::run(&places, &args),
         Command::Delete(args) => delete::run(&places, &args),
+        Command::Label(args) => mark::run(&places, &args, mark::Mark::Label),
+        Command::Annotate(args) => mark::run(&places, &args, mark::Mark::Annotation),
         Command::Wait(args) => wait::run(&places, &args),
         Command::Top(args) => top::run(&places, &args),
         Command::Validate(args) => validate::run(&places, &args),

@@ -45,7 +45,8 @@ pub(super) fn subdomain(text: &str) -> Vec<String> {
 }
 
 /// `prefix/name`, the prefix being optional: keys of labels and annotations, condition types.
-pub(super) fn label_key(text: &str) -> Vec<String> {
+/// What is returned is what is wrong with it, in Kubernetes' words.
+pub fn label_key(text: &str) -> Vec<String> {
     let parts: Vec<&str> = text.split('/').collect();
     let (prefix, name) = match parts.as_slice() {
         [name] => (None, *name),
@@ -73,8 +74,8 @@ pub(super) fn label_key(text: &str) -> Vec<String> {
     wrong
 }
 
-/// The value of a label.
-pub(super) fn label_value(text: &str) -> Vec<String> {
+/// The value of a label, in the same way.
+pub fn label_value(text: &str) -> Vec<String> {
     let mut wrong = longer(text, 63, "bytes");
     if !text.is_empty() && !is_label_key(text) {
         wrong.push(LABEL_VALUE.to_owned());

@@ -21,6 +21,7 @@ mod volume;
 use k8s_openapi::api::core::v1::Pod;
 
 pub(crate) use findings::Findings;
+pub use formats::{label_key, label_value};
 pub(crate) use objects::{claim, config_map, secret};
 pub(crate) use path::{Part, Path};
 
