@@ -20,6 +20,7 @@ pub(crate) const TESTS: &[Test] = &[
         "labels_and_annotations_change_while_the_pod_runs",
         labels_and_annotations_change_while_the_pod_runs,
     ),
+    ("minipod_tells_what_it_knows", minipod_tells_what_it_knows),
 ];
 
 const ALL: &str = "\
@@ -216,4 +217,29 @@ fn labels_and_annotations_change_while_the_pod_runs() {
     let _ = run(&node, "label pod wbe a=b").ends_with(5);
     assert_eq!(node.pod("web")["status"]["containerStatuses"][0]["restartCount"], 0);
     node.delete_leaves_nothing("web", &["--now"]);
+}
+
+fn minipod_tells_what_it_knows() {
+    let node = Node::new("knows", &[]);
+    let kinds = run(&node, "api-resources --no-headers").succeeds().stdout;
+    assert!(kinds.contains("\npods                     po    v1    true   Pod\n"), "{kinds}");
+    let version = run(&node, "version --client -o json").succeeds().stdout;
+    let version: Value = serde_json::from_str(&version).expect("JSON");
+    assert!(version["clientVersion"]["gitVersion"].as_str().is_some_and(|v| v.starts_with('v')));
+    let fields = run(&node, "explain pod.spec.containers").succeeds().stdout;
+    assert!(
+        fields.starts_with("KIND:       Pod\nVERSION:    v1\n\nFIELD: containers <[]Container>\n")
+    );
+    assert!(fields.contains("  livenessProbe\t<Probe>\n"), "{fields}");
+    for (line, hint) in [
+        ("explain pod.spec.contaners", "did you mean containers?"),
+        ("rollout restart deploy/web", "minipod runs single pods"),
+        ("scale --replicas=3 deploy/web", "minipod runs single pods"),
+        ("expose pod web --port=80", "minipod port-forward POD PORT"),
+        ("run web --image=nginx", "minipod run FILE"),
+        ("edit pod web", "minipod apply -f FILE"),
+    ] {
+        let outcome = run(&node, line).ends_with(2);
+        assert!(outcome.stderr.contains(hint), "{}", outcome.stderr);
+    }
 }

@@ -2,6 +2,7 @@
 
 mod entering;
 pub(crate) mod images;
+mod knowing;
 mod objects;
 mod pods;
 
@@ -11,6 +12,7 @@ use crate::completion;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::ArgValueCompleter;
 pub(crate) use entering::{AttachArgs, CopyArgs, ExecArgs, PortForwardArgs};
+pub(crate) use knowing::{ApiResourcesArgs, ExplainArgs, VersionArgs};
 pub(crate) use objects::{
     CreateArgs, DataArgs, DryRun, DryRunArgs, FileArgs, MarkArgs, NewObject, NewSecret, ResultArgs,
 };
@@ -126,8 +128,12 @@ pub(crate) enum Command {
     Image(ImageCommand),
     /// Show what this kernel and host allow
     Doctor(DoctorArgs),
+    /// Show the kinds of objects that there are
+    ApiResources(ApiResourcesArgs),
+    /// Show the fields of a kind, and which mean nothing here
+    Explain(ExplainArgs),
     /// Show the version
-    Version,
+    Version(VersionArgs),
     /// Print completions for a shell
     Completion(CompletionArgs),
     /// Write manual pages

@@ -140,8 +140,16 @@ fn instead_of(command: &str) -> Option<&'static str> {
         "inspect" => "minipod describe pod NAME, or minipod get pod NAME -o yaml",
         "stats" => "minipod top pod",
         "edit" | "patch" | "replace" | "set" => "change the manifest, then minipod apply -f FILE",
-        "scale" | "rollout" | "autoscale" => "each pod has a manifest and a name of its own",
-        "expose" | "proxy" => "minipod port-forward POD PORT, or hostPort in the manifest",
+        "scale" | "rollout" | "autoscale" => {
+            "minipod runs single pods, and no Deployments that could be scaled or rolled out; a \
+             changed image restarts its container: minipod apply -f FILE"
+        }
+        "expose" | "proxy" => {
+            "there are no Services: minipod port-forward POD PORT, or hostPort in the manifest"
+        }
+        "diff" => "minipod apply -f FILE --dry-run=server tells whether anything would change",
+        "cordon" | "uncordon" | "drain" | "taint" => "there is one node, this machine",
+        "auth" | "certificate" => "there is no API server to ask",
         "debug" | "shell" => "minipod exec -it POD -- sh",
         "build" | "commit" | "tag" | "push" => {
             "images are made elsewhere; minipod pull or minipod load -i ARCHIVE brings them"
@@ -149,7 +157,7 @@ fn instead_of(command: &str) -> Option<&'static str> {
         "import" => "minipod load -i ARCHIVE",
         "export" => "minipod save -o ARCHIVE IMAGE",
         "login" => "minipod uses what podman login, docker login and skopeo login have stored",
-        "config" | "cluster-info" | "context" | "api-resources" => {
+        "config" | "cluster-info" | "context" | "api-versions" => {
             "there is no cluster; minipod doctor tells what this machine allows"
         }
         _ => return None,
@@ -185,7 +193,8 @@ fn instead_of_argument(command: &str, word: &str) -> Option<String> {
                 .to_owned()
         }
         ("apply" | "create", "--validate") => {
-            "minipod validate FILE, or minipod plan FILE".to_owned()
+            "manifests are always validated in full; minipod validate FILE does nothing else"
+                .to_owned()
         }
         ("create", "pod" | "deployment" | "job" | "pvc" | "service") => {
             "write it into a manifest: minipod create -f FILE".to_owned()
@@ -226,6 +235,9 @@ mod tests {
             ("minipod create namespace dev", "-n NAME"),
             ("minipod create web.yaml", "minipod create -f web.yaml"),
             ("minipod apply -f web.yaml --validate=false", "minipod validate FILE"),
+            ("minipod scale deploy/web --replicas=3", "minipod runs single pods"),
+            ("minipod rollout status deploy/web", "minipod runs single pods"),
+            ("minipod expose pod web --port=80", "there are no Services"),
         ] {
             let told = told(line);
             assert!(told.starts_with("error: un") && told.contains("  try: "), "{told}");

@@ -12,7 +12,8 @@ pub(crate) enum Resource {
     Claim,
 }
 
-const ALL: [Resource; 5] =
+/// Every kind.
+pub(crate) const ALL: [Resource; 5] =
     [Resource::Pod, Resource::Event, Resource::ConfigMap, Resource::Secret, Resource::Claim];
 
 impl Resource {
@@ -54,6 +55,11 @@ impl Resource {
             Self::Secret => "Secret",
             Self::Claim => "PersistentVolumeClaim",
         }
+    }
+
+    /// The short form of its name, where it has one.
+    pub(crate) fn short_name(self) -> &'static str {
+        self.names().get(2).copied().unwrap_or_default()
     }
 
     /// In the singular, as in `pod/web`.

@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod api_resources;
 mod apply;
 mod attach;
 mod copy;
@@ -9,6 +10,7 @@ mod describe;
 mod doctor;
 mod events;
 mod exec;
+mod explain;
 mod get;
 mod images;
 mod logs;
@@ -25,6 +27,7 @@ mod run_output;
 mod terminal;
 mod top;
 mod validate;
+mod version;
 mod wait;
 
 use std::path::PathBuf;
@@ -34,7 +37,6 @@ use pod_runner::{Places, Settings};
 
 use crate::cli::{Cli, Command, PlaceArgs};
 use crate::failure::{Failure, Kind};
-use crate::screen;
 
 /// Runs the command that the command line names.
 pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
@@ -66,7 +68,9 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Ns(args) => ns::run(&places, &args),
         Command::Image(command) => images::run(&places, &command),
         Command::Doctor(args) => doctor::run(&places, &args),
-        Command::Version => screen::answer(&format!("minipod {}\n", env!("CARGO_PKG_VERSION"))),
+        Command::ApiResources(args) => api_resources::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Version(args) => version::run(&args),
         Command::Completion(args) => manual::completion(args.shell),
         Command::Man(args) => manual::pages(&args),
     }?;
