@@ -39,6 +39,10 @@ spec:
   terminationGracePeriodSeconds: 1
   containers:
   - {name: main, image: 'busybox:1.36', command: [sleep, '1000']}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
 ";
 
 /// What a shell prints that has `minipod` among its programs.
@@ -79,6 +83,8 @@ const OFFERED: &[(&str, &str)] = &[
     ("minipod delete pod d", "database"),
     ("minipod get pods web", "web-front"),
     ("minipod describe pod/d", "pod/database"),
+    ("minipod describe cm ", "settings"),
+    ("minipod label pod w", "web-front"),
     ("minipod get conf", "configmaps"),
 ];
 

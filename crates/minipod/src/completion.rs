@@ -10,22 +10,21 @@ use image_puller::Store;
 use pod_runner::pods::FoundPod;
 use pod_runner::{Places, Pods};
 
+use crate::commands::object;
+use crate::resource::{self, Resource};
 use crate::selection;
 
-/// Kinds that `get` and its like take.
-const KINDS: [&str; 5] = ["pods", "events", "configmaps", "secrets", "persistentvolumeclaims"];
-
-/// Kinds and pods, as `get` and `delete` take them.
-pub(crate) fn kinds_and_pods(current: &OsStr) -> Vec<CompletionCandidate> {
+/// Kinds and pods, as `get` and `delete` take them; behind a kind, the names of its objects.
+pub(crate) fn kinds_and_objects(current: &OsStr) -> Vec<CompletionCandidate> {
     let words = Words::of_this_process();
-    let mut all: Vec<String> = Vec::new();
-    if words.mentions(&["pod", "pods", "po"]) {
-        all.extend(words.pods().iter().map(|found| found.name().to_owned()));
-    } else {
-        all.extend(KINDS.map(str::to_owned));
-        all.extend(words.pods().iter().map(|found| format!("pod/{}", found.name())));
+    let mut named = resource::ALL.into_iter().filter(|kind| *kind != Resource::Event);
+    if let Some(kind) = named.find(|kind| words.mentions(kind.names())) {
+        return starting_with(current, words.names_of(kind));
     }
-    starting_with(current, all)
+    let kinds = resource::ALL.map(|kind| kind.plural().to_owned());
+    let pods = words.names_of(Resource::Pod);
+    let all = kinds.into_iter().chain(pods.iter().map(|name| format!("pod/{name}")));
+    starting_with(current, all.collect())
 }
 
 /// Names of pods; behind a pod, names of its containers.
@@ -119,8 +118,19 @@ impl Words {
         }
     }
 
+    fn namespace(&self) -> OsString {
+        self.option(&["-n", "--namespace"], "").unwrap_or_else(|| "default".into())
+    }
+
+    fn names_of(&self, kind: Resource) -> Vec<String> {
+        let namespace = self.namespace();
+        let all = object::list(kind, &self.places()).unwrap_or_default();
+        let here = all.iter().filter(|object| OsStr::new(object.namespace()) == namespace);
+        here.map(|object| object.name().to_owned()).collect()
+    }
+
     fn pods(&self) -> Vec<FoundPod> {
-        let namespace = self.option(&["-n", "--namespace"], "").unwrap_or_else(|| "default".into());
+        let namespace = self.namespace();
         let mut found = Pods::new(&self.places()).list().unwrap_or_default();
         found.retain(|found| OsStr::new(found.namespace()) == namespace);
         found

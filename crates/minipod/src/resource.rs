@@ -36,7 +36,8 @@ impl Resource {
         Err(Failure::new(Kind::Usage, text).hint(hint))
     }
 
-    fn names(self) -> &'static [&'static str] {
+    /// The words that name it.
+    pub(crate) fn names(self) -> &'static [&'static str] {
         match self {
             Self::Pod => &["pod", "pods", "po", "all"],
             Self::Event => &["event", "events", "ev"],

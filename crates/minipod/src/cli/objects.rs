@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use clap_complete::ArgValueCompleter;
 
 use super::ApplyArgs;
-use crate::completion::kinds_and_pods;
+use crate::completion::kinds_and_objects;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -163,7 +163,7 @@ pub(crate) struct FileArgs {
 #[derive(Debug, Args)]
 pub(crate) struct MarkArgs {
     /// Kind and names, or KIND/NAME; then KEY=VALUE to set and KEY- to remove
-    #[arg(value_name = "KIND [NAME] KEY=VALUE", add = ArgValueCompleter::new(kinds_and_pods))]
+    #[arg(value_name = "KIND [NAME] KEY=VALUE", add = ArgValueCompleter::new(kinds_and_objects))]
     pub(crate) what: Vec<String>,
     #[command(flatten)]
     pub(crate) files: FileArgs,

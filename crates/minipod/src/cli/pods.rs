@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum, ValueHint};
 use clap_complete::ArgValueCompleter;
 
-use crate::completion::{containers, kinds_and_pods, pods_and_containers};
+use crate::completion::{containers, kinds_and_objects, pods_and_containers};
 
 use super::{DryRunArgs, FileArgs, ManifestArgs, parse_duration};
 
@@ -49,7 +49,7 @@ pub(crate) struct RunArgs {
 pub(crate) struct GetArgs {
     /// pods, events, configmaps, secrets or pvc, and names; or KIND/NAME
     #[arg(value_name = "KIND [NAME]", required_unless_present = "file")]
-    #[arg(add = ArgValueCompleter::new(kinds_and_pods))]
+    #[arg(add = ArgValueCompleter::new(kinds_and_objects))]
     pub(crate) what: Vec<String>,
     #[command(flatten)]
     pub(crate) files: FileArgs,
@@ -129,7 +129,7 @@ pub(crate) struct EventsArgs {
 pub(crate) struct DescribeArgs {
     /// pods, configmaps, secrets or pvc, and names or how they begin; or KIND/NAME
     #[arg(value_name = "KIND [NAME]", required_unless_present = "file")]
-    #[arg(add = ArgValueCompleter::new(kinds_and_pods))]
+    #[arg(add = ArgValueCompleter::new(kinds_and_objects))]
     pub(crate) what: Vec<String>,
     #[command(flatten)]
     pub(crate) files: FileArgs,
@@ -202,7 +202,7 @@ pub(crate) struct LogsArgs {
     kubia-init.yaml\n  minipod delete pods -l app=kubia --now")]
 pub(crate) struct DeleteArgs {
     /// pod and names, or pod/NAME
-    #[arg(value_name = "KIND [NAME]", add = ArgValueCompleter::new(kinds_and_pods))]
+    #[arg(value_name = "KIND [NAME]", add = ArgValueCompleter::new(kinds_and_objects))]
     pub(crate) what: Vec<String>,
     #[command(flatten)]
     pub(crate) files: FileArgs,
@@ -247,7 +247,7 @@ pub(crate) struct DeleteArgs {
     wait --for=delete pod/kubia-init")]
 pub(crate) struct WaitArgs {
     /// pod and names, or pod/NAME
-    #[arg(value_name = "KIND [NAME]", add = ArgValueCompleter::new(kinds_and_pods))]
+    #[arg(value_name = "KIND [NAME]", add = ArgValueCompleter::new(kinds_and_objects))]
     pub(crate) what: Vec<String>,
     /// condition=NAME[=VALUE], jsonpath=TEMPLATE[=VALUE], delete or create
     #[arg(long = "for", required = true, value_name = "CONDITION")]
@@ -273,7 +273,7 @@ pub(crate) struct WaitArgs {
 pub(crate) struct TopArgs {
     /// pod and names, or pod/NAME
     #[arg(value_name = "KIND [NAME]", required = true)]
-    #[arg(add = ArgValueCompleter::new(kinds_and_pods))]
+    #[arg(add = ArgValueCompleter::new(kinds_and_objects))]
     pub(crate) what: Vec<String>,
     /// Each container for itself
     #[arg(long)]

@@ -17,7 +17,7 @@ mod logs;
 mod manual;
 mod mark;
 mod ns;
-mod object;
+pub(crate) mod object;
 mod plan;
 mod port_forward;
 mod post_mortem;

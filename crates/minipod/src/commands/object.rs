@@ -15,7 +15,7 @@ use crate::views::{age, claims, events, jsonpath, pods as pod_view};
 
 /// An object of any kind, as it is stored.
 #[derive(Clone, Debug)]
-pub(super) enum Object {
+pub(crate) enum Object {
     Pod(Box<Pod>),
     Event(Box<Event>),
     ConfigMap(Box<ConfigMap>),
@@ -24,7 +24,7 @@ pub(super) enum Object {
 }
 
 /// Every object of a kind: pods and others by namespace and name, events by time.
-pub(super) fn list(resource: Resource, places: &Places) -> Result<Vec<Object>, Failure> {
+pub(crate) fn list(resource: Resource, places: &Places) -> Result<Vec<Object>, Failure> {
     let pods = Pods::new(places);
     Ok(match resource {
         Resource::Pod => pods.list()?.into_iter().map(|one| Object::Pod(one.pod.into())).collect(),
@@ -190,11 +190,11 @@ impl Object {
         }
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.metadata().name.as_deref().unwrap_or_default()
     }
 
-    pub(super) fn namespace(&self) -> &str {
+    pub(crate) fn namespace(&self) -> &str {
         self.metadata().namespace.as_deref().unwrap_or_default()
     }
 
