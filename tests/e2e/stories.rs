@@ -250,6 +250,8 @@ fn a_user_who_watches_a_sidecar_sees_it_start_first_and_stop_last() {
         0s Normal Started pod/sidecar Started container main
         0s Normal Killing pod/sidecar Stopping container proxy",
     );
+    // The row was for the containers; that the pod has ended is one step more, without a row.
+    node.wait_for_phase("sidecar", "Succeeded");
     terminals.describe_shows(
         "sidecar",
         "…
