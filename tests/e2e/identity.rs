@@ -12,10 +12,6 @@ use crate::isolation_defaults::run;
 
 pub(crate) const TESTS: &[Test] = &[
     (
-        "a_pod_with_users_of_its_own_is_nobody_outside",
-        a_pod_with_users_of_its_own_is_nobody_outside,
-    ),
-    (
         "users_and_groups_are_those_of_manifest_and_image",
         users_and_groups_are_those_of_manifest_and_image,
     ),
@@ -26,7 +22,13 @@ pub(crate) const TESTS: &[Test] = &[
     ),
 ];
 
-const OWN_USERS: &str = "  hostUsers: false
+/// Those with users of the pod's own.
+pub(crate) const OWN_USERS: &[Test] = &[(
+    "a_pod_with_users_of_its_own_is_nobody_outside",
+    a_pod_with_users_of_its_own_is_nobody_outside,
+)];
+
+const WITH_OWN_USERS: &str = "  hostUsers: false
   securityContext: {sysctls: [{name: net.ipv4.tcp_syncookies, value: '0'}]}
   volumes:
   - {name: disk, emptyDir: {}}
@@ -66,7 +68,7 @@ fn a_pod_with_users_of_its_own_is_nobody_outside() {
         "apiVersion: v1\nkind: Secret\nmetadata: {name: keys}\nstringData: {token: secret}\n";
     let _ = node.apply(secret).succeeds();
     let host = node.directory("host");
-    let spec = OWN_USERS.replace("HOST", &host.display().to_string());
+    let spec = WITH_OWN_USERS.replace("HOST", &host.display().to_string());
     let seen = run(&node, "users", &spec);
     for name in ["root", "user"] {
         let map = &seen[name]["uid_map"];

@@ -203,16 +203,23 @@ fn check_kernel_files(who: &str, seen: &Value) {
 
 /// Each mount that every container has: its place, type, and options of the mount and the file
 /// system.
-const MOUNTS: [(&str, &str, &str, &str); 8] = [
+const MOUNTS: [(&str, &str, &str, &str); 7] = [
     ("/", "overlay", "rw", "rw"),
     ("/proc", "proc", "rw,nosuid,nodev,noexec", "rw"),
     ("/sys", "sysfs", "ro,nosuid,nodev,noexec", ""),
-    ("/sys/fs/cgroup", "tmpfs", "ro,nosuid,nodev,noexec", "mode=755"),
     ("/dev", "tmpfs", "rw,nosuid", "size=65536k,mode=755"),
     ("/dev/pts", "devpts", "rw,nosuid,noexec", "gid=5,mode=620,ptmxmode=666"),
     ("/dev/shm", "tmpfs", "rw,nosuid,nodev,noexec", "size=65536k"),
     ("/dev/mqueue", "mqueue", "rw,nosuid,nodev,noexec", ""),
 ];
+
+/// The same of the cgroups: version 2 itself, or a directory for the hierarchies of version 1.
+fn cgroups() -> (&'static str, &'static str, &'static str, &'static str) {
+    let has_version_2_alone = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+    let (kind, of_file_system) =
+        if has_version_2_alone { ("cgroup2", "") } else { ("tmpfs", "mode=755") };
+    ("/sys/fs/cgroup", kind, "ro,nosuid,nodev,noexec", of_file_system)
+}
 
 fn what_is_mounted_is_mounted_as_by_a_runtime() {
     let node = Node::new("mounts", &["probe"]);
@@ -228,9 +235,11 @@ fn what_is_mounted_is_mounted_as_by_a_runtime() {
         for mount in &mounts {
             assert_eq!(mount["propagation"], json!([]), "nothing spreads: {mount}");
         }
-        for (target, kind, options, of_file_system) in MOUNTS {
-            let found = mounts.iter().find(|mount| mount["target"] == target);
-            let found = found.unwrap_or_else(|| panic!("{name} has no {target}"));
+        for (target, kind, options, of_file_system) in MOUNTS.into_iter().chain([cgroups()]) {
+            let mut found = mounts.iter().filter(|mount| mount["target"] == target);
+            let (Some(found), None) = (found.next(), found.next()) else {
+                panic!("{name} has no {target}, or more than one: {mounts:#?}");
+            };
             let is_ours = target.starts_with("/sys") && name == "privileged";
             let options = if is_ours { options.replace("ro,", "rw,") } else { options.into() };
             assert_eq!(found["type"], kind, "{name}: {target}");

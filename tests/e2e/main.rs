@@ -43,53 +43,61 @@ use libtest_mimic::{Arguments, Trial};
 /// A test: its name as a sentence, and what it does.
 type Test = (&'static str, fn());
 
+/// What every test needs.
+const NEEDS: [Need; 3] = [Need::Root, Need::Fixtures, Need::Lab];
+
+const GROUPS: &[&[Test]] = &[
+    kubia_init::TESTS,
+    watching::TESTS,
+    lifecycle::TESTS,
+    lives::TESTS,
+    gates::TESTS,
+    stories::TESTS,
+    supervisor::TESTS,
+    kill_sweep::TESTS,
+    updates::TESTS,
+    verbs::TESTS,
+    isolation::TESTS,
+    resources::TESTS,
+    sharing::TESTS,
+    threats::TESTS,
+    deletion::TESTS,
+    errors::TESTS,
+    entering::TESTS,
+    probes::TESTS,
+    volumes::TESTS,
+    isolation_defaults::TESTS,
+    views::TESTS,
+    terminals::TESTS,
+    logs::TESTS,
+    network::TESTS,
+    manifests::TESTS,
+    identity::TESTS,
+    verdicts::TESTS,
+    propagation::TESTS,
+    hostile_images::TESTS,
+    pulls::TESTS,
+];
+
+/// Those that need something more.
+const NEEDING_MORE: &[(Need, &[Test])] = &[
+    (Need::Registry, images::TESTS),
+    (Need::Strace, disks::TESTS),
+    (Need::Strace, kill_sweep::STEPS),
+    (Need::Python, threats::PYTHON),
+    (Need::MappedMemory, identity::OWN_USERS),
+    (Need::MappedMemory, sharing::OWN_USERS),
+    (Need::Bash, completions::BASH),
+    (Need::Zsh, completions::ZSH),
+    (Need::Fish, completions::FISH),
+];
+
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    let needs = [Need::Root, Need::Fixtures, Need::Lab];
-    let groups: Vec<&[Test]> = vec![
-        kubia_init::TESTS,
-        watching::TESTS,
-        lifecycle::TESTS,
-        lives::TESTS,
-        gates::TESTS,
-        stories::TESTS,
-        supervisor::TESTS,
-        kill_sweep::TESTS,
-        updates::TESTS,
-        verbs::TESTS,
-        isolation::TESTS,
-        resources::TESTS,
-        sharing::TESTS,
-        threats::TESTS,
-        deletion::TESTS,
-        errors::TESTS,
-        entering::TESTS,
-        probes::TESTS,
-        volumes::TESTS,
-        isolation_defaults::TESTS,
-        views::TESTS,
-        terminals::TESTS,
-        completions::BASH,
-        logs::TESTS,
-        network::TESTS,
-        manifests::TESTS,
-        identity::TESTS,
-        verdicts::TESTS,
-        propagation::TESTS,
-        hostile_images::TESTS,
-        pulls::TESTS,
-    ];
-    let mut trials: Vec<Trial> =
-        groups.into_iter().flatten().map(|(name, test)| trial(name, *test, &needs)).collect();
-    for (need, tests) in [
-        (Need::Registry, images::TESTS),
-        (Need::Strace, disks::TESTS),
-        (Need::Strace, kill_sweep::STEPS),
-        (Need::Zsh, completions::ZSH),
-        (Need::Fish, completions::FISH),
-    ] {
-        let all = [needs.as_slice(), &[need]].concat();
+    let plain = GROUPS.iter().copied().flatten().map(|(name, test)| trial(name, *test, &NEEDS));
+    let mut trials: Vec<Trial> = plain.collect();
+    for (need, tests) in NEEDING_MORE {
+        let all = [NEEDS.as_slice(), &[*need]].concat();
         trials.extend(tests.iter().map(|(name, test)| trial(name, *test, &all)));
     }
-    libtest_mimic::run(&arguments, trials).exit_code()
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

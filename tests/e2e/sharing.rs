@@ -11,14 +11,16 @@ pub(crate) const TESTS: &[Test] = &[
         the_first_process_of_a_shared_namespace_leads_nowhere,
     ),
     (
-        "it_leads_nowhere_in_a_pod_with_users_of_its_own",
-        it_leads_nowhere_in_a_pod_with_users_of_its_own,
-    ),
-    (
         "containers_share_with_their_pod_and_with_no_other",
         containers_share_with_their_pod_and_with_no_other,
     ),
 ];
+
+/// Those with users of the pod's own.
+pub(crate) const OWN_USERS: &[Test] = &[(
+    "it_leads_nowhere_in_a_pod_with_users_of_its_own",
+    it_leads_nowhere_in_a_pod_with_users_of_its_own,
+)];
 
 const SHARED: &str = "\
 apiVersion: v1

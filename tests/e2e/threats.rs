@@ -17,7 +17,6 @@ pub(crate) const TESTS: &[Test] = &[
         a_debugger_finds_nothing_of_the_machine_in_a_command,
     ),
     ("nobody_types_on_a_terminal_of_the_machine", nobody_types_on_a_terminal_of_the_machine),
-    ("keys_of_the_machine_are_not_a_containers", keys_of_the_machine_are_not_a_containers),
     ("open_files_of_a_caller_reach_no_container", open_files_of_a_caller_reach_no_container),
     (
         "a_command_in_a_container_that_ends_runs_nowhere_else",
@@ -28,6 +27,10 @@ pub(crate) const TESTS: &[Test] = &[
         a_container_full_of_processes_can_be_looked_at_and_deleted,
     ),
 ];
+
+/// Those that begin with a program in Python.
+pub(crate) const PYTHON: &[Test] =
+    &[("keys_of_the_machine_are_not_a_containers", keys_of_the_machine_are_not_a_containers)];
 
 /// A pod of one probe container that runs a command.
 fn pod(name: &str, command: &str, more: &str) -> String {

@@ -21,6 +21,12 @@ pub enum Need {
     Umoci,
     /// The program `strace`, to let system calls fail.
     Strace,
+    /// The program `python3`, for system calls that nothing else makes.
+    Python,
+    /// Id-mapped mounts of memory, which Linux has had since 6.3.
+    MappedMemory,
+    /// The shell `bash`.
+    Bash,
     /// The shell `zsh`.
     Zsh,
     /// The shell `fish`.
@@ -37,6 +43,9 @@ impl Need {
             Self::Registry => "registry",
             Self::Umoci => "umoci",
             Self::Strace => "strace",
+            Self::Python => "python3",
+            Self::MappedMemory => "mapped-memory",
+            Self::Bash => "bash",
             Self::Zsh => "zsh",
             Self::Fish => "fish",
         }
@@ -51,6 +60,9 @@ impl Need {
             Self::Registry => !has_program("docker-registry") || !has_program("skopeo"),
             Self::Umoci => !has_program("umoci"),
             Self::Strace => !has_program("strace"),
+            Self::Python => !has_program("python3"),
+            Self::MappedMemory => kernel() < (6, 3),
+            Self::Bash => !has_program("bash"),
             Self::Zsh => !has_program("zsh"),
             Self::Fish => !has_program("fish"),
         }
@@ -61,6 +73,14 @@ impl Need {
         let required = std::env::var("MINIPOD_REQUIRE").unwrap_or_default();
         required.split(',').any(|name| name == self.name())
     }
+}
+
+/// The first two numbers of the kernel's release.
+fn kernel() -> (u32, u32) {
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy();
+    let mut numbers = release.split(['.', '-', '+']).map_while(|part| part.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 fn has_program(name: &str) -> bool {

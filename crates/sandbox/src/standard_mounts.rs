@@ -33,6 +33,9 @@ const LINKS: [(&str, &str); 5] = [
     ("stderr", "/proc/self/fd/2"),
 ];
 
+/// Where programs look for their cgroups (cgroups(7)).
+const CGROUPS: &str = "/sys/fs/cgroup";
+
 const NOSUID: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID;
 const NODEV: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NODEV;
 const NOEXEC: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOEXEC;
@@ -48,7 +51,10 @@ pub(crate) fn mount_all(
     mount_kernel(root, "/proc", ("proc", &[]), all)?;
     let sys = if plan.privileged_mounts { all } else { all | RDONLY };
     mount_kernel(root, "/sys", ("sysfs", &[]), sys)?;
-    mount_kernel(root, "/sys/fs/cgroup", ("tmpfs", &[("mode", "755"), ("size", "64k")]), all)?;
+    // Version 2 is mounted on the directory itself, hierarchies of version 1 below it.
+    if plan.cgroup_mounts.iter().all(|mount| mount.target.trim_end_matches('/') != CGROUPS) {
+        mount_kernel(root, CGROUPS, ("tmpfs", &[("mode", "755"), ("size", "64k")]), all)?;
+    }
     let owner = ids.map_or(0, |ids| ids.first).to_string();
     let dev = [("mode", "755"), ("size", "65536k"), ("uid", &owner), ("gid", &owner)];
     mount_kernel(root, "/dev", ("tmpfs", &dev), NOSUID)?;
@@ -203,7 +209,7 @@ pub(crate) fn protect(root: &OwnedFd, paths: &[String]) -> Result<(), StageError
 /// Makes the directory above the cgroups read-only, once they are in it.
 pub(crate) fn protect_cgroups(root: &OwnedFd) -> Result<(), StageError> {
     let failed = |error: io::Error| StageError::prepare("cannot protect the cgroups", error);
-    let place = mounts::find(root, "/sys/fs/cgroup").map_err(|error| failed(error.into()))?;
+    let place = mounts::find(root, CGROUPS).map_err(|error| failed(error.into()))?;
     let attributes = Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Attributes::default() };
     mount_attributes::change(place.as_fd(), attributes).map_err(failed)
 }
