@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::sys::signal::Signal;
+use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, WaitId, WaitIdOptions, kill_process_group, pidfd_open, pidfd_send_signal,
     waitid,
@@ -18,6 +19,8 @@ pub struct Child {
     pidfd: OwnedFd,
     pid: i32,
     is_reaped: bool,
+    /// It makes another child of this process, in its own process group until it has told of it.
+    makes_another: bool,
 }
 
 /// How a process ended.
@@ -38,7 +41,12 @@ impl Child {
 
     /// A child that another one has made for this process (`CLONE_PARENT`, clone(2)).
     pub(crate) fn known_by(pidfd: OwnedFd, pid: i32) -> Self {
-        Self { pidfd, pid, is_reaped: false }
+        Self { pidfd, pid, is_reaped: false, makes_another: false }
+    }
+
+    /// Says whether it makes another child of this process and has not told of it yet.
+    pub(crate) fn set_makes_another(&mut self, makes_another: bool) {
+        self.makes_another = makes_another;
     }
 
     /// Takes over a child that was started as a command.
@@ -47,7 +55,7 @@ impl Child {
         let pid = Pid::from_raw(number).ok_or(io::ErrorKind::NotFound)?;
         let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
         drop(command); // which neither kills nor reaps
-        Ok(Self { pidfd, pid: number, is_reaped: false })
+        Ok(Self::known_by(pidfd, number))
     }
 
     /// Its process id as this process sees it.
@@ -100,6 +108,12 @@ impl Child {
         }
     }
 
+    /// Reaps the child that it has made and not told of, which was killed with its group.
+    fn reap_group(&self) {
+        let group = WaitId::Pgid(Pid::from_raw(self.pid));
+        while matches!(waitid(group.clone(), WaitIdOptions::EXITED), Ok(_) | Err(Errno::INTR)) {}
+    }
+
     fn reap(&mut self, options: WaitIdOptions) -> io::Result<Option<Exit>> {
         let Some(status) = waitid(WaitId::PidFd(self.pidfd.as_fd()), options)? else {
             return Ok(None);
@@ -117,9 +131,13 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if !self.is_reaped {
-            let _ = self.kill(); // it may have ended by itself
-            let _ = self.wait(); // nobody is left to tell
+        if self.is_reaped {
+            return;
+        }
+        let _ = if self.makes_another { self.kill_group() } else { self.kill() }; // or it has ended
+        let _ = self.wait(); // nobody is left to tell
+        if self.makes_another {
+            self.reap_group();
         }
     }
 }

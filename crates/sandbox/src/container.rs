@@ -97,6 +97,12 @@ impl Starting {
         Self { child, report, terminal: None }
     }
 
+    /// The same for a process that makes the one that goes on.
+    pub(crate) fn by_maker(mut child: Child, report: ReportReader) -> Self {
+        child.set_makes_another(true);
+        Self::new(child, report)
+    }
+
     /// The process.
     pub fn child(&self) -> &Child {
         &self.child
@@ -113,8 +119,12 @@ impl Starting {
             match self.report.read() {
                 Report::Nothing => return None,
                 Report::Terminal(terminal) => self.terminal = Some(terminal),
-                // The one before has done its part and ends.
-                Report::Process(pidfd, pid) => self.child = Child::known_by(pidfd, pid),
+                Report::Process(pidfd, pid) => {
+                    // The one before has done its part and ends.
+                    self.child.set_makes_another(false);
+                    self.child = Child::known_by(pidfd, pid);
+                    self.report.acknowledge();
+                }
                 Report::Executed => {
                     return Some(StartOutcome::Executed { terminal: self.terminal.take() });
                 }

@@ -166,7 +166,7 @@ impl PodSandbox {
         let child = Child::spawn(new, || visitor::run(joined, plan, (stdio, placement), &writer))
             .map_err(|source| SandboxError::Clone { what: "a command".into(), source })?;
         drop(writer);
-        Ok(Starting::new(child, reader))
+        Ok(Starting::by_maker(child, reader))
     }
 
     /// Runs `job` in a child that sees a running container's files as the planned process would,

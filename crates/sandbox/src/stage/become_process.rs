@@ -82,6 +82,7 @@ pub(crate) fn become_another_process(
     descriptors::close_all_but(report.as_fd())
         .map_err(|error| StageError::prepare("cannot close what is open", error))?;
     let go_on = || -> Result<Infallible, StageError> {
+        report.wait_until_known()?;
         rustix::process::setsid()
             .map_err(|error| StageError::prepare("cannot start a session", error))?;
         if plan.terminal.is_some() {

@@ -10,10 +10,11 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv, recvmsg, send, sendmsg,
+    socketpair,
 };
 
 use crate::child::Child;
@@ -174,6 +175,15 @@ impl ReportWriter {
         self.send(&pid.to_le_bytes(), pidfd)
     }
 
+    /// Waits until the starter knows of this process, which another one has made. What it reports
+    /// must not come before that it exists, and it must not go on where nobody would end or reap it.
+    pub(crate) fn wait_until_known(&self) -> Result<(), StageError> {
+        match retry_on_intr(|| recv(&self.0, &mut [0; 1], RecvFlags::empty())) {
+            Ok((1, _)) => Ok(()),
+            _ => Err(StageError::prepare("nobody knows of this process", Errno::SRCH)),
+        }
+    }
+
     /// That there is still somebody to tell; else it is too late to ask to die with the starter. A
     /// process that ends closes its files before the kernel looks for those who have asked
     /// (`PR_SET_PDEATHSIG`, prctl(2)), so whoever asks first and looks here then misses nothing,
@@ -198,6 +208,11 @@ impl ReportWriter {
 }
 
 impl ReportReader {
+    /// Lets a process that was told of go on.
+    pub(crate) fn acknowledge(&self) {
+        let _ = send(&self.0, b"!", SendFlags::NOSIGNAL); // it may have been killed meanwhile
+    }
+
     /// What there is to read.
     pub(crate) fn read(&self) -> Report {
         let mut text = [0_u8; 4096];

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use sandbox::{PidSharing, Placement, PodSandbox, PodSandboxPlan};
+use sandbox::{PidSharing, Placement, PodSandbox, PodSandboxPlan, Stdio};
 
 use crate::Test;
 use crate::room::{Ended, PATIENCE, Room, becomes_readable, outcome, pod_plan};
@@ -15,6 +15,10 @@ pub(crate) const TESTS: &[Test] = &[
     ("what_could_not_be_run_is_told_with_its_reason", what_could_not_be_run_is_told),
     ("what_could_not_be_prepared_is_told_with_its_step", what_could_not_be_prepared_is_told),
     ("a_program_waits_at_its_gate", a_program_waits_at_its_gate),
+    (
+        "no_command_that_fails_or_is_killed_on_its_way_holds_up_the_containers_end",
+        no_command_on_its_way_holds_up_the_containers_end,
+    ),
     ("a_container_dies_with_whoever_started_it", a_container_dies_with_whoever_started_it),
     (
         "a_holder_ends_at_whatever_moment_its_starter_is_killed",
@@ -71,6 +75,35 @@ fn a_program_waits_at_its_gate() {
     let mut text = String::new();
     output.read_to_string(&mut text).unwrap();
     assert_eq!(text, "passed\n");
+}
+
+/// The end of a container's first process is its end only when every process in there has been
+/// reaped, so one that its starter has lost sight of would keep the container for ever.
+fn no_command_on_its_way_holds_up_the_containers_end() {
+    let room = Room::new();
+    let running = room.start(&room.plan("sleep 1000"), None);
+    let begin = |program: &str| {
+        let mut plan = room.plan("").process;
+        plan.argv = vec![program.to_owned(), "1000".to_owned()];
+        let visitor = room.pod.start_visitor(
+            &running.child,
+            &plan,
+            Stdio { stdin: None, stdout: None, stderr: None },
+            Placement::default(),
+        );
+        visitor.unwrap()
+    };
+    for moment in 0..400 {
+        outcome(&mut begin("no-such-program")).unwrap_err();
+        let killed = begin("sleep");
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_micros(5) * moment {
+            std::hint::spin_loop();
+        }
+        drop(killed);
+    }
+    running.child.kill().unwrap();
+    assert!(becomes_readable(&running.child.pidfd()), "a process is left in the container");
 }
 
 /// A child takes the part of a supervisor and is killed.
