@@ -10,6 +10,7 @@ use e2e_tests::{Node, leaks};
 use serde_json::Value;
 
 use crate::Test;
+use crate::supervisor::supervisor;
 
 pub(crate) const TESTS: &[Test] = &[
     (
@@ -19,6 +20,10 @@ pub(crate) const TESTS: &[Test] = &[
     (
         "with_the_hosts_namespaces_init_containers_are_in_them_too",
         with_the_hosts_namespaces_init_containers_are_in_them_too,
+    ),
+    (
+        "orphans_of_a_container_among_the_machines_processes_are_reaped",
+        orphans_of_a_container_among_the_machines_processes_are_reaped,
     ),
     (
         "a_shared_process_namespace_has_a_first_process_that_reaps",
@@ -111,6 +116,37 @@ fn with_the_hosts_namespaces_init_containers_are_in_them_too() {
         let hosts = container["hosts"].as_str().unwrap_or_default();
         assert!(hosts.starts_with("# Kubernetes-managed hosts file (host network).\n"), "{hosts}");
     }
+}
+
+/// A container has a limit of 4096 processes, and one that nobody reaps counts.
+fn orphans_of_a_container_among_the_machines_processes_are_reaped() {
+    let node = Node::new("orphans", &["busybox"]);
+    let manifest = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: orphans}
+spec:
+  hostPID: true
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: main
+    image: busybox:1.36
+    command: [sh, -c, 'for n in $(seq 50); do sh -c \"true &\"; done; echo left; sleep 1000']
+";
+    let _ = node.apply(manifest).succeeds();
+    node.wait_for_log("orphans", "main", "left");
+    let supervisor = supervisor(&node, "orphans");
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let path = format!("/proc/{supervisor}/task/{supervisor}/children");
+        let children = fs::read_to_string(path).expect("it runs");
+        if children.split_whitespace().count() == 2 {
+            break; // the pod's first process and the container's
+        }
+        assert!(Instant::now() < deadline, "nobody reaps {children}");
+        std::thread::yield_now();
+    }
+    node.delete_leaves_nothing("orphans", &[]);
 }
 
 /// MP-33.

@@ -1,5 +1,7 @@
 //! A child process and its end.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -41,6 +43,7 @@ impl Child {
 
     /// A child that another one has made for this process (`CLONE_PARENT`, clone(2)).
     pub(crate) fn known_by(pidfd: OwnedFd, pid: i32) -> Self {
+        KNOWN.with_borrow_mut(|known| known.insert(pid));
         Self { pidfd, pid, is_reaped: false, makes_another: false }
     }
 
@@ -108,6 +111,13 @@ impl Child {
         }
     }
 
+    /// Whether it has ended and made another child without telling of it, or none.
+    pub(crate) fn has_ended_untold(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let ended = || waitid(WaitId::PidFd(self.pidfd.as_fd()), options);
+        self.makes_another && !matches!(ended(), Ok(None))
+    }
+
     /// Reaps the child that it has made and not told of, which was killed with its group.
     fn reap_group(&self) {
         let group = WaitId::Pgid(Pid::from_raw(self.pid));
@@ -115,10 +125,22 @@ impl Child {
     }
 
     fn reap(&mut self, options: WaitIdOptions) -> io::Result<Option<Exit>> {
-        let Some(status) = waitid(WaitId::PidFd(self.pidfd.as_fd()), options)? else {
+        let itself = || WaitId::PidFd(self.pidfd.as_fd());
+        if self.makes_another {
+            // Who has ended without having told of the other one cannot tell any more.
+            if waitid(itself(), options | WaitIdOptions::NOWAIT)?.is_none() {
+                return Ok(None);
+            }
+            let _ = self.kill_group(); // there may be none
+        }
+        let Some(status) = waitid(itself(), options)? else {
             return Ok(None);
         };
         self.is_reaped = true;
+        forget(self.pid);
+        if self.makes_another {
+            self.reap_group();
+        }
         let signal = status.terminating_signal();
         let code = match (status.exit_status(), signal) {
             (Some(code), _) => code,
@@ -131,15 +153,34 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if self.is_reaped {
-            return;
-        }
-        let _ = if self.makes_another { self.kill_group() } else { self.kill() }; // or it has ended
-        let _ = self.wait(); // nobody is left to tell
-        if self.makes_another {
-            self.reap_group();
+        if !self.is_reaped {
+            let _ = self.kill(); // it may have ended by itself
+            let _ = self.wait(); // nobody is left to tell
+            forget(self.pid);
         }
     }
+}
+
+thread_local! {
+    /// The children of this process that there is a [`Child`] for.
+    static KNOWN: RefCell<BTreeSet<i32>> = const { RefCell::new(BTreeSet::new()) };
+}
+
+fn forget(pid: i32) {
+    KNOWN.with_borrow_mut(|known| known.remove(&pid));
+}
+
+/// Reaps the children that have ended and that there is no [`Child`] for: orphans of a container
+/// whose processes are in this process's pid namespace, and so become this process's children
+/// (`PR_SET_CHILD_SUBREAPER`, prctl(2)). Until then they count against the limit of their cgroup.
+pub fn reap_orphans() -> io::Result<()> {
+    let children = std::fs::read_to_string("/proc/thread-self/children")?;
+    let pids = children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok());
+    let is_known = |pid: i32| KNOWN.with_borrow(|known| known.contains(&pid));
+    for orphan in pids.filter(|pid| !is_known(*pid)).filter_map(Pid::from_raw) {
+        let _ = waitid(WaitId::Pid(orphan), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+    }
+    Ok(())
 }
 
 /// Runs `job` in a child that shares everything with this process but its memory.

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::io::Errno;
+
 use crate::cgroup::{CgroupError, ContainerCgroup};
 use crate::child::Child;
 use crate::stage::become_process::Gate;
@@ -108,15 +110,21 @@ impl Starting {
         &self.child
     }
 
-    /// Readable when there is an outcome.
-    pub fn report_fd(&self) -> BorrowedFd<'_> {
-        self.report.as_fd()
+    /// Something of these is readable when there may be an outcome: what it reports, and its end,
+    /// because one that it has made and not told of waits for ever.
+    pub fn watched(&self) -> [BorrowedFd<'_>; 2] {
+        [self.report.as_fd(), self.child.pidfd()]
     }
 
     /// The outcome, if there is one; never waits.
     pub fn outcome(&mut self) -> Option<StartOutcome> {
         loop {
+            let is_lost = self.child.has_ended_untold(); // before it is looked what it told
             match self.report.read() {
+                Report::Nothing if is_lost => {
+                    let error = StageError::prepare("killed before it ran", Errno::SRCH);
+                    return Some(StartOutcome::Failed(error));
+                }
                 Report::Nothing => return None,
                 Report::Terminal(terminal) => self.terminal = Some(terminal),
                 Report::Process(pidfd, pid) => {

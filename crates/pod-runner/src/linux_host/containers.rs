@@ -47,13 +47,13 @@ enum Process {
 impl RunningContainer {
     /// The descriptors to wait for.
     pub(super) fn watched(&self) -> Vec<(Token, BorrowedFd<'_>)> {
-        let process = match &self.process {
+        let (token, files) = match &self.process {
             Process::Starting(starting) => {
-                (Token::ContainerReport(self.number), starting.report_fd())
+                (Token::ContainerReport(self.number), starting.watched().to_vec())
             }
-            Process::Running(child) => (Token::ContainerExit(self.number), child.pidfd()),
+            Process::Running(child) => (Token::ContainerExit(self.number), vec![child.pidfd()]),
         };
-        let mut watched = vec![process];
+        let mut watched: Vec<_> = files.into_iter().map(|file| (token, file)).collect();
         watched.extend(
             self.outputs
                 .iter()

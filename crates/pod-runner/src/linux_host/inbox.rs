@@ -104,10 +104,14 @@ impl LinuxHost {
     }
 
     /// A signal to the supervisor means what it means to a kubelet whose node shuts down: stop
-    /// the pod in order.
+    /// the pod in order; but for the one that says that a child has ended.
     fn take_signal(&mut self) {
-        while let Ok(Some(_)) = self.signals.read_signal() {
-            self.facts.push_back(Fact::DeleteRequested { grace: None });
+        while let Ok(Some(signal)) = self.signals.read_signal() {
+            if signal.ssi_signo == ::sandbox::Signal::SIGCHLD as u32 {
+                let _ = ::sandbox::reap_orphans(); // they can wait for the next one
+            } else {
+                self.facts.push_back(Fact::DeleteRequested { grace: None });
+            }
         }
     }
 }

@@ -120,13 +120,16 @@ impl Tasks {
     /// The descriptors to wait for.
     pub(super) fn watched(&self) -> impl Iterator<Item = (Token, BorrowedFd<'_>)> {
         self.running.iter().flat_map(|task| {
-            let process = match &task.process {
-                Process::Starting(starting) => (Token::TaskReport(task.id), starting.report_fd()),
-                Process::Running(child) => (Token::TaskExit(task.id), child.pidfd()),
+            let (token, files) = match &task.process {
+                Process::Starting(starting) => {
+                    (Token::TaskReport(task.id), starting.watched().to_vec())
+                }
+                Process::Running(child) => (Token::TaskExit(task.id), vec![child.pidfd()]),
             };
+            let process = files.into_iter().map(move |file| (token, file));
             let files = task.outputs.iter().filter_map(|output| output.file.as_ref());
             let outputs = files.map(|file| (Token::TaskOutput(task.id), file.as_fd()));
-            std::iter::once(process).chain(outputs)
+            process.chain(outputs)
         })
     }
 

@@ -93,14 +93,26 @@ fn no_command_on_its_way_holds_up_the_containers_end() {
         );
         visitor.unwrap()
     };
-    for moment in 0..400 {
-        outcome(&mut begin("no-such-program")).unwrap_err();
-        let killed = begin("sleep");
+    let after = |moment: u32| {
         let began = Instant::now();
         while began.elapsed() < Duration::from_micros(5) * moment {
             std::hint::spin_loop();
         }
-        drop(killed);
+    };
+    for moment in 0..400 {
+        outcome(&mut begin("no-such-program")).unwrap_err();
+        let dropped = begin("sleep");
+        after(moment);
+        drop(dropped);
+        // Somebody else kills it, as the kernel does where memory runs out.
+        let mut killed = begin("sleep");
+        after(moment);
+        killed.child().kill().unwrap();
+        if outcome(&mut killed).is_ok() {
+            let mut child = killed.into_child();
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
     }
     running.child.kill().unwrap();
     assert!(becomes_readable(&running.child.pidfd()), "a process is left in the container");

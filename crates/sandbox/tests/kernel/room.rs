@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -156,7 +156,7 @@ impl Running {
 /// Waits for a start's outcome.
 pub(crate) fn outcome(starting: &mut Starting) -> Result<(), StageError> {
     loop {
-        assert!(becomes_readable(&starting.report_fd()), "the container does not start");
+        assert!(is_any_readable(&starting.watched()), "the container does not start");
         match starting.outcome() {
             Some(StartOutcome::Executed { .. }) => return Ok(()),
             Some(StartOutcome::Failed(error)) => return Err(error),
@@ -165,7 +165,6 @@ pub(crate) fn outcome(starting: &mut Starting) -> Result<(), StageError> {
     }
 }
 
-/// Whether something happens before patience ends.
 /// A pod that shares what pods share by default.
 pub(crate) fn pod_plan(shm_dir: &Path) -> PodSandboxPlan {
     PodSandboxPlan {
@@ -182,7 +181,14 @@ pub(crate) fn pod_plan(shm_dir: &Path) -> PodSandboxPlan {
     }
 }
 
+/// Whether something happens before patience ends.
 pub(crate) fn becomes_readable(file: &impl AsFd) -> bool {
+    is_any_readable(&[file.as_fd()])
+}
+
+fn is_any_readable(files: &[BorrowedFd<'_>]) -> bool {
     let limit = Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
-    poll(&mut [PollFd::new(file, PollFlags::IN)], Some(&limit)).unwrap() > 0
+    let mut polled: Vec<_> =
+        files.iter().map(|file| PollFd::from_borrowed_fd(*file, PollFlags::IN)).collect();
+    poll(&mut polled, Some(&limit)).unwrap() > 0
 }
