@@ -216,6 +216,12 @@ impl Container {
         self.running_since().is_some()
     }
 
+    /// Whether its program runs and its postStart hook has not succeeded. A kubelet is busy with the
+    /// hook then and publishes nothing of the start: to a user, the container is still created.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.is_running() && !self.is_settled
+    }
+
     /// Whether it is being stopped.
     pub(crate) fn is_stopping(&self) -> bool {
         matches!(self.phase, Phase::Stopping(_))

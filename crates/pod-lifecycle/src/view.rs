@@ -41,7 +41,8 @@ pub(crate) fn status(
 
 fn container(container: &Container, has_inits: bool) -> ContainerStatus {
     let newest = container.newest.as_ref();
-    let (state, last_state) = match (newest.map(|newest| &newest.outcome), waiting(container)) {
+    let seen = newest.filter(|_| !container.is_held_up());
+    let (state, last_state) = match (seen.map(|newest| &newest.outcome), waiting(container)) {
         (Some(Outcome::Running { since }), _) => {
             (ContainerState::Running { since: *since }, container.last.clone())
         }
@@ -66,7 +67,8 @@ fn container(container: &Container, has_inits: bool) -> ContainerStatus {
         last_state,
         restart_count: container.attempt(),
         ready: if is_init { container.is_initialized } else { probes::is_ready(container) },
-        started: if is_init { container.is_running() } else { probes::is_started(container) },
+        started: if is_init { container.is_running() } else { probes::is_started(container) }
+            && !container.is_held_up(),
     }
 }
 

@@ -70,7 +70,10 @@ fn is_initializing(state: &PodState) -> bool {
 
 fn waits_for_the_first_time(state: &PodState) -> bool {
     let mut others = state.containers.iter().filter(|one| one.spec.role != Role::Init);
-    others.any(|one| one.newest.is_none() && !matches!(one.phase, Phase::Done))
+    others.any(|one| {
+        let never_ran = one.newest.is_none() && !matches!(one.phase, Phase::Done);
+        never_ran || (one.is_held_up() && one.last.is_none())
+    })
 }
 
 fn all_mains(state: &PodState, is: impl Fn(&Container) -> bool) -> bool {

@@ -127,20 +127,17 @@ impl Container {
     }
 }
 
-/// Whether a probe of that kind runs at all now: the startup probe comes first and ends when it
-/// is decided; a container that stops is asked for its readiness only.
+/// Whether a probe of that kind runs at all now: none before the end of the postStart hook; the
+/// startup probe comes first and ends when it is decided; a container that stops is asked for its
+/// readiness only.
 pub(crate) fn is_active(container: &Container, kind: ProbeKind) -> bool {
     let is_started = container.spec.startup_probe.is_none() || container.startup.has_succeeded();
     match (&container.phase, kind) {
-        (Phase::Running | Phase::PostStart, ProbeKind::Startup) => {
+        (Phase::Running, ProbeKind::Startup) => {
             !container.startup.has_succeeded() && !container.startup.has_failed()
         }
-        (Phase::Running | Phase::PostStart, ProbeKind::Liveness) => {
-            is_started && !container.liveness.has_failed()
-        }
-        (Phase::Running | Phase::PostStart | Phase::Stopping(_), ProbeKind::Readiness) => {
-            is_started
-        }
+        (Phase::Running, ProbeKind::Liveness) => is_started && !container.liveness.has_failed(),
+        (Phase::Running | Phase::Stopping(_), ProbeKind::Readiness) => is_started,
         _ => false,
     }
 }

@@ -23,6 +23,27 @@ fn a_post_start_hook_holds_up_the_next_main_container_and_readiness() {
 }
 
 #[test]
+fn while_its_post_start_hook_runs_a_container_is_still_being_created_and_no_probe_asks_it() {
+    let probes = "startupProbe: {exec: {command: [x]}, periodSeconds: 2, failureThreshold: 1}, ";
+    let timeline = pod("Always", &main_with(&format!("{probes}{POST_START}")))
+        .hook("web", 9)
+        .probes("web", &[false])
+        .tell(Tell::States)
+        .tell(Tell::Events)
+        .run_until(8);
+    assert_snapshot!(timeline, @r#"
+    0s   Scheduled: Successfully assigned default/web to 
+    0s   web ContainerCreating
+    0s     Pending 0 ready
+    0s start web#0
+    0s   Pulled: Container image "i:1" already present on machine
+    0s PostStart web
+    0s   Created: Created container web
+    0s   Started: Started container web
+    "#);
+}
+
+#[test]
 fn a_failed_post_start_hook_kills_the_container_and_the_ordinary_rules_restart_it() {
     let (timeline, status) = pod("Always", &main_with(POST_START))
         .failing_hook("web", 1)
@@ -38,18 +59,17 @@ fn a_failed_post_start_hook_kills_the_container_and_the_ordinary_rules_restart_i
     0s PostStart web
     0s   Created: Created container web
     0s   Started: Started container web
-    0s   web running #0
-    0s     Running 0 ready
     1s terminate web
     1s   !FailedPostStartHook: PostStartHook failed
     1s   Killing: FailedPostStartHook
     1s   web PostStartHookError
+    1s     Running 0 ready
     1s start web#1
     1s   Pulled: Container image "i:1" already present on machine
     1s PostStart web
     1s   Created: Created container web
     1s   Started: Started container web
-    1s   web running #1
+    1s   web ContainerCreating
     2s terminate web
     2s   !FailedPostStartHook: PostStartHook failed
     2s   Killing: FailedPostStartHook
@@ -70,8 +90,8 @@ fn after_a_failed_post_start_hook_the_code_decides_under_on_failure() {
     0s     Pending 0 ready
     0s start web#0
     0s PostStart web
-    0s     Running 0 ready
     1s terminate web
+    1s     Running 0 ready
     1s     Succeeded 0 ready
     1s finished
     ");
@@ -89,10 +109,9 @@ fn a_failed_post_start_hook_fails_the_pod_when_the_policy_is_never() {
     0s     Pending 0 ready
     0s start web#0
     0s PostStart web
-    0s   web running #0
-    0s     Running 0 ready
     1s terminate web
     1s   web Error 143
+    1s     Running 0 ready
     1s     Failed 0 ready
     1s finished
     ");

@@ -135,8 +135,8 @@ fn a_startup_probe_and_a_hook_of_a_sidecar_hold_up_what_follows() {
      0s     Pending 0 ready
      0s start p#0
      0s PostStart p
-    12s start web#0
-    12s     Running 1 ready
+    17s start web#0
+    17s     Running 1 ready
     ");
 }
 
