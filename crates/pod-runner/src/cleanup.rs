@@ -110,6 +110,20 @@ pub(crate) fn remove_files(settings: &Settings, pod: &Pod) -> Result<(), Cleanup
         .and_then(|()| release_ids(settings, &pod.uid.0))
 }
 
+/// What directories are called that are about to be removed.
+pub(crate) const REMOVED: &str = "removed";
+
+/// Removes what those have left who were killed while they removed the record of a pod. Whoever is
+/// at it now does not mind.
+pub(crate) fn finish_removals(state: &Path) {
+    for entry in fs::read_dir(state).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name.to_string_lossy().split_once('-').is_some_and(|(kind, _)| kind == REMOVED) {
+            remove_directory(&entry.path());
+        }
+    }
+}
+
 /// Removes the record of a pod of which nothing else is left.
 pub(crate) fn remove_record(settings: &Settings, dir: &PodDir) {
     let _ = remove_pod_dir(settings, dir); // what cannot be removed is swept up later
@@ -123,7 +137,7 @@ pub(crate) fn remove_directory(path: &Path) {
 /// The pod's directory goes in one step, so that no view sees half a pod. Only who holds the
 /// pod's lock may do so.
 fn remove_pod_dir(settings: &Settings, dir: &PodDir) -> Result<(), CleanupError> {
-    let aside = settings.places.aside("removed", &crate::random::uid());
+    let aside = settings.places.aside(REMOVED, &crate::random::uid());
     match fs::rename(dir.path(), &aside) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(CleanupError::Directory { path: dir.path().to_owned(), source }),

@@ -98,10 +98,12 @@ impl Deletion {
     }
 
     fn clean_up(self) -> Result<(), DeleteError> {
-        let Some(lock) = self.lock else {
-            return Ok(()); // there was no pod
-        };
-        Ok(cleanup::after_dead_supervisor(&self.dir, lock, &self.settings)?)
+        if let Some(lock) = self.lock {
+            cleanup::after_dead_supervisor(&self.dir, lock, &self.settings)?;
+        }
+        // The supervisor may have been killed at its very last step.
+        cleanup::finish_removals(&self.settings.places.state);
+        Ok(())
     }
 }
 

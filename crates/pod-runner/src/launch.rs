@@ -14,6 +14,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use thiserror::Error;
 
+use crate::cleanup::REMOVED;
 use crate::lock;
 use crate::own_program::OwnProgram;
 use crate::places::PodDir;
@@ -135,7 +136,7 @@ fn sweep(state: &Path) {
         let changed = entry.metadata().and_then(|metadata| metadata.modified()).ok();
         let age = changed.and_then(|changed| changed.elapsed().ok()).unwrap_or_default();
         let dir = PodDir::at(entry.path());
-        let may_be_left = matches!(kind.as_deref(), Some(NEW | "removed")) && age > LEFT_AFTER;
+        let may_be_left = matches!(kind.as_deref(), Some(NEW | REMOVED)) && age > LEFT_AFTER;
         // In this order: whoever asks for the lock holds it for a moment, which would keep one who
         // makes a directory right now from taking it.
         if may_be_left && !lock::is_held(&dir) {
