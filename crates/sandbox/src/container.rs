@@ -128,10 +128,11 @@ impl Starting {
                 Report::Nothing => return None,
                 Report::Terminal(terminal) => self.terminal = Some(terminal),
                 Report::Process(pidfd, pid) => {
-                    // The one before has done its part and ends.
-                    self.child.set_makes_another(false);
-                    self.child = Child::known_by(pidfd, pid);
+                    let made = Child::known_by(pidfd, pid);
+                    let mut maker = std::mem::replace(&mut self.child, made);
                     self.report.acknowledge();
+                    // It has done its part, and ends while the other one goes on.
+                    maker.set_makes_another(false);
                 }
                 Report::Executed => {
                     return Some(StartOutcome::Executed { terminal: self.terminal.take() });
