@@ -1,7 +1,7 @@
 //! `exec`, `attach`, `cp` and `port-forward`: everything that enters a running pod.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -292,6 +292,15 @@ fn a_terminal_is_left_with_keys(node: &Node) {
         "Session ended, resume using 'minipod attach talk -c tty -n default -i -t' command",
     );
     until(&mut client, " icanon");
+    // Where nobody types on a terminal, there is none to attach.
+    let mut piped = node.command(&["attach", "talk", "-c", "tty", "-it"]);
+    let mut piped = piped.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut told = String::new();
+    let stderr = piped.stderr.take().expect("a pipe");
+    BufReader::new(stderr).read_line(&mut told).expect("it says something");
+    assert!(told.starts_with("Unable to use a TTY - input is not a terminal"), "{told}");
+    let _ = piped.kill();
+    let _ = piped.wait();
     let state = node.pod("talk")["status"]["containerStatuses"][2]["state"].clone();
     assert!(state["running"].is_object(), "{state}");
 }

@@ -58,6 +58,9 @@ fn warn(attach: &AttachArgs, spec: &v1::Container) {
             "error: Unable to use a TTY - container {name} did not allocate one\n"
         ));
     }
+    if attach.stdin && spec.tty == Some(true) && !terminal::is_there() {
+        screen::narrate(terminal::NONE_THERE);
+    }
     if attach.stdin && spec.stdin != Some(true) {
         screen::narrate(&format!(
             "container {name} reads no standard input (stdin: true would let it)\n"

@@ -75,9 +75,7 @@ fn terminal_size(exec: &ExecArgs) -> Option<TerminalSize> {
         return None;
     }
     if !terminal::is_there() {
-        screen::narrate(
-            "Unable to use a TTY - input is not a terminal or the right kind of file\n",
-        );
+        screen::narrate(terminal::NONE_THERE);
         return None;
     }
     Some(terminal::size().unwrap_or(TerminalSize { rows: 24, columns: 80 }))

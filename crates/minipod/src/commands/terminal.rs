@@ -19,6 +19,10 @@ pub(super) fn size() -> Option<TerminalSize> {
     (rows > 0 && columns > 0).then_some(TerminalSize { rows, columns })
 }
 
+/// What kubectl says to who asks for a terminal and types on none.
+pub(super) const NONE_THERE: &str =
+    "Unable to use a TTY - input is not a terminal or the right kind of file\n";
+
 /// Whether standard input is a terminal.
 pub(super) fn is_there() -> bool {
     io::stdin().is_terminal()
