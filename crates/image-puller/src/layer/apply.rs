@@ -81,9 +81,12 @@ impl<'a> Applier<'a> {
         Ok(self.applied)
     }
 
-    /// True if an entry breaks the rule only as far as is known without the layers below.
+    /// True if an entry breaks the rule only as far as is known without the layers below: they may
+    /// lead it elsewhere, or an entry before it has been left out for want of them.
     fn may_be_wrong(&self, rule: Rule) -> bool {
-        rule.depends_on_tree() && self.tree.lower().is_none() && !self.tree.notes.assumed.is_empty()
+        let is_guessed =
+            self.applied.unsettled.needs_lower.is_some() || !self.tree.notes.assumed.is_empty();
+        rule.depends_on_tree() && self.tree.lower().is_none() && is_guessed
     }
 
     fn note_unsettled(&mut self) {

@@ -180,6 +180,10 @@ fn stacks_that_umoci_takes_otherwise_look_as_if_they_were_applied_in_order() {
             "a hard link in place of the directory through which its target was found",
             vec![vec![file("f")], vec![symlink("d/l", "/"), hard_link("d", "d/l/f")]],
         ),
+        (
+            "a way through a hard link to a link of the layer below, where a file was before",
+            vec![vec![symlink("l", "/")], vec![file("a"), hard_link("a", "l"), directory("a/a")]],
+        ),
     ];
     for (what, stack) in rows {
         let bench = Bench::new(stack.iter().map(|layer| archive(layer)).collect());
