@@ -14,7 +14,8 @@ use clap_complete::ArgValueCompleter;
 pub(crate) use entering::{AttachArgs, CopyArgs, ExecArgs, PortForwardArgs};
 pub(crate) use knowing::{ApiResourcesArgs, ExplainArgs, VersionArgs};
 pub(crate) use objects::{
-    CreateArgs, DataArgs, DryRun, DryRunArgs, FileArgs, MarkArgs, NewObject, NewSecret, ResultArgs,
+    ChoiceArgs, CreateArgs, DataArgs, DryRun, DryRunArgs, FileArgs, MarkArgs, NewObject, NewSecret,
+    ResultArgs,
 };
 pub(crate) use pods::{
     DeleteArgs, DescribeArgs, EventsArgs, GetArgs, LogsArgs, RunArgs, TopArgs, Until, WaitArgs,

@@ -159,6 +159,32 @@ pub(crate) struct FileArgs {
     pub(crate) recursive: bool,
 }
 
+/// Objects that are not named.
+#[derive(Debug, Args)]
+pub(crate) struct ChoiceArgs {
+    /// All of the namespace
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// In all namespaces
+    #[arg(long, short = 'A')]
+    pub(crate) all_namespaces: bool,
+    /// Those with these labels
+    #[arg(long, short = 'l', value_name = "LABELS")]
+    pub(crate) selector: Option<String>,
+}
+
+impl ChoiceArgs {
+    /// Whether objects are chosen, and not named.
+    pub(crate) fn is_made(&self) -> bool {
+        self.all || self.selector.is_some()
+    }
+
+    /// The namespace that they are in; none when that does not matter.
+    pub(crate) fn namespace<'a>(&self, named: &'a str) -> Option<&'a str> {
+        (!self.all_namespaces).then_some(named)
+    }
+}
+
 /// Arguments of `label` and `annotate`.
 #[derive(Debug, Args)]
 pub(crate) struct MarkArgs {
@@ -173,15 +199,8 @@ pub(crate) struct MarkArgs {
     /// Show what there is
     #[arg(long)]
     pub(crate) list: bool,
-    /// All of the namespace
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// In all namespaces
-    #[arg(long, short = 'A')]
-    pub(crate) all_namespaces: bool,
-    /// Those with these labels
-    #[arg(long, short = 'l', value_name = "LABELS")]
-    pub(crate) selector: Option<String>,
+    #[command(flatten)]
+    pub(crate) choice: ChoiceArgs,
     #[command(flatten)]
     pub(crate) result: ResultArgs,
 }

@@ -8,7 +8,7 @@ use clap_complete::ArgValueCompleter;
 
 use crate::completion::{containers, kinds_and_objects, pods_and_containers};
 
-use super::{DryRunArgs, FileArgs, ManifestArgs, parse_duration};
+use super::{ChoiceArgs, DryRunArgs, FileArgs, ManifestArgs, parse_duration};
 
 /// Until when `run` stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -215,15 +215,8 @@ pub(crate) struct DeleteArgs {
     /// Ask and kill a second later
     #[arg(long)]
     pub(crate) now: bool,
-    /// All of the namespace
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// In all namespaces
-    #[arg(long, short = 'A')]
-    pub(crate) all_namespaces: bool,
-    /// Those with these labels
-    #[arg(long, short = 'l', value_name = "LABELS")]
-    pub(crate) selector: Option<String>,
+    #[command(flatten)]
+    pub(crate) choice: ChoiceArgs,
     /// Not an error when there is no such object
     #[arg(long)]
     pub(crate) ignore_not_found: bool,
@@ -255,15 +248,8 @@ pub(crate) struct WaitArgs {
     /// How long to wait; 0 looks once; exit code 124 when that is not enough
     #[arg(long, default_value = "30s", allow_hyphen_values = true, value_name = "TIME")]
     pub(crate) timeout: String,
-    /// All pods of the namespace
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// In all namespaces
-    #[arg(long, short = 'A')]
-    pub(crate) all_namespaces: bool,
-    /// Those with these labels
-    #[arg(long, short = 'l', value_name = "LABELS")]
-    pub(crate) selector: Option<String>,
+    #[command(flatten)]
+    pub(crate) choice: ChoiceArgs,
     #[command(flatten)]
     pub(crate) files: FileArgs,
 }

@@ -152,7 +152,7 @@ fn targets(args: &PlaceArgs, delete: &DeleteArgs) -> Result<Vec<Target>, Failure
         )
         .hint("minipod delete pod NAME, or minipod delete -f FILE"));
     }
-    let selects = delete.all || delete.selector.is_some();
+    let selects = delete.choice.is_made();
     let mut targets = Vec::new();
     let named = selection::named_or_described(args, &delete.what, &delete.files, "delete")?;
     for Named { resource, names, namespace } in named {
@@ -187,9 +187,9 @@ fn selected(
     delete: &DeleteArgs,
     resource: Resource,
 ) -> Result<Vec<Target>, Failure> {
-    let labels = LabelSelector::parse(delete.selector.as_deref().unwrap_or_default())
+    let labels = LabelSelector::parse(delete.choice.selector.as_deref().unwrap_or_default())
         .map_err(|error| Failure::of(Kind::Usage, &error))?;
-    let namespace = (!delete.all_namespaces).then_some(args.namespace.as_str());
+    let namespace = delete.choice.namespace(&args.namespace);
     let wanted = object::selected(resource, &places(args), namespace, &labels)?;
     let target = |object: &Object| Target {
         resource,

@@ -100,8 +100,8 @@ fn chosen(
                     <resource>/<name>";
         return Err(usage(text).hint("pod/NAME"));
     }
-    let selects = what.all || what.selector.is_some();
-    let labels = LabelSelector::parse(what.selector.as_deref().unwrap_or_default())
+    let selects = what.choice.is_made();
+    let labels = LabelSelector::parse(what.choice.selector.as_deref().unwrap_or_default())
         .map_err(|error| Failure::of(Kind::Usage, &error))?;
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for one in selection::named_or_described(args, words, &what.files, "label")? {
@@ -117,7 +117,7 @@ fn chosen(
         }
         let namespace = one.namespace.as_deref().unwrap_or(&args.namespace);
         if selects {
-            let namespace = (!what.all_namespaces).then_some(namespace);
+            let namespace = what.choice.namespace(namespace);
             found.extend(object::selected(one.resource, places, namespace, &labels)?);
         }
         for name in &one.names {

@@ -149,7 +149,7 @@ fn targets(
 
 /// The pods that are named, on the command line or by a manifest.
 fn names(args: &PlaceArgs, wait: &WaitArgs) -> Result<Vec<(String, String)>, Failure> {
-    let selects = wait.all || wait.selector.is_some();
+    let selects = wait.choice.is_made();
     let mut names = Vec::new();
     if wait.what.is_empty() && selects {
         return Ok(names); // pods are meant, what else
@@ -173,9 +173,9 @@ fn names(args: &PlaceArgs, wait: &WaitArgs) -> Result<Vec<(String, String)>, Fai
 }
 
 fn selected(args: &PlaceArgs, wait: &WaitArgs, pods: &Pods) -> Result<Vec<Target>, Failure> {
-    let labels = LabelSelector::parse(wait.selector.as_deref().unwrap_or_default())
+    let labels = LabelSelector::parse(wait.choice.selector.as_deref().unwrap_or_default())
         .map_err(|error| Failure::of(Kind::Usage, &error))?;
-    let namespace = (!wait.all_namespaces).then_some(args.namespace.as_str());
+    let namespace = wait.choice.namespace(&args.namespace);
     let found = selection::labelled(pods, namespace, &labels)?;
     if found.is_empty() {
         return Err(Failure::new(Kind::NotFound, "no matching resources found"));
