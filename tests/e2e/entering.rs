@@ -80,7 +80,7 @@ fn a_command_gets_what_it_is_sent_and_ends_with_its_user() {
     let is_gone = "until ! ps | grep -v grep | grep -q 'sleep 996'; do sleep 0.1; done";
     let _ = exec(&["--", "timeout", "20", "sh", "-c", is_gone]).succeeds();
     let _ = exec(&["--", "touch", "/end"]).succeeds();
-    node.wait_for_status("send", &["Completed"]);
+    node.wait_for_phase("send", "Succeeded");
     let late = exec(&["--", "true"]).ends_with(1);
     assert_eq!(
         late.stderr,

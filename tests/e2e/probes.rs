@@ -166,9 +166,7 @@ spec:
     lifecycle: {preStop: {tcpSocket: {port: 81}}}
 ";
     let _ = node.apply(manifest).succeeds();
-    node.wait_for_status("closed", &["Error"]);
-    let pod = node.pod("closed");
-    assert_eq!(pod["status"]["phase"], "Failed");
+    let pod = node.wait_for_phase("closed", "Failed");
     let ip = pod["status"]["podIP"].as_str().unwrap_or_default();
     let events = node.events();
     for (reason, message) in [

@@ -231,10 +231,9 @@ fn memory_that_runs_out_ends_the_container_as_oomkilled() {
     ] {
         let _ = node.apply(&pod(name, &spec)).succeeds();
         assert_eq!(node.wait_for_status(name, &[status, "Error", "Init:Error"]), status);
-        let object = node.pod(name);
+        let object = node.wait_for_phase(name, "Failed");
         let ended = &object["status"][list][0]["state"]["terminated"];
         assert_eq!((&ended["reason"], &ended["exitCode"]), (&"OOMKilled".into(), &137.into()));
-        assert_eq!(object["status"]["phase"], "Failed");
         node.delete_leaves_nothing(name, &["--force"]);
     }
 }
