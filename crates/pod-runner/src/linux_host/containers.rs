@@ -6,14 +6,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use pod_lifecycle::{Fact, Instance, StartStage};
 use pod_model::ContainerName;
 use sandbox::cgroup::ContainerCgroup;
-use sandbox::{
-    Child, ContainerPlan, Exit, Placement, Signal, StageError, StartOutcome, Starting, Stdio,
-};
+use sandbox::{Child, ContainerPlan, Exit, Placement, Signal, StageError, StartOutcome, Stdio};
 
 use super::LinuxHost;
 use super::attached::Attached;
 use super::inbox::Token;
 use super::output::{self, Drained};
+use super::process::Process;
 use super::sandbox::RunningSandbox;
 use crate::cleanup;
 use crate::logs::{ContainerLog, Stream};
@@ -38,22 +37,12 @@ pub(super) struct RunningContainer {
     stop_signal: Signal,
 }
 
-#[derive(Debug)]
-enum Process {
-    Starting(Starting),
-    Running(Child),
-}
-
 impl RunningContainer {
     /// The descriptors to wait for.
     pub(super) fn watched(&self) -> Vec<(Token, BorrowedFd<'_>)> {
-        let (token, files) = match &self.process {
-            Process::Starting(starting) => {
-                (Token::ContainerReport(self.number), starting.watched().to_vec())
-            }
-            Process::Running(child) => (Token::ContainerExit(self.number), vec![child.pidfd()]),
-        };
-        let mut watched: Vec<_> = files.into_iter().map(|file| (token, file)).collect();
+        let (report, exit) =
+            (Token::ContainerReport(self.number), Token::ContainerExit(self.number));
+        let mut watched: Vec<_> = self.process.watched(report, exit).collect();
         watched.extend(
             self.outputs
                 .iter()
@@ -79,13 +68,6 @@ impl RunningContainer {
     /// Its cgroup.
     pub(super) fn cgroup(&self) -> Option<&ContainerCgroup> {
         self.cgroup.as_ref()
-    }
-
-    fn child(&self) -> &Child {
-        match &self.process {
-            Process::Running(child) => child,
-            Process::Starting(starting) => starting.child(),
-        }
     }
 }
 
@@ -240,13 +222,13 @@ impl LinuxHost {
 
     pub(super) fn terminate(&mut self, instance: &Instance) {
         if let Some(container) = self.find(instance) {
-            let _ = container.child().signal(container.stop_signal); // it may just have ended
+            let _ = container.process.child().signal(container.stop_signal); // it may just have ended
         }
     }
 
     pub(super) fn kill(&mut self, instance: &Instance) {
         if let Some(container) = self.find(instance) {
-            let _ = container.child().kill(); // it may just have ended
+            let _ = container.process.child().kill(); // it may just have ended
         }
     }
 

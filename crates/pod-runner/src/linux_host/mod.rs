@@ -10,6 +10,7 @@ mod images;
 mod inbox;
 mod output;
 mod prefetch;
+mod process;
 mod recording;
 mod requests;
 mod sandbox;

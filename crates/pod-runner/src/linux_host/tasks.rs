@@ -11,6 +11,7 @@ use sandbox::{Child, Exit, StageError, StartOutcome, Starting};
 
 use super::inbox::Token;
 use super::output::{self, Drained};
+use super::process::Process;
 use crate::volumes::VolumeImage;
 
 /// What a task is for.
@@ -67,12 +68,6 @@ struct Output {
     collected: Vec<u8>,
 }
 
-#[derive(Debug)]
-enum Process {
-    Starting(Starting),
-    Running(Child),
-}
-
 /// All running tasks.
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
@@ -120,13 +115,8 @@ impl Tasks {
     /// The descriptors to wait for.
     pub(super) fn watched(&self) -> impl Iterator<Item = (Token, BorrowedFd<'_>)> {
         self.running.iter().flat_map(|task| {
-            let (token, files) = match &task.process {
-                Process::Starting(starting) => {
-                    (Token::TaskReport(task.id), starting.watched().to_vec())
-                }
-                Process::Running(child) => (Token::TaskExit(task.id), vec![child.pidfd()]),
-            };
-            let process = files.into_iter().map(move |file| (token, file));
+            let process =
+                task.process.watched(Token::TaskReport(task.id), Token::TaskExit(task.id));
             let files = task.outputs.iter().filter_map(|output| output.file.as_ref());
             let outputs = files.map(|file| (Token::TaskOutput(task.id), file.as_fd()));
             process.chain(outputs)
@@ -179,7 +169,7 @@ impl Tasks {
         let mut expired = Vec::new();
         while let Some(at) = self.running.iter().position(|task| task.is_due(now)) {
             self.running[at].read();
-            self.running[at].process.kill();
+            self.running[at].kill();
             expired.push(self.finish(at, Ending::TimedOut));
         }
         expired
@@ -198,7 +188,7 @@ impl Tasks {
     /// Kills the tasks that `is_unwanted` picks.
     pub(super) fn cancel(&mut self, is_unwanted: impl Fn(&Purpose) -> bool) {
         let unwanted = self.running.extract_if(.., |task| is_unwanted(&task.purpose));
-        unwanted.for_each(|task| task.process.kill());
+        unwanted.for_each(|task| task.kill());
     }
 
     fn push(
@@ -238,23 +228,17 @@ pub(super) enum Report {
 }
 
 impl Task {
+    /// Kills its process with what that has started.
+    fn kill(&self) {
+        let _ = self.process.child().kill_group(); // it may just have ended
+    }
+
     fn is_due(&self, now: Uptime) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
     fn read(&mut self) {
         self.outputs.iter_mut().for_each(Output::read);
-    }
-}
-
-impl Process {
-    /// Kills it with what it has started.
-    fn kill(&self) {
-        let child = match self {
-            Self::Starting(starting) => starting.child(),
-            Self::Running(child) => child,
-        };
-        let _ = child.kill_group(); // it may just have ended
     }
 }
 
