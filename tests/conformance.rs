@@ -157,3 +157,24 @@ fn claims(comment: &str) -> BTreeSet<u32> {
     }
     found
 }
+
+/// The documents whose tables name the tests that show what a row says.
+const TABLES: [&str; 2] = ["docs/acceptance.md", "docs/security.md"];
+
+#[test]
+fn every_test_that_a_table_names_exists() {
+    let mut sources = Vec::new();
+    rust_files(&workspace().join("crates"), &mut sources);
+    rust_files(&workspace().join("tests"), &mut sources);
+    for document in TABLES {
+        let text = fs::read_to_string(workspace().join(document)).expect("the document");
+        for row in text.lines().filter(|line| line.starts_with("| ")) {
+            let last = row.trim_matches('|').split('|').next_back().unwrap_or_default();
+            for name in last.split(", ").filter_map(|test| test.trim().strip_prefix('`')) {
+                let function = format!("fn {}(", name.trim_end_matches('`'));
+                let is_there = sources.iter().any(|text| text.contains(&function));
+                assert!(is_there, "{document}: there is no test {name} (row {row:?})");
+            }
+        }
+    }
+}
