@@ -22,6 +22,7 @@ mod network;
 mod probes;
 mod propagation;
 mod pulls;
+mod real_life;
 mod resources;
 mod sharing;
 mod stories;
@@ -77,6 +78,7 @@ const GROUPS: &[&[Test]] = &[
     propagation::TESTS,
     hostile_images::TESTS,
     pulls::TESTS,
+    real_life::TESTS,
 ];
 
 /// Those that need something more.
@@ -87,6 +89,7 @@ const NEEDING_MORE: &[(Need, &[Test])] = &[
     (Need::Python, threats::PYTHON),
     (Need::MappedMemory, identity::OWN_USERS),
     (Need::MappedMemory, sharing::OWN_USERS),
+    (Need::MappedMemory, real_life::OWN_USERS),
     (Need::Bash, completions::BASH),
     (Need::Zsh, completions::ZSH),
     (Need::Fish, completions::FISH),

@@ -85,6 +85,12 @@ pub(crate) fn limit_bounding_set(mask: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes every capability effective that this process may have.
+pub(crate) fn use_permitted() -> io::Result<()> {
+    let sets = rustix::thread::capabilities(None)?;
+    Ok(rustix::thread::set_capabilities(None, EffectiveSets { effective: sets.permitted, ..sets })?)
+}
+
 /// Sets the other four sets of this process.
 pub(crate) fn apply(sets: &CapabilitySets) -> io::Result<()> {
     rustix::thread::clear_ambient_capability_set()?;

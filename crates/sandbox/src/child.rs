@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use nix::sys::signal::Signal;
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, WaitId, WaitIdOptions, kill_process_group, pidfd_open, pidfd_send_signal,
-    waitid,
+    Pid, PidfdFlags, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
 };
 
+use crate::signal::Signal;
 use crate::sys::clone::{self, Cloned, New};
+use crate::sys::signals;
 
 /// A child process. Dropping it kills and reaps it, so that no error path can leave a stray
 /// process or a zombie behind.
@@ -73,15 +73,12 @@ impl Child {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
-        let Some(signal) = rustix::process::Signal::from_named_raw(signal as i32) else {
-            return Err(io::ErrorKind::InvalidInput.into());
-        };
-        Ok(pidfd_send_signal(&self.pidfd, signal)?)
+        signals::send(self.pidfd.as_fd(), signal.number())
     }
 
     /// Kills it; as the first process of a pid namespace it takes the whole namespace along.
     pub fn kill(&self) -> io::Result<()> {
-        self.signal(Signal::SIGKILL)
+        self.signal(Signal::KILL)
     }
 
     /// Kills it and what it has started, as far as that is still in its process group. For a

@@ -21,6 +21,7 @@ pub mod plan;
 pub mod pod_sandbox;
 mod root;
 pub mod seccomp;
+mod signal;
 pub mod stage;
 mod standard_mounts;
 mod sys;
@@ -30,13 +31,13 @@ mod user_namespace;
 pub use child::{Child, Exit, reap_orphans, spawn_aside};
 pub use container::{Placement, StartOutcome, Starting, Stdio};
 pub use host_mounts::remember_host_mounts;
-pub use nix::sys::signal::Signal;
 pub use plan::{
     CapabilitySets, ContainerPlan, DevicesPlan, MountOptions, MountPlan, MountSource, PathKind,
     PidSharing, PodSandboxPlan, ProcessPlan, Propagation, Rlimit, RootPlan, SeccompPlan, Sharing,
     SubPath, Sysctl, TerminalSize, UserPlan,
 };
 pub use pod_sandbox::{PodSandbox, SandboxError};
+pub use signal::{Signal, UnknownSignal};
 pub use stage::report::StageError;
 pub use sys::mount_attributes::read_only;
 pub use sys::own_pages::release as release_own_pages;

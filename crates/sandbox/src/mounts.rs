@@ -30,23 +30,35 @@ pub(crate) struct Detached {
     pub(crate) is_directory: bool,
 }
 
-/// Puts each detached mount at its place in the root.
+/// Puts each detached mount at its place in the root. Those in which mount points may be made
+/// become read-only last.
 pub(crate) fn attach_all(
     root: &OwnedFd,
     plans: &[MountPlan],
-    sources: Vec<Detached>,
+    sources: &[Detached],
 ) -> Result<(), StageError> {
+    let cannot_mount = |plan: &MountPlan| {
+        let text = format!("cannot mount {plan}");
+        move |error: io::Error| StageError::prepare(text.clone(), error)
+    };
     for (plan, source) in plans.iter().zip(sources) {
-        let failed = |error: io::Error| StageError::prepare(format!("cannot mount {plan}"), error);
-        set_options(&source, plan.options).map_err(failed)?;
+        let failed = cannot_mount(plan);
+        set_options(source, plan.options).map_err(&failed)?;
         let target = if source.is_directory {
             directory(root, &plan.target)
         } else {
             file(root, &plan.target)
         }
-        .map_err(failed)?;
-        check_target(root, &target, &plan.target).map_err(failed)?;
-        attach_to(source.mount.as_fd(), target.as_fd()).map_err(failed)?;
+        .map_err(&failed)?;
+        check_target(root, &target, &plan.target).map_err(&failed)?;
+        attach_to(source.mount.as_fd(), target.as_fd()).map_err(&failed)?;
+    }
+    for (plan, source) in plans.iter().zip(sources) {
+        if plan.options.readonly && plan.options.mount_points {
+            let attributes = Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Attributes::default() };
+            mount_attributes::change(source.mount.as_fd(), attributes)
+                .map_err(cannot_mount(plan))?;
+        }
     }
     Ok(())
 }
@@ -66,13 +78,17 @@ const REPLACEABLE: [&str; 8] = [
 /// Nothing is mounted over the root itself, and nothing in `/proc`: who sets up or joins the
 /// container has to trust what it reads and writes there.
 fn check_target(root: &OwnedFd, target: &OwnedFd, path: &str) -> io::Result<()> {
-    let (root, found) = (fstat(root)?, fstat(target)?);
-    let is_root = (root.st_dev, root.st_ino) == (found.st_dev, found.st_ino);
     let is_proc = fstatfs(target)?.f_type == libc::PROC_SUPER_MAGIC;
-    if is_root || is_proc && !REPLACEABLE.contains(&path) {
+    if is_same_file(root, target)? || is_proc && !REPLACEABLE.contains(&path) {
         return Err(io::Error::from_raw_os_error(libc::EPERM));
     }
     Ok(())
+}
+
+/// Whether two descriptors refer to the same file.
+pub(crate) fn is_same_file(one: &OwnedFd, other: &OwnedFd) -> io::Result<bool> {
+    let (one, other) = (fstat(one)?, fstat(other)?);
+    Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
 }
 
 /// Opens a directory of the container that is reached without any link, created if missing: what
@@ -95,9 +111,11 @@ fn set_options(source: &Detached, options: MountOptions) -> io::Result<()> {
     if options.propagation != Propagation::Bidirectional {
         mount_attributes::change(source.mount.as_fd(), spread)?;
     }
+    // What is below it becomes read-only here, before mounts of the container are below it, too.
+    let is_late = options.readonly && options.mount_points;
     let mut set = 0;
     for (wanted, flag) in [
-        (options.readonly, libc::MOUNT_ATTR_RDONLY),
+        (options.readonly && (!is_late || options.recursive_readonly), libc::MOUNT_ATTR_RDONLY),
         (options.nosuid, libc::MOUNT_ATTR_NOSUID),
         (options.nodev, libc::MOUNT_ATTR_NODEV),
         (options.noexec, libc::MOUNT_ATTR_NOEXEC),
@@ -111,7 +129,12 @@ fn set_options(source: &Detached, options: MountOptions) -> io::Result<()> {
     }
     let recursive = options.recursive_readonly;
     let attributes = Attributes { set, recursive, ..Attributes::default() };
-    mount_attributes::change(source.mount.as_fd(), attributes)
+    mount_attributes::change(source.mount.as_fd(), attributes)?;
+    if is_late && recursive {
+        let attributes = Attributes { clear: libc::MOUNT_ATTR_RDONLY, ..Attributes::default() };
+        mount_attributes::change(source.mount.as_fd(), attributes)?;
+    }
+    Ok(())
 }
 
 /// Attaches a detached mount at a path.

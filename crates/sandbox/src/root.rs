@@ -21,7 +21,7 @@ use crate::plan::{ContainerPlan, RootPlan};
 use crate::stage::report::StageError;
 use crate::standard_mounts;
 use crate::sys::mount_attributes::{self, Attributes};
-use crate::user_namespace::IdMap;
+use crate::user_namespace::{self, IdMap};
 
 /// A root that is built and not entered yet.
 #[derive(Debug)]
@@ -44,13 +44,21 @@ pub(crate) fn build(
     let shm = mount_sources::clone_tree(shm_dir, false)
         .map_err(|error| StageError::prepare("cannot open the pod's shared memory", error))?;
     let root = mount_overlay(&plan.root, ids)?;
-    standard_mounts::mount_all(&root, plan, (shm, ids.map(|ids| ids.range)))?;
-    let null = standard_mounts::null_device(&root)?; // before a volume could hide it
-    mounts::attach_all(&root, &plan.cgroup_mounts, cgroups)?;
-    if !plan.privileged_mounts {
-        standard_mounts::protect_cgroups(&root)?;
-    }
-    mounts::attach_all(&root, &plan.mounts, sources)?;
+    let range = ids.map(|ids| ids.range);
+    // Directories that are made here belong to the container's root.
+    let null = user_namespace::with_files_of_root(range, || {
+        volumes_of_image(&root, &plan.root)?;
+        standard_mounts::mount_all(&root, plan, (shm, range))?;
+        let null = standard_mounts::null_device(&root)?; // before a volume could hide it
+        mounts::attach_all(&root, &plan.cgroup_mounts, &cgroups)?;
+        if !plan.privileged_mounts {
+            standard_mounts::protect_cgroups(&root)?;
+        }
+        mounts::attach_all(&root, &plan.mounts, &sources)?;
+        // What keeps it from being made keeps the process from entering it, and is told then.
+        let _ = mounts::directory(&root, &plan.process.cwd);
+        Ok(null)
+    })?;
     standard_mounts::mask(&root, &plan.masked_paths, &null)?;
     standard_mounts::protect(&root, &plan.readonly_paths)?;
     Ok(BuiltRoot { root, null, readonly: plan.root.readonly })
@@ -128,6 +136,22 @@ fn mount_overlay(plan: &RootPlan, ids: Option<IdMap<'_>>) -> Result<OwnedFd, Sta
     mounts::attach(mount.as_fd(), CWD, &root).map_err(failed)?;
     open(&root, OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
         .map_err(|error| failed(error.into()))
+}
+
+/// Makes the image's volumes. In a read-only root each is one more mount of the same directory, which
+/// stays writable: what is written goes to the container's own layer, and is gone with it.
+fn volumes_of_image(root: &OwnedFd, plan: &RootPlan) -> Result<(), StageError> {
+    for path in &plan.volumes {
+        let failed = |error: io::Error| {
+            StageError::prepare(format!("cannot make the image's volume {path}"), error)
+        };
+        let directory = mounts::directory(root, path).map_err(failed)?;
+        if plan.readonly && !mounts::is_same_file(root, &directory).map_err(failed)? {
+            let volume = mount_sources::clone_open(directory.as_fd(), false).map_err(failed)?;
+            mounts::attach_to(volume.mount.as_fd(), directory.as_fd()).map_err(failed)?;
+        }
+    }
+    Ok(())
 }
 
 /// Gives the writable layer the owner and the mode of the image's root, as its root is the one

@@ -5,8 +5,12 @@ use std::fs;
 use std::io;
 use std::os::fd::BorrowedFd;
 
+use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 use serde::{Deserialize, Serialize};
 
+use crate::capabilities;
+use crate::stage::pod_holder::{die_with_supervisor, hide_from_others};
+use crate::stage::report::StageError;
 use crate::sys::mount_attributes::{self, Attributes};
 
 /// How many ids each pod with its own user namespace has: 0 to 65535.
@@ -32,6 +36,30 @@ impl IdRange {
             .iter()
             .try_for_each(|name| fs::write(format!("/proc/{pid}/{name}"), &line))
     }
+}
+
+/// Makes files that belong to the root of the pod with these ids, also in mounts that map ids:
+/// those know no others (`EOVERFLOW`). The process keeps its capabilities (setfsuid(2)).
+pub(crate) fn with_files_of_root<T>(
+    ids: Option<IdRange>,
+    job: impl FnOnce() -> Result<T, StageError>,
+) -> Result<T, StageError> {
+    let Some(IdRange { first }) = ids else {
+        return job();
+    };
+    let become_owner = |uid: Uid, gid: Gid| {
+        setfsgid(gid);
+        setfsuid(uid);
+        // A change of user resets them.
+        hide_from_others().and_then(|()| die_with_supervisor())
+    };
+    let (own_uid, own_gid) = (Uid::effective(), Gid::effective());
+    become_owner(Uid::from_raw(first), Gid::from_raw(first))?;
+    let done = capabilities::use_permitted()
+        .map_err(|error| StageError::prepare("cannot keep capabilities", error))
+        .and_then(|()| job());
+    become_owner(own_uid, own_gid)?;
+    done
 }
 
 /// A user namespace that exists, with its range.

@@ -131,12 +131,14 @@ impl LinuxHost {
             .start_container(&plan, stdio, placement)
             .map_err(|error| StartFailure::create(&error))?;
         self.facts.extend(cgroup.as_ref().and_then(|cgroup| not_limited(name, cgroup)));
+        let stop_signal = plan::stop_signal(&context.pod, &instance.name, image);
+        self.facts.extend(stop_signal.unknown.map(|unknown| no_signal(name, &unknown)));
         self.last_number += 1;
         Ok(RunningContainer {
             number: self.last_number,
             instance: instance.clone(),
             id: random::container_id(),
-            stop_signal: plan::stop_signal(&context.pod, &instance.name, image),
+            stop_signal: stop_signal.signal,
             plan,
             process: Process::Starting(starting),
             outputs,
@@ -300,7 +302,17 @@ fn not_limited(name: &str, cgroup: &ContainerCgroup) -> Option<Fact> {
     (!warnings.is_empty()).then_some(Fact::Warned { reason: "CgroupUnavailable", message })
 }
 
-/// Makes the directory for what this start writes; what the one before the last wrote goes.
+/// A warning, where the image asks to be stopped by what is no signal.
+fn no_signal(name: &str, unknown: &str) -> Fact {
+    let message = format!(
+        "the image of container {name} asks to be stopped with {unknown:?}, which is no signal; it \
+         gets SIGTERM (lifecycle.stopSignal sets another one)"
+    );
+    Fact::Warned { reason: "InvalidStopSignal", message }
+}
+
+/// Makes the directory for what this start writes; what the one before the last wrote goes. What a
+/// failed creation left goes, too: overlayfs takes a volatile layer only once.
 fn prepare_directory(
     context: &super::Context,
     instance: &Instance,
@@ -310,6 +322,7 @@ fn prepare_directory(
     if let Some(former) = instance.attempt.0.checked_sub(1) {
         cleanup::remove_directory(&context.data.container(name, former));
     }
+    cleanup::remove_directory(writable);
     fs::create_dir_all(writable).map_err(|error| StartFailure::create(&error))?;
     termination_message::create(context, instance).map_err(|error| StartFailure::create(&error))
 }

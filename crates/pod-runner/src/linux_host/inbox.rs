@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use nix::sys::signal::Signal::SIGCHLD;
 use pod_lifecycle::Fact;
 use pod_model::Uptime;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -107,7 +108,7 @@ impl LinuxHost {
     /// the pod in order; but for the one that says that a child has ended.
     fn take_signal(&mut self) {
         while let Ok(Some(signal)) = self.signals.read_signal() {
-            if signal.ssi_signo == ::sandbox::Signal::SIGCHLD as u32 {
+            if signal.ssi_signo == SIGCHLD as u32 {
                 let _ = ::sandbox::reap_orphans(); // they can wait for the next one
             } else {
                 self.facts.push_back(Fact::DeleteRequested { grace: None });

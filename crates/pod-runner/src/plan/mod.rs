@@ -21,7 +21,7 @@ use image_puller::Image;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, Secret};
 use pod_lifecycle::Instance;
 use pod_model::{ContainerName, Pod, Role};
-use sandbox::{ContainerPlan, DevicesPlan, ProcessPlan, RootPlan, Signal, TerminalSize};
+use sandbox::{ContainerPlan, DevicesPlan, ProcessPlan, RootPlan, TerminalSize};
 use thiserror::Error;
 
 use crate::control::ExecRequest;
@@ -31,8 +31,8 @@ use crate::places::{PodData, PodDir};
 pub(crate) use downward::{field, resource};
 pub use limits::{limits, pod_limits};
 pub(crate) use mounts::cgroup_mounts;
+pub use pod::{StopSignal, host_ports, pod, stop_signal};
 pub(crate) use pod::{domain, hostname_problem, short_name};
-pub use pod::{host_ports, pod, stop_signal};
 pub use sandbox::cgroup::Limits;
 pub(crate) use storage::{StorageLimits, StorageUse, disk_volumes, storage_limits};
 
@@ -197,6 +197,7 @@ pub fn container(
             layers: image.layers.clone(),
             writable,
             readonly: security.read_only_root_filesystem,
+            volumes: image.config.volumes.iter().filter(|path| !path.is_empty()).cloned().collect(),
         },
         mounts: mounts::of_container(input, spec, instance, &manifest)?,
         cgroup_mounts: Vec::new(),
@@ -328,12 +329,6 @@ pub(crate) fn container_object<'a>(pod: &'a Pod, name: &ContainerName) -> &'a Co
 pub(crate) fn container_named<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {
     let name = ContainerName::parse(name).ok()?;
     pod.container(&name).map(|found| container_object(pod, &found.name))
-}
-
-/// The signal that asks a container to stop.
-pub(crate) fn signal_of(name: &str) -> Option<Signal> {
-    let full = if name.starts_with("SIG") { name.to_owned() } else { format!("SIG{name}") };
-    full.parse().ok().or_else(|| Signal::try_from(name.parse::<i32>().ok()?).ok())
 }
 
 #[cfg(test)]

@@ -102,6 +102,7 @@ fn volume_mount(
             noexec: is_image,
             nosuid: is_image,
             nodev: is_image,
+            mount_points: volumes::is_made_for_pod(volume),
             propagation: match mount.mount_propagation.as_deref() {
                 Some("HostToContainer") => Propagation::HostToContainer,
                 Some("Bidirectional") => Propagation::Bidirectional,

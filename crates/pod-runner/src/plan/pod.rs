@@ -6,7 +6,7 @@ use pod_model::{ContainerName, Pod};
 use sandbox::network::{HostPort, Protocol};
 use sandbox::{PidSharing, PodSandboxPlan, Sharing, Signal, Sysctl};
 
-use super::{PlanInput, container_object, signal_of};
+use super::{PlanInput, container_object};
 use crate::ids;
 
 /// The size of a pod's `/dev/shm` in bytes.
@@ -141,13 +141,26 @@ pub fn host_ports(pod: &Pod) -> Vec<HostPort> {
     published.collect()
 }
 
+/// The signal that asks a container to stop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StopSignal {
+    /// Which one.
+    pub signal: Signal,
+    /// What the image asks for instead, where that is no signal (untrusted text).
+    pub unknown: Option<String>,
+}
+
 /// The signal that asks a container to stop: `lifecycle.stopSignal`, else the image's
 /// STOPSIGNAL, else SIGTERM.
-pub fn stop_signal(pod: &Pod, name: &ContainerName, image: &Image) -> Signal {
+pub fn stop_signal(pod: &Pod, name: &ContainerName, image: &Image) -> StopSignal {
     let container = container_object(pod, name);
     let stated = container.lifecycle.as_ref().and_then(|hooks| hooks.stop_signal.as_deref());
     let name = stated.or(image.config.stop_signal.as_deref());
-    name.and_then(signal_of).unwrap_or(Signal::SIGTERM)
+    match name.map(|name| name.parse().map_err(|_| name.to_owned())) {
+        None => StopSignal { signal: Signal::TERM, unknown: None },
+        Some(Ok(signal)) => StopSignal { signal, unknown: None },
+        Some(Err(name)) => StopSignal { signal: Signal::TERM, unknown: Some(name) },
+    }
 }
 
 pub(super) fn spec(pod: &Pod) -> &PodSpec {

@@ -191,6 +191,16 @@ pub(crate) fn is_read_only(volume: &Volume) -> bool {
         || claim.is_some_and(|claim| claim.read_only == Some(true))
 }
 
+/// Whether the volume is made for the pod and goes with it, so that mount points of its containers
+/// may be made in it. (Image volumes cannot be written at all.)
+pub(crate) fn is_made_for_pod(volume: &Volume) -> bool {
+    volume.empty_dir.is_some()
+        || volume.config_map.is_some()
+        || volume.secret.is_some()
+        || volume.downward_api.is_some()
+        || volume.projected.is_some()
+}
+
 /// Secrets and the like never touch a disk.
 fn is_in_memory(volume: &Volume) -> bool {
     volume.secret.is_some()

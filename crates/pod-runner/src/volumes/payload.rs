@@ -102,7 +102,9 @@ fn link_names(volume: &Tree, payload: &Payload) -> io::Result<()> {
     names.try_for_each(|name| volume.make_link(name, &format!("..data/{name}")))
 }
 
-/// Removes names that are no longer there, and every version but the newest.
+/// Removes names that are no longer there, and every version but the newest. Each name that was
+/// made here is a link; what else there is are mount points of containers, and removing those
+/// would unmount what is there.
 fn remove_old(volume: &Tree, payload: &Payload, newest: &str) -> io::Result<()> {
     let top = top_names(payload);
     for name in volume.names()? {
@@ -110,7 +112,7 @@ fn remove_old(volume: &Tree, payload: &Payload, newest: &str) -> io::Result<()> 
         let is_old = if name.starts_with("..") {
             is_version_name(&name) && name != newest
         } else {
-            !top.contains(name.as_ref())
+            !top.contains(name.as_ref()) && volume.link(&name).is_some()
         };
         if is_old {
             volume.remove(&name)?;

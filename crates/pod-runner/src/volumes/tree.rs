@@ -86,10 +86,12 @@ impl Tree {
         Ok(content)
     }
 
-    /// Makes a symbolic link; one that exists and points there already is fine.
+    /// Makes a symbolic link; one that exists and points there already is fine. What is there and
+    /// no link stays: a container may have something mounted there.
     pub(super) fn make_link(&self, name: &str, target: &str) -> io::Result<()> {
         match symlinkat(target, &self.0, name) {
             Err(Errno::EXIST) if self.link(name).as_deref() == Some(target) => Ok(()),
+            Err(Errno::EXIST) if self.link(name).is_none() => Ok(()),
             Err(Errno::EXIST) => {
                 self.remove(name)?;
                 Ok(symlinkat(target, &self.0, name)?)

@@ -105,6 +105,9 @@ pub struct RootPlan {
     pub writable: PathBuf,
     /// Whether the root is read-only for the container.
     pub readonly: bool,
+    /// Directories that exist, and can be written also when the root is read-only: absolute paths
+    /// in the container (`VOLUME` of an image; untrusted).
+    pub volumes: Vec<String>,
 }
 
 /// One mount.
@@ -133,6 +136,9 @@ pub struct MountOptions {
     pub noexec: bool,
     /// How mounts below it spread.
     pub propagation: Propagation,
+    /// Whether mount points that are missing in it are made although it is read-only: what it
+    /// shows is the pod's own.
+    pub mount_points: bool,
 }
 
 /// How mounts below a mount spread (`mount_namespaces(7)`).

@@ -51,6 +51,9 @@ impl Display for ContainerPlan {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let writable = if self.root.readonly { "read-only" } else { "writable" };
         writeln!(f, "root        {} layers, {writable}", self.root.layers.len())?;
+        if !self.root.volumes.is_empty() {
+            writeln!(f, "volumes     {}", self.root.volumes.join(" "))?;
+        }
         for mount in &self.mounts {
             writeln!(f, "mount       {mount}")?;
         }

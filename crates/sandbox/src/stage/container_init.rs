@@ -11,6 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::sched::{CloneFlags, setns, unshare};
+use rustix::fs::{Mode, OFlags};
 
 use super::become_process::{self, OwnMounts, Users};
 use super::pod_holder::{die_with_supervisor, hide_from_others};
@@ -67,6 +68,7 @@ fn container_init(
         stdio = open_terminal(size, report)?;
         let failed = |error| StageError::prepare("cannot take the terminal", error);
         stdio.stdin.iter().try_for_each(terminal::make_controlling).map_err(failed)?;
+        stdio.stdin.iter().try_for_each(show_as_console)?;
     }
     placement.settle()?;
     own_cgroup_namespace()?;
@@ -99,6 +101,15 @@ pub(super) fn leave_keyring(name: &str) -> Result<(), StageError> {
 fn own_cgroup_namespace() -> Result<(), StageError> {
     unshare(CloneFlags::CLONE_NEWCGROUP)
         .map_err(|error| StageError::prepare("cannot make a cgroup namespace", error))
+}
+
+/// The terminal is the container's console, too: `/dev/console` in its own `/dev`.
+fn show_as_console(far: &OwnedFd) -> Result<(), StageError> {
+    let failed = |error: io::Error| StageError::prepare("cannot make /dev/console", error);
+    let root =
+        rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|error| failed(error.into()))?;
+    terminal::mount_console(&root, far).map_err(failed)
 }
 
 /// A terminal from the container's own `/dev/pts`; the near end goes to the supervisor.

@@ -114,7 +114,7 @@ pub(crate) fn die_with_supervisor() -> Result<(), StageError> {
 
 /// As long as this process has something of the host's, no other process may look into it
 /// (`PR_SET_DUMPABLE`, prctl(2)); execve(2) ends that.
-pub(super) fn hide_from_others() -> Result<(), StageError> {
+pub(crate) fn hide_from_others() -> Result<(), StageError> {
     nix::sys::prctl::set_dumpable(false)
         .map_err(|error| StageError::prepare("cannot hide from other processes", error))
 }

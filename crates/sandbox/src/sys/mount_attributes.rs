@@ -10,6 +10,8 @@ use crate::plan::Propagation;
 pub(crate) struct Attributes<'a> {
     /// `MOUNT_ATTR_…` flags to set.
     pub(crate) set: u64,
+    /// `MOUNT_ATTR_…` flags to clear.
+    pub(crate) clear: u64,
     /// A user namespace: owners are mapped as ids in it are.
     pub(crate) ids: Option<BorrowedFd<'a>>,
     /// How mounts below it are to spread.
@@ -31,7 +33,7 @@ pub fn read_only(mount: BorrowedFd<'_>) -> io::Result<()> {
 pub(crate) fn change(mount: BorrowedFd<'_>, attributes: Attributes<'_>) -> io::Result<()> {
     let argument = libc::mount_attr {
         attr_set: attributes.set | attributes.ids.map_or(0, |_| libc::MOUNT_ATTR_IDMAP),
-        attr_clr: 0,
+        attr_clr: attributes.clear,
         propagation: match attributes.propagation {
             None => 0,
             Some(Propagation::Private) => libc::MS_PRIVATE,

@@ -1,6 +1,7 @@
-//! Signals as a fresh process has them.
+//! Signals: as a fresh process has them, and those that have only a number.
 
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// What `rt_sigaction(2)` takes for `SIG_DFL`: no handler, no flags, no restorer, an empty mask.
 /// The kernel's structure has no more than that on any architecture.
@@ -29,4 +30,21 @@ pub(crate) fn reset() -> io::Result<()> {
     }
     let none = nix::sys::signal::SigSet::empty();
     Ok(none.thread_set_mask()?)
+}
+
+/// Sends a signal to the process of a pidfd (`pidfd_send_signal(2)`), real-time signals included, for
+/// which no crate has a type.
+pub(crate) fn send(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    // SAFETY: the kernel checks the descriptor and the number, and reads nothing through a null
+    // pointer.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            signal,
+            std::ptr::null::<libc::siginfo_t>(),
+            0,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

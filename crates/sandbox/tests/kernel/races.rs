@@ -28,7 +28,7 @@ pub(crate) fn exchange_if_asked() {
         return;
     };
     let (one, other) = paths.split_once(':').unwrap();
-    nix::sys::prctl::set_pdeathsig(sandbox::Signal::SIGKILL).unwrap(); // or it would go on alone
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).unwrap(); // or it would go on alone
     loop {
         let _ = renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE); // until the test ends
     }

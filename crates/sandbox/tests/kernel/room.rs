@@ -91,7 +91,12 @@ impl Room {
         let bounding = capabilities::bounding(&[], &[]).unwrap();
         ContainerPlan {
             name: format!("c{number}"),
-            root: RootPlan { layers: vec![self.path("layer")], writable, readonly: false },
+            root: RootPlan {
+                layers: vec![self.path("layer")],
+                writable,
+                readonly: false,
+                volumes: Vec::new(),
+            },
             mounts: Vec::new(),
             cgroup_mounts: Vec::new(),
             masked_paths: paths::masked(),
