@@ -102,7 +102,7 @@ fn a_container_starts_once_what_kept_it_from_being_created_is_mended() {
     for message in failures(&node) {
         assert!(message.contains("read-only file system"), "{message}");
     }
-    fs::create_dir(host.join("below")).unwrap();
+    fs::create_dir(host.join("below")).expect("a directory of the host");
     node.wait_for_status("retry", &["Running"]);
 }
 
@@ -174,7 +174,7 @@ fn a_mount_point_is_never_made_in_a_read_only_host_path() {
                   - {name: in, mountPath: /host/below}\n";
     let _ = node.apply(&pod("point", &volumes, mounts, "true")).succeeds();
     node.wait_for_status("point", &["CreateContainerError"]);
-    assert_eq!(fs::read_dir(&host).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(&host).expect("the host path").count(), 0);
 }
 
 fn a_missing_working_directory_is_made_in_a_read_only_root() {
@@ -301,7 +301,7 @@ fn mount_points_of_a_pod_with_users_of_its_own_belong_to_its_root() {
     let expected = [vec!["0:0"; 4], grouped, vec!["one 0:0"]].concat();
     assert_eq!(lines, expected);
     // A host path belongs to whom it did: the pod's root is root there.
-    assert_eq!(fs::metadata(host.join("deep")).unwrap().uid(), 0);
+    assert_eq!(fs::metadata(host.join("deep")).expect("the mount point").uid(), 0);
 }
 
 /// What a container says that waits for every signal: the number of the first one that comes.
