@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
+use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use rustix::fs::{FileType, OFlags, fchown, fstat};
@@ -17,6 +18,7 @@ use rustix::process::{Resource, fchdir, getrlimit, setrlimit, umask};
 
 use super::pod_holder::{become_root_of_pod, die_with_supervisor};
 use super::report::{ReportWriter, StageError};
+use super::unrunnable;
 use crate::container::Stdio;
 use crate::plan::{LimitedResource, ProcessPlan, Rlimit, SeccompPlan, UserPlan};
 use crate::sys::clone::{self, Cloned};
@@ -152,7 +154,7 @@ fn give_up(plan: &ProcessPlan) -> Result<(), StageError> {
 
 /// Joins the pod's user namespace. In it root has every capability, over what is the pod's.
 fn join_users(users: Users<'_>) -> Result<(), StageError> {
-    let failed = |error: nix::errno::Errno| {
+    let failed = |error: Errno| {
         StageError::prepare("cannot join the pod's user namespace", error)
     };
     setns(users.ids.namespace, CloneFlags::CLONE_NEWUSER).map_err(failed)?;
@@ -277,25 +279,38 @@ fn become_user(plan: &ProcessPlan) -> Result<(), StageError> {
         .map_err(failed("cannot let go of capabilities"))
 }
 
-/// Looks the program up in the container's `PATH` and becomes it.
+/// Looks the program up in the container's `PATH` and becomes it. The search goes on where there is
+/// nothing of that name, or nothing that may be run, and stops at a file that cannot be run, as
+/// execvp(3) does.
 fn exec(plan: &ProcessPlan) -> Result<Infallible, StageError> {
     let name = plan.argv.first().map(String::as_str).unwrap_or_default();
-    let failed = |errno: nix::errno::Errno| StageError::exec(format!("exec: \"{name}\""), errno);
+    let failed = |errno: Errno| StageError::exec(format!("exec: \"{name}\""), errno);
     let argv = c_strings(&plan.argv)?;
     let env = c_strings(&plan.env)?;
+    let try_one = |path: &str| {
+        let program = CString::new(path).unwrap_or_default();
+        let errno = match nix::unistd::execve(&program, &argv, &env) {
+            Ok(never) => match never {},
+            Err(errno) => errno,
+        };
+        match unrunnable::reason(path, errno) {
+            Some(reason) => (errno, Some(StageError::unrunnable(name, &reason, errno))),
+            None => (errno, None),
+        }
+    };
     if name.contains('/') {
-        let path = argv.first().cloned().unwrap_or_default();
-        return nix::unistd::execve(&path, &argv, &env).map_err(failed);
+        let (errno, unrunnable) = try_one(name);
+        return Err(unrunnable.unwrap_or_else(|| failed(errno)));
     }
     let path = plan.env.iter().rev().find_map(|variable| variable.strip_prefix("PATH="));
-    let mut worst = nix::errno::Errno::ENOENT;
+    let mut worst = Errno::ENOENT;
     for directory in path.unwrap_or_default().split(':') {
         let directory = if directory.is_empty() { "." } else { directory };
-        let candidate = CString::new(format!("{directory}/{name}")).unwrap_or_default();
-        match nix::unistd::execve(&candidate, &argv, &env) {
-            Ok(never) => match never {},
-            Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ENOTDIR) => {}
-            Err(error) => worst = error,
+        match try_one(&format!("{directory}/{name}")) {
+            (_, Some(unrunnable)) => return Err(unrunnable),
+            (Errno::ENOENT | Errno::ENOTDIR, None) => {}
+            (Errno::EACCES, None) => worst = Errno::EACCES,
+            (errno, None) => return Err(failed(errno)),
         }
     }
     Err(failed(worst))

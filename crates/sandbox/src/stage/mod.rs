@@ -5,4 +5,5 @@ pub(crate) mod container_init;
 pub(crate) mod file_visitor;
 pub(crate) mod pod_holder;
 pub(crate) mod report;
+mod unrunnable;
 pub(crate) mod visitor;

@@ -36,6 +36,8 @@ pub(crate) enum Step {
     Prepare,
     /// Looking for the program and running it.
     Exec,
+    /// Running a program that is there; the text says all.
+    Unrunnable,
 }
 
 impl StageError {
@@ -54,6 +56,11 @@ impl StageError {
         Self::new(Step::Exec, doing, &error.into())
     }
 
+    /// That the program is there and cannot be run, and why.
+    pub(crate) fn unrunnable(name: &str, why: &str, error: impl Into<io::Error>) -> Self {
+        Self::new(Step::Unrunnable, format!("exec: \"{name}\": {why}"), &error.into())
+    }
+
     fn new(step: Step, doing: impl Into<String>, error: &io::Error) -> Self {
         Self { step, doing: doing.into(), errno: error.raw_os_error().unwrap_or(libc::EIO) }
     }
@@ -65,17 +72,17 @@ impl StageError {
 
     /// Whether everything was ready and only the program could not be run.
     pub fn is_exec(&self) -> bool {
-        self.step == Step::Exec
+        matches!(self.step, Step::Exec | Step::Unrunnable)
     }
 
     /// Whether the program does not exist (exit code 127 in a shell).
     pub fn is_not_found(&self) -> bool {
-        self.is_exec() && self.errno == libc::ENOENT
+        self.step == Step::Exec && self.errno == libc::ENOENT
     }
 
     /// Whether the program exists and cannot be run (exit code 126 in a shell).
     pub fn is_not_executable(&self) -> bool {
-        self.is_exec() && self.errno != libc::ENOENT
+        self.is_exec() && !self.is_not_found()
     }
 
     /// The error number of errno(3).
@@ -88,6 +95,7 @@ impl StageError {
             Step::Configure => b'c',
             Step::Prepare => b'p',
             Step::Exec => b'x',
+            Step::Unrunnable => b'u',
         };
         let mut bytes = vec![step];
         bytes.extend(self.errno.to_le_bytes());
@@ -99,6 +107,7 @@ impl StageError {
         let step = match bytes.first() {
             Some(b'c') => Step::Configure,
             Some(b'x') => Step::Exec,
+            Some(b'u') => Step::Unrunnable,
             _ => Step::Prepare,
         };
         let number = bytes.get(1..5).and_then(|bytes| bytes.try_into().ok());
@@ -112,7 +121,7 @@ impl fmt::Display for StageError {
         if self.is_not_found() {
             return write!(f, "{}: executable file not found in $PATH", self.doing);
         }
-        if self.is_configuration() {
+        if self.is_configuration() || self.step == Step::Unrunnable {
             return f.write_str(&self.doing);
         }
         let text = nix::errno::Errno::from_raw(self.errno).desc().to_lowercase();

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -13,6 +14,11 @@ use crate::room::{Ended, PATIENCE, Room, becomes_readable, outcome, pod_plan};
 pub(crate) const TESTS: &[Test] = &[
     ("a_program_is_process_1_and_ends_with_its_code", a_program_is_process_1),
     ("what_could_not_be_run_is_told_with_its_reason", what_could_not_be_run_is_told),
+    ("a_file_that_cannot_be_run_says_why", a_file_that_cannot_be_run_says_why),
+    (
+        "the_search_in_path_stops_at_a_file_that_cannot_be_run",
+        the_search_in_path_stops_at_a_file_that_cannot_be_run,
+    ),
     ("what_could_not_be_prepared_is_told_with_its_step", what_could_not_be_prepared_is_told),
     ("a_program_waits_at_its_gate", a_program_waits_at_its_gate),
     (
@@ -51,6 +57,60 @@ fn what_could_not_be_run_is_told() {
     assert_eq!(missing.to_string(), text);
     let directory = start("/bin");
     assert!(directory.is_not_executable(), "{directory}");
+}
+
+/// A file of the image with a mode.
+fn write_file(room: &Room, name: &str, content: &[u8], mode: u32) {
+    let path = room.path("layer").join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, content).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn a_file_that_cannot_be_run_says_why() {
+    let room = Room::new();
+    let rows: [(&[u8], &str); 5] = [
+        (b"#!/no/bash\nexit\n", "exec: \"/x\": its interpreter \"/no/bash\" does not exist"),
+        (b"#!/bin/sh\r\nexit\r\n", "ends with CRLF"),
+        (b"exit\n", "exec format error: it is no program, and does not begin with #!"),
+        (b"", "exec format error: the file is empty"),
+        (b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x16\0", "it is a program for s390x"),
+    ];
+    for (content, expected) in rows {
+        write_file(&room, "x", content, 0o755);
+        let mut plan = room.plan("");
+        plan.process.argv = vec!["/x".to_owned()];
+        let (mut starting, _output) = room.begin(&plan, Placement::default());
+        let error = outcome(&mut starting).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+        assert!(error.is_not_executable(), "{error}");
+    }
+}
+
+fn the_search_in_path_stops_at_a_file_that_cannot_be_run() {
+    let room = Room::new();
+    let search = |path: &str| {
+        let mut plan = room.plan("");
+        plan.process.env = vec![format!("PATH={path}")];
+        plan.process.argv = vec!["prog".to_owned()];
+        let (mut starting, _output) = room.begin(&plan, Placement::default());
+        outcome(&mut starting)
+    };
+    write_file(&room, "good/prog", b"#!/bin/sh\nexit 0\n", 0o755);
+    write_file(&room, "unknown/prog", b"exit 0\n", 0o755);
+    write_file(&room, "missing/prog", b"#!/no/bash\n", 0o755);
+    write_file(&room, "forbidden/prog", b"#!/bin/sh\n", 0o644);
+    fs::create_dir_all(room.path("layer/directory/prog")).unwrap();
+    assert_eq!(search("/no:/directory:/forbidden:/good"), Ok(()));
+    for (path, expected) in [
+        ("/unknown:/good", "exec format error"),
+        ("/missing:/good", "does not exist"),
+        ("/forbidden:/no", "permission denied"),
+        ("/no:/none", "executable file not found in $PATH"),
+    ] {
+        let error = search(path).unwrap_err();
+        assert!(error.to_string().contains(expected), "{path}: {error}");
+    }
 }
 
 fn what_could_not_be_prepared_is_told() {
