@@ -27,7 +27,7 @@ pub use platform::{Platform, PlatformError};
 pub use progress::{Phase, ProgressEvent, ProgressSink};
 pub use pull::{PullError, PullOptions, Pulled, Puller};
 pub use reference::{DEFAULT_REGISTRY, Reference, ReferenceError};
-pub use registry::{ConfigurationError, Patience, RegistryError, Shown};
+pub use registry::{ConfigurationError, HttpError, Patience, RegistryError, Shown};
 pub use save::{ArchiveFormat, SaveError};
 pub use store::{
     Closed, Image, ImageSummary, Inspection, LayerError, LayerUsage, Pin, Pruned, ReadFileError,

@@ -47,6 +47,8 @@ pub enum PullResult {
     Failed {
         /// Whether the registry does not answer at all.
         unreachable: bool,
+        /// Whether pulling again cannot help until somebody changes something.
+        permanent: bool,
         /// Why, with its causes.
         message: String,
     },
@@ -65,17 +67,20 @@ pub fn run(order: &PullOrder) -> PullResult {
 }
 
 fn pull(order: &PullOrder) -> Result<(String, u64), PullResult> {
-    let failed = |error: &dyn std::error::Error, unreachable| PullResult::Failed {
+    let failed = |error: &dyn std::error::Error, unreachable, permanent| PullResult::Failed {
         unreachable,
+        permanent,
         message: chain(error),
     };
-    let reference = Reference::parse(&order.reference).map_err(|error| failed(&error, false))?;
-    let store = Store::open(&order.store).map_err(|error| failed(&error, false))?;
-    let mut options = PullOptions::from_environment().map_err(|error| failed(&error, false))?;
+    let parsed = Reference::parse(&order.reference);
+    let reference = parsed.map_err(|error| failed(&error, false, true))?;
+    let store = Store::open(&order.store).map_err(|error| failed(&error, false, false))?;
+    let options = PullOptions::from_environment();
+    let mut options = options.map_err(|error| failed(&error, false, true))?;
     options.docker_configs.extend(order.docker_configs.iter().cloned());
     let progress = Recorder::new(&order.directory, &order.reference);
     let pulled = Puller::new(store, options)
         .pull(&reference, &progress)
-        .map_err(|error| failed(&error, error.is_unreachable()))?;
+        .map_err(|error| failed(&error, error.is_unreachable(), error.is_permanent()))?;
     Ok((image_id(&pulled.image, &pulled.reference), pulled.image.size))
 }

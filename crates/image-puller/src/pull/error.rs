@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::registry::{ConfigurationError, RegistryError};
 use crate::store::StoreError;
-use crate::{Digest, ImageError, LayerError};
+use crate::{Digest, ImageError, LayerError, UnpackError};
 
 /// Why an image was not pulled.
 #[derive(Debug, Error)]
@@ -95,6 +95,29 @@ impl PullError {
             matches!(error, RegistryError::NotFound { .. } | RegistryError::Denied { .. })
         };
         self.registry_error().is_some_and(is_absent)
+    }
+
+    /// Whether pulling again cannot help until somebody changes the image's name, its registry, the
+    /// credentials or the configuration: 401, 403, 404, a host that does not exist, an image that
+    /// cannot be used here. A registry that does not answer, a full disk and a connection that
+    /// breaks may mend themselves.
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::NoneOf { source, .. } => source.is_permanent(),
+            Self::Configuration { .. } | Self::Image { .. } | Self::WrongDigest { .. } => true,
+            Self::Registry { .. } => self.registry_error().is_some_and(RegistryError::is_permanent),
+            Self::Layer { source, .. } => {
+                let is_refused = matches!(
+                    **source,
+                    LayerError::Digest { .. }
+                        | LayerError::Size { .. }
+                        | LayerError::DiffId { .. }
+                        | LayerError::Unpack { source: UnpackError::Refused { .. }, .. }
+                );
+                is_refused || self.registry_error().is_some_and(RegistryError::is_permanent)
+            }
+            Self::Store { .. } => false,
+        }
     }
 
     /// What the registry did, also where it was while a layer was read.

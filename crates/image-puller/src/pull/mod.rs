@@ -158,7 +158,9 @@ impl Puller {
         let mut last = None;
         for credentials in known {
             let problems = found.problems.clone();
-            let access = Access { credentials, problems, certificates: &options.certificates };
+            let certificates = &options.certificates;
+            let hosts = options.configuration.hosts();
+            let access = Access { credentials, problems, certificates, hosts };
             let place = (endpoint.clone(), expected);
             let pulled = Client::new(place, access, options.patience, progress)
                 .map_err(|source| PullError::Registry { reference: reference.to_string(), source })

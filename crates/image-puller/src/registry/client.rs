@@ -17,7 +17,9 @@ use super::configuration::Endpoint;
 use super::connection::Connection;
 use super::credentials::Credentials;
 use super::error::{RegistryError, Shown};
+use super::http_error::HttpError;
 use super::patience::{Patience, retry_after};
+use super::reach::LookupError;
 use crate::digest::Digest;
 use crate::image_manifest::{
     DOCKER_LIST, DOCKER_MANIFEST, DOCUMENT_LIMIT, Descriptor, OCI_INDEX, OCI_MANIFEST,
@@ -48,6 +50,8 @@ pub(crate) struct Access<'a> {
     pub(crate) problems: Vec<String>,
     /// Directories with certificates.
     pub(crate) certificates: &'a [PathBuf],
+    /// Hosts that the configuration names, which may be reached at any address.
+    pub(crate) hosts: Vec<String>,
 }
 
 /// Whether the answers of a registry are still wanted, for those who pause.
@@ -85,7 +89,7 @@ impl<'a> Client<'a> {
         patience: Patience,
         sink: &'a dyn ProgressSink,
     ) -> Result<Self, RegistryError> {
-        let connection = Connection::new(endpoint, patience, access.certificates)?;
+        let connection = Connection::new(endpoint, patience, (access.certificates, access.hosts))?;
         let (credentials, problems) = (access.credentials, access.problems);
         let authorization = Mutex::new(match &credentials {
             Some(Credentials::Bearer(token)) => Some(format!("Bearer {token}")),
@@ -265,13 +269,17 @@ impl<'a> Client<'a> {
     ) -> Result<Response, RegistryError> {
         request.send().map_err(|source| {
             let registry = self.connection.endpoint.host.clone();
-            let source = source.without_url(); // which may hold secrets
-            if source.is_redirect() {
+            let is_redirect = source.is_redirect();
+            let source = HttpError::from(source);
+            if is_redirect {
                 RegistryError::Redirect { registry, source }
+            } else if let Some(LookupError::Refused { .. }) = source.cause() {
+                RegistryError::Elsewhere { registry, why: source.to_string() }
             } else if source.is_timeout() && !source.is_connect() {
                 self.silent(what)
             } else {
-                RegistryError::Unreachable { registry, source }
+                let proxy = self.connection.proxy();
+                RegistryError::Unreachable { registry, proxy, source }
             }
         })
     }
@@ -285,7 +293,9 @@ impl<'a> Client<'a> {
             status => {
                 let wait = text(&response, RETRY_AFTER);
                 let retry_after = wait.and_then(|wait| retry_after(wait, SystemTime::now()));
-                Err(RegistryError::Status { registry, what, status, retry_after })
+                let is_proxys = matches!(status, 407 | 502..=504);
+                let proxy = self.connection.proxy().filter(|_| is_proxys);
+                Err(RegistryError::Status { registry, what, status, proxy, retry_after })
             }
         }
     }

@@ -1,16 +1,20 @@
 //! How a place is reached: with which certificates, through which proxy, with or without TLS.
 
+use std::error::Error;
 use std::path::PathBuf;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use reqwest::Url;
 use reqwest::blocking::{Client as Http, ClientBuilder};
 use reqwest::redirect::Policy;
 
-use super::certificates::Certificates;
+use super::certificates::{Certificates, Identity};
 use super::configuration::Endpoint;
 use super::error::RegistryError;
+use super::http_error::HttpError;
 use super::patience::Patience;
+use super::proxies::Proxies;
+use super::reach::{Reach, Resolver};
 use super::redirect;
 
 /// The HTTP clients for one place.
@@ -18,6 +22,8 @@ pub(super) struct Connection {
     pub(super) endpoint: Endpoint,
     patience: Patience,
     certificates: Certificates,
+    proxies: Proxies,
+    reach: Arc<Reach>,
     http: Http,
     /// For other hosts: what is put up with from an insecure registry is put up with from it
     /// alone.
@@ -37,23 +43,22 @@ impl Connection {
     pub(super) fn new(
         endpoint: Endpoint,
         patience: Patience,
-        directories: &[PathBuf],
+        (directories, hosts): (&[PathBuf], Vec<String>),
     ) -> Result<Self, RegistryError> {
-        // Nothing of TLS is set up before the first pull of a process.
-        let _ = rustls::crypto::ring::default_provider().install_default(); // or it is already
         let certificates = Certificates::find(endpoint.familiar_host(), directories)?;
-        let mut builder = common(&endpoint, patience, &certificates);
-        if let Some(identity) = &certificates.identity {
-            builder = builder.identity(identity.clone());
-        }
-        let builder = builder.tls_danger_accept_invalid_certs(endpoint.insecure);
-        let setup = |source| RegistryError::Setup { registry: endpoint.host.clone(), source };
-        let http = builder.build().map_err(setup)?;
+        let proxies = Proxies::for_place(endpoint.is_local());
+        let reach = Arc::new(Reach::new(&endpoint, hosts, proxies.hosts()));
+        let tls = certificates.client(endpoint.insecure, Identity::Shown);
+        let tls = tls.map_err(setup(&endpoint))?;
+        let http = common(&endpoint, patience, &reach).tls_backend_preconfigured(tls).build();
+        let http = http.map_err(|error| setup(&endpoint)(HttpError::from(error)))?;
         let scheme = if endpoint.insecure { Scheme::Unknown } else { Scheme::Tls };
         Ok(Self {
             endpoint,
             patience,
             certificates,
+            proxies,
+            reach,
             http,
             elsewhere: OnceLock::new(),
             scheme: Mutex::new(scheme),
@@ -78,9 +83,7 @@ impl Connection {
             return Ok(&self.http);
         }
         if self.elsewhere.get().is_none() {
-            let built = common(&self.endpoint, self.patience, &self.certificates).build();
-            let registry = self.endpoint.host.clone();
-            let built = built.map_err(|source| RegistryError::Setup { registry, source })?;
+            let built = self.client(|builder| builder)?;
             let _ = self.elsewhere.set(built); // or another thread was faster
         }
         Ok(self.elsewhere.get().unwrap_or(&self.http))
@@ -88,10 +91,29 @@ impl Connection {
 
     /// A client for what must not be sent on to somebody else.
     pub(super) fn http_without_redirects(&self) -> Result<Http, RegistryError> {
-        let builder = common(&self.endpoint, self.patience, &self.certificates);
-        let registry = self.endpoint.host.clone();
-        let built = builder.redirect(Policy::none()).build();
-        built.map_err(|source| RegistryError::Setup { registry, source })
+        self.client(|builder| builder.redirect(Policy::none()))
+    }
+
+    /// The proxy that the registry is asked through, as it may be shown.
+    pub(super) fn proxy(&self) -> Option<Box<str>> {
+        self.proxies.of(&self.base())
+    }
+
+    /// Why a URL that the registry names must not be asked.
+    pub(super) fn refusal(&self, url: &Url) -> Option<&'static str> {
+        self.reach.refusal(url)
+    }
+
+    /// A client that trusts nobody without a certificate and does not show its own.
+    fn client(
+        &self,
+        change: impl FnOnce(ClientBuilder) -> ClientBuilder,
+    ) -> Result<Http, RegistryError> {
+        let tls = self.certificates.client(false, Identity::Withheld);
+        let tls = tls.map_err(setup(&self.endpoint))?;
+        let builder = common(&self.endpoint, self.patience, &self.reach);
+        let built = change(builder.tls_backend_preconfigured(tls)).build();
+        built.map_err(|error| setup(&self.endpoint)(HttpError::from(error)))
     }
 
     /// The place has answered: it goes on as it began.
@@ -125,15 +147,20 @@ impl Connection {
     }
 }
 
+fn setup<E: Error + Send + Sync + 'static>(endpoint: &Endpoint) -> impl FnOnce(E) -> RegistryError {
+    let registry = endpoint.host.clone();
+    |source| RegistryError::Setup { registry, source: Box::new(source) }
+}
+
 /// What all clients have in common. Proxies are those of the environment (`HTTP_PROXY`,
 /// `HTTPS_PROXY`, `NO_PROXY`); this machine is never reached through one.
-fn common(endpoint: &Endpoint, patience: Patience, certificates: &Certificates) -> ClientBuilder {
+fn common(endpoint: &Endpoint, patience: Patience, reach: &Arc<Reach>) -> ClientBuilder {
     let builder = Http::builder()
         .user_agent(concat!("minipod/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(patience.connect)
         // For the headers and for each read, not for a body as a whole.
         .timeout(patience.silence)
-        .redirect(redirect::policy())
-        .tls_certs_merge(certificates.authorities.iter().cloned());
+        .redirect(redirect::policy(Arc::clone(reach)))
+        .dns_resolver(Arc::new(Resolver(Arc::clone(reach))));
     if endpoint.is_local() { builder.no_proxy() } else { builder }
 }

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::http_error::HttpError;
+use super::reach::LookupError;
+
 /// What a registry was shown to be let in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
@@ -40,7 +43,7 @@ pub enum RegistryError {
         shown: Shown,
     },
     /// Any other answer.
-    #[error("{registry} answered {status} to the request for {what}")]
+    #[error("{registry} answered {status} to the request for {what}{}", through(proxy.as_deref()))]
     Status {
         /// The registry's host.
         registry: String,
@@ -48,16 +51,20 @@ pub enum RegistryError {
         what: String,
         /// The HTTP status.
         status: u16,
+        /// The proxy that was asked, without its password.
+        proxy: Option<Box<str>>,
         /// How long the registry wants to be left alone.
         retry_after: Option<Duration>,
     },
     /// No answer.
-    #[error("cannot reach {registry}")]
+    #[error("cannot reach {registry}{}", through(proxy.as_deref()))]
     Unreachable {
         /// The registry's host.
         registry: String,
+        /// The proxy that was asked, without its password.
+        proxy: Option<Box<str>>,
         /// Why not.
-        source: reqwest::Error,
+        source: HttpError,
     },
     /// An answer that does not come, or stops coming.
     #[error("{registry} sent nothing of {what} for {patience:?}")]
@@ -109,7 +116,15 @@ pub enum RegistryError {
         /// The registry's host.
         registry: String,
         /// Why not.
-        source: reqwest::Error,
+        source: HttpError,
+    },
+    /// It sends to a host that it must not have asked.
+    #[error("{registry} sends elsewhere: {why}")]
+    Elsewhere {
+        /// The registry's host.
+        registry: String,
+        /// Where to, and why that is refused.
+        why: String,
     },
     /// A page for a person instead of a document.
     #[error("{registry} answered with a web page to the request for {what}")]
@@ -149,7 +164,7 @@ pub enum RegistryError {
         /// The registry's host.
         registry: String,
         /// Why not.
-        source: reqwest::Error,
+        source: Box<dyn Error + Send + Sync>,
     },
 }
 
@@ -176,6 +191,25 @@ impl RegistryError {
         }
     }
 
+    /// Whether asking again cannot help until somebody changes something: the registry has no such
+    /// image or does not let us in (401, 403, 404), its name does not exist, or what it sends is
+    /// not what can be used.
+    pub(crate) fn is_permanent(&self) -> bool {
+        match self {
+            Self::NotFound { .. }
+            | Self::Denied { .. }
+            | Self::Redirect { .. }
+            | Self::Elsewhere { .. }
+            | Self::UnsafeRealm { .. }
+            | Self::TooLarge { .. }
+            | Self::Certificate { .. } => true,
+            Self::Unreachable { source, .. } => {
+                matches!(source.cause(), Some(LookupError::UnknownHost { .. }))
+            }
+            _ => false,
+        }
+    }
+
     /// How long the registry wants to be left alone.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -189,8 +223,19 @@ impl RegistryError {
         Some(match self {
             Self::NotFound { .. } => "check the image's name and tag".to_owned(),
             Self::Denied { registry, shown, .. } => denied_hint(familiar(registry), shown),
-            Self::Unreachable { registry, source } => {
+            Self::Unreachable { proxy: Some(_), source, .. } if wants_password(source) => {
+                PROXY_PASSWORD.to_owned()
+            }
+            Self::Unreachable { proxy: Some(_), source, .. } if !is_tls(source) => {
+                "check HTTPS_PROXY and HTTP_PROXY; NO_PROXY lists hosts that are reached without a proxy".to_owned()
+            }
+            Self::Unreachable { registry, source, .. } => {
                 unreachable_hint(familiar(registry), source)
+            }
+            Self::Status { status: 407, .. } => PROXY_PASSWORD.to_owned(),
+            Self::Elsewhere { .. } | Self::Redirect { .. } => {
+                "a registry must not send to private addresses unless it has one itself; a host that \
+                 is meant may be named in registries.conf: [[registry]] location = \"HOST\"".to_owned()
             }
             Self::Status { registry, status: 429, .. } => format!(
                 "{registry} limits how often it is asked: wait, or put credentials for {} into ~/.docker/config.json",
@@ -229,8 +274,28 @@ fn denied_hint(registry: &str, shown: &Shown) -> String {
     hint
 }
 
-fn unreachable_hint(registry: &str, source: &reqwest::Error) -> String {
-    let causes = causes(source);
+const PROXY_PASSWORD: &str =
+    "put name and password of the proxy into HTTPS_PROXY: http://NAME:PASSWORD@HOST:PORT";
+
+/// Whether the proxy answered 407 to the request for a tunnel.
+fn wants_password(source: &HttpError) -> bool {
+    source.to_string().contains("proxy authorization required")
+}
+
+/// ` (through the proxy …)`, if there is one.
+fn through(proxy: Option<&str>) -> String {
+    proxy.map(|proxy| format!(" (through the proxy {proxy})")).unwrap_or_default()
+}
+
+/// Whether a connection was made and what answered did not keep to TLS, or has the wrong
+/// certificate.
+fn is_tls(source: &HttpError) -> bool {
+    let text = source.to_string();
+    text.contains("certificate") || text.contains("corrupt message")
+}
+
+fn unreachable_hint(registry: &str, source: &HttpError) -> String {
+    let causes = source.to_string();
     let has = |text: &str| causes.contains(text);
     if has("InvalidContentType") || has("corrupt message") {
         format!(
@@ -250,15 +315,4 @@ fn unreachable_hint(registry: &str, source: &reqwest::Error) -> String {
     } else {
         format!("check the network and the name {registry}; mirrors go into registries.conf")
     }
-}
-
-/// All causes in one text.
-fn causes(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut cause: Option<&dyn Error> = Some(error);
-    while let Some(error) = cause {
-        text += &format!("{error}: ");
-        cause = error.source();
-    }
-    text
 }

@@ -9,11 +9,15 @@ pub(crate) mod configuration;
 mod connection;
 pub(crate) mod credentials;
 mod error;
+mod http_error;
 mod patience;
+mod proxies;
+mod reach;
 mod redirect;
 mod token;
 
 pub(crate) use client::{Access, Client, Expected};
 pub use configuration::ConfigurationError;
 pub use error::{RegistryError, Shown};
+pub use http_error::HttpError;
 pub use patience::Patience;

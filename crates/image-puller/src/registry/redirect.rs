@@ -1,24 +1,29 @@
 //! Where a registry may send us: its blobs are often kept elsewhere.
 //!
-//! The HTTP client leaves out `Authorization` when host, port or scheme change. Addresses in
-//! private networks are followed, because mirrors and their blob stores are often there; nothing
-//! that is found there is shown, and it has to have the right digest.
+//! The HTTP client leaves out `Authorization` when host, port or scheme change. Which addresses are
+//! followed is in `reach.rs`.
 
-use std::net::IpAddr;
+use std::sync::Arc;
 
 use reqwest::Url;
 use reqwest::redirect::Policy;
 
+use super::reach::Reach;
+
 const LIMIT: usize = 10;
 
 /// Follows redirects that are safe.
-pub(super) fn policy() -> Policy {
-    Policy::custom(|attempt| {
+pub(super) fn policy(reach: Arc<Reach>) -> Policy {
+    Policy::custom(move |attempt| {
         let from = attempt.previous().last();
         if attempt.previous().len() > LIMIT {
             attempt.error("it redirects more than 10 times")
         } else if let Some(why) = from.and_then(|from| refusal(from, attempt.url())) {
             attempt.error(why)
+        } else if let Some(what) = reach.refusal(attempt.url()) {
+            let host = attempt.url().host_str().unwrap_or_default();
+            let text = format!("it redirects to {host}, which is {what}");
+            attempt.error(text)
         } else {
             attempt.follow()
         }
@@ -27,25 +32,11 @@ pub(super) fn policy() -> Policy {
 
 fn refusal(from: &Url, to: &Url) -> Option<&'static str> {
     match to.scheme() {
-        "https" => {}
-        "http" if from.scheme() == "http" => {}
-        "http" => return Some("it redirects from https to http"),
-        _ => return Some("it redirects to something else than http"),
+        "https" => None,
+        "http" if from.scheme() == "http" => None,
+        "http" => Some("it redirects from https to http"),
+        _ => Some("it redirects to something else than http"),
     }
-    is_link_local(to).then_some("it redirects to a link-local address")
-}
-
-/// Clouds keep the credentials of machines at such addresses.
-pub(super) fn is_link_local(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
-    address.is_some_and(|address| match address {
-        IpAddr::V4(address) => address.is_link_local(),
-        IpAddr::V6(address) => {
-            address.is_unicast_link_local()
-                || address.to_ipv4_mapped().is_some_and(|address| address.is_link_local())
-        }
-    })
 }
 
 #[cfg(test)]
@@ -60,9 +51,6 @@ mod tests {
             ("http://a/", "https://b/", true),
             ("https://a/", "http://a/", false),
             ("http://a/", "file:///etc/passwd", false),
-            ("http://a/", "http://169.254.169.254/latest", false),
-            ("http://a/", "http://[fe80::1]/", false),
-            ("http://a/", "http://[::ffff:169.254.169.254]/", false),
         ];
         for (from, to, is_safe) in rows {
             let found = refusal(&Url::parse(from).unwrap(), &Url::parse(to).unwrap());

@@ -7,9 +7,9 @@ use serde::Deserialize;
 
 use super::auth::{self, Challenge};
 use super::client::Client;
+use super::configuration::is_loopback;
 use super::credentials::Credentials;
 use super::error::RegistryError;
-use super::redirect;
 
 #[derive(Deserialize)]
 struct Token {
@@ -26,7 +26,8 @@ impl Client<'_> {
             return Ok(None);
         }
         let headers = response.headers().get_all(WWW_AUTHENTICATE).iter();
-        let challenges = headers.filter_map(|header| auth::challenge(header.to_str().ok()?));
+        let texts = headers.filter_map(|header| header.to_str().ok());
+        let challenges = texts.flat_map(auth::challenges);
         // Of several, the one that shows the password to fewer.
         let best = challenges.min_by_key(|challenge| *challenge == Challenge::Basic);
         match (best, &self.credentials) {
@@ -45,15 +46,12 @@ impl Client<'_> {
         service: Option<&str>,
         scope: Option<&str>,
     ) -> Result<String, RegistryError> {
-        let Some(url) = self.safe(realm) else {
-            let registry = self.connection.endpoint.host.clone();
-            let realm = realm.escape_debug().to_string();
-            return Err(RegistryError::UnsafeRealm { registry, realm });
-        };
+        let (url, trust) = self.judge(realm)?;
+        let credentials = self.credentials.as_ref().filter(|_| trust == Trust::Credentials);
         let own = format!("repository:{}:pull", self.connection.endpoint.repository);
         let mut fields = vec![("scope", scope.unwrap_or(&own).to_owned())];
         fields.extend(service.map(|service| ("service", service.to_owned())));
-        let request = match &self.credentials {
+        let request = match credentials {
             Some(Credentials::Identity(token)) => {
                 fields.extend([
                     ("grant_type", "refresh_token".to_owned()),
@@ -68,7 +66,7 @@ impl Client<'_> {
                 let separator = if realm.contains('?') { '&' } else { '?' };
                 let http = self.connection.http_for(&url)?;
                 let request = http.get(format!("{realm}{separator}{}", encoded_fields(&fields)));
-                match credentials.as_ref().and_then(Credentials::basic) {
+                match credentials.and_then(Credentials::basic) {
                     Some(basic) => request.header(AUTHORIZATION, basic),
                     None => request,
                 }
@@ -76,27 +74,77 @@ impl Client<'_> {
         };
         let what = "a token";
         let response = self.send(request, what)?;
-        let response = self.check(response, what)?;
+        let is_withheld = credentials.is_none() && self.credentials.is_some();
+        let response = self.check(response, what).map_err(|mut error| {
+            if let RegistryError::Denied { shown, .. } = &mut error
+                && is_withheld
+            {
+                shown.credentials = false;
+                shown.problems.push(withheld(realm));
+            }
+            error
+        })?;
         let bytes = self.whole(response, what, None)?;
         let token: Option<Token> = serde_json::from_slice(&bytes).ok();
-        let token = token.and_then(|token| token.token.or(token.access_token));
+        let all = token.into_iter().flat_map(|token| [token.token, token.access_token]);
+        let token = all.flatten().find(|token| !token.is_empty());
         let token = token.filter(|token| token.bytes().all(|byte| byte.is_ascii_graphic()));
         token
             .map(|token| format!("Bearer {token}"))
             .ok_or_else(|| self.denied(what.to_owned(), 200))
     }
 
-    /// Credentials go over TLS only, or to the very host that is spoken to without TLS anyway;
-    /// never to where clouds keep the credentials of machines.
-    fn safe(&self, realm: &str) -> Option<Url> {
-        let (realm, own) = (Url::parse(realm).ok()?, Url::parse(&self.connection.base()).ok()?);
-        let is_safe = match realm.scheme() {
-            "https" => own.host() == realm.host() || !redirect::is_link_local(&realm),
-            "http" => own.scheme() == "http" && own.host() == realm.host(),
-            _ => false,
-        };
-        is_safe.then_some(realm)
+    /// What the place where a registry has its tokens given may see.
+    fn judge(&self, realm: &str) -> Result<(Url, Trust), RegistryError> {
+        let registry = || self.connection.endpoint.host.clone();
+        let shown = || realm.escape_debug().to_string();
+        let unsafe_realm = || RegistryError::UnsafeRealm { registry: registry(), realm: shown() };
+        let own = Url::parse(&self.connection.base()).map_err(|_| unsafe_realm())?;
+        let url = Url::parse(realm).map_err(|_| unsafe_realm())?;
+        if let Some(what) = self.connection.refusal(&url) {
+            let why = format!("for tokens to {}, which is {what}", shown());
+            return Err(RegistryError::Elsewhere { registry: registry(), why });
+        }
+        match trust(&own, &url) {
+            Some(trust) => Ok((url, trust)),
+            None => Err(unsafe_realm()),
+        }
     }
+}
+
+/// What may be sent to a place where tokens are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    Credentials,
+    /// Somebody else may listen there: a token is asked for without saying by whom.
+    Nothing,
+}
+
+/// Credentials go to whom the registry names over TLS, as docker sends them. Without TLS they go to
+/// the very scheme, host and port to which they belong, and nothing at all goes to another host.
+fn trust(own: &Url, realm: &Url) -> Option<Trust> {
+    match (realm.scheme(), own.scheme()) {
+        ("https", _) => Some(Trust::Credentials),
+        ("http", "http") if is_same_machine(own, realm) => {
+            let is_same_port = own.port_or_known_default() == realm.port_or_known_default();
+            Some(if is_same_port { Trust::Credentials } else { Trust::Nothing })
+        }
+        _ => None,
+    }
+}
+
+/// This machine's loopback has several names, and a registry may not know by which it was called.
+fn is_same_machine(own: &Url, realm: &Url) -> bool {
+    let bare = |url: &Url| url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    own.host() == realm.host() || (is_loopback(&bare(own)) && is_loopback(&bare(realm)))
+}
+
+fn withheld(realm: &str) -> String {
+    format!(
+        "the place for tokens, {}, has another port than the registry and no TLS, so it was not \
+         shown the credentials",
+        realm.escape_debug()
+    )
 }
 
 /// Fields as in a query or a form.
@@ -116,4 +164,29 @@ fn encoded(text: &str) -> String {
             other => format!("%{other:02X}"),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_belong_to_a_scheme_a_host_and_a_port() {
+        let rows = [
+            ("https://a.example", "https://auth.example/token", Some(Trust::Credentials)),
+            ("https://a.example:5050", "https://a.example/jwt/auth", Some(Trust::Credentials)),
+            ("https://a.example", "http://a.example/token", None),
+            ("http://a.example:80", "http://a.example/token", Some(Trust::Credentials)),
+            ("http://a.example:5000", "http://a.example:5001/token", Some(Trust::Nothing)),
+            ("http://a.example:5000", "http://b.example:5000/token", None),
+            ("http://127.0.0.1:5000", "http://localhost:5000/token", Some(Trust::Credentials)),
+            ("http://localhost:5000", "http://[::1]:5000/token", Some(Trust::Credentials)),
+            ("http://127.0.0.1:5000", "http://localhost:5001/token", Some(Trust::Nothing)),
+            ("http://a.example", "ftp://a.example/token", None),
+        ];
+        for (own, realm, expected) in rows {
+            let found = trust(&Url::parse(own).unwrap(), &Url::parse(realm).unwrap());
+            assert_eq!(found, expected, "{own} to {realm}");
+        }
+    }
 }

@@ -19,6 +19,7 @@ mod layer_stacks;
 mod mirrors;
 mod pruning;
 mod random_input;
+mod realms;
 mod registry;
 mod registry_faults;
 mod registry_lies;

@@ -134,6 +134,8 @@ struct Shared {
     behavior: Box<dyn Fn(&Request) -> Answer + Send + Sync>,
     /// What it speaks to those who come through it as through a proxy.
     tls: Option<Arc<ServerConfig>>,
+    /// What it says instead to those who want to go through it.
+    refusal: Option<&'static str>,
 }
 
 impl Registry {
@@ -150,6 +152,12 @@ impl Registry {
         Self::listen(listener, tls, behavior)
     }
 
+    /// A proxy that lets nobody through.
+    pub(crate) fn refusing_to_connect(status: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has free ports");
+        Self::listen_with(listener, (None, Some(status)), |_| Answer::new(500, ""))
+    }
+
     /// One that can be reached by IPv6 alone.
     pub(crate) fn start_ipv6(image: &TestImage) -> Self {
         let image = image.clone();
@@ -162,6 +170,14 @@ impl Registry {
         tls: Option<Arc<ServerConfig>>,
         behavior: impl Fn(&Request) -> Answer + Send + Sync + 'static,
     ) -> Self {
+        Self::listen_with(listener, (tls, None), behavior)
+    }
+
+    fn listen_with(
+        listener: TcpListener,
+        (tls, refusal): (Option<Arc<ServerConfig>>, Option<&'static str>),
+        behavior: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().expect("the listener is bound");
         let shared = Arc::new(Shared {
             log: Mutex::default(),
@@ -169,6 +185,7 @@ impl Registry {
             stop: AtomicBool::new(false),
             behavior: Box::new(behavior),
             tls,
+            refusal,
         });
         let accepting = Arc::clone(&shared);
         thread::spawn(move || {
@@ -230,6 +247,10 @@ impl Shared {
             return Ok(()); // it speaks plain HTTP
         }
         let request = self.read_request(&mut BufReader::new(&stream))?;
+        if let (Some(refusal), "CONNECT") = (self.refusal, request.method.as_str()) {
+            (&stream).write_all(format!("HTTP/1.1 {refusal}\r\n\r\n").as_bytes())?;
+            return stream.shutdown(Shutdown::Write);
+        }
         match &self.tls {
             Some(tls) if request.method == "CONNECT" => {
                 (&stream).write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;

@@ -348,7 +348,8 @@ fn a_token_that_is_no_token_is_an_error_and_not_shown() {
 fn a_token_is_not_fetched_from_an_unsafe_place() {
     let (image, mut scratch) = (TestImage::of_size(1000), Scratch::new());
     let elsewhere = Registry::start(|_| Answer::new(200, r#"{"token":"x"}"#));
-    let realm = format!("Bearer realm=\"http://{}/token\"", elsewhere.other_host());
+    let port = elsewhere.host().rsplit(':').next().unwrap_or_default().to_owned();
+    let realm = format!("Bearer realm=\"http://elsewhere.example:{port}/token\"");
     let registry = Registry::serving(&image, move |_, _| {
         Answer::new(401, "").with("WWW-Authenticate", realm.clone())
     });

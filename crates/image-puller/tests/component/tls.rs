@@ -18,12 +18,12 @@ use crate::image::TestImage;
 use crate::registry::{Answer, Registry, honest};
 use crate::store::Scratch;
 
-const NAME: &str = "registry.example";
+pub(crate) const NAME: &str = "registry.example";
 const IMAGE: &str = "registry.example/image:latest";
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
+pub(crate) type Authority = CertifiedIssuer<'static, KeyPair>;
 
-fn authority() -> Authority {
+pub(crate) fn authority() -> Authority {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().expect("there is randomness");
@@ -31,7 +31,7 @@ fn authority() -> Authority {
 }
 
 /// A certificate by that authority and its key, both as PEM.
-fn issued(
+pub(crate) fn issued(
     authority: &Authority,
     name: &str,
     change: impl Fn(&mut CertificateParams),
@@ -43,7 +43,7 @@ fn issued(
     (certificate, key)
 }
 
-fn server(
+pub(crate) fn server(
     (certificate, key): &(rcgen::Certificate, KeyPair),
     clients: Option<&Authority>,
 ) -> Arc<ServerConfig> {
@@ -91,7 +91,7 @@ impl Place {
     }
 }
 
-fn write(path: &Path, text: &str) {
+pub(crate) fn write(path: &Path, text: &str) {
     fs::write(path, text).expect("it is ours");
 }
 
@@ -121,6 +121,70 @@ fn a_certificate_that_is_expired_or_for_another_name_is_refused() {
         let told = place.pull().expect_err("it is not the right one");
         assert!(told.contains(why) && told.contains(way_out), "{told}");
     }
+}
+
+/// A certificate that signs itself and says that it is an authority's, as `openssl req -x509` makes
+/// it.
+fn self_signed(
+    name: &str,
+    change: impl Fn(&mut CertificateParams),
+) -> (rcgen::Certificate, KeyPair) {
+    let key = KeyPair::generate().expect("there is randomness");
+    let mut params = CertificateParams::new(vec![name.to_owned()]).expect("it is a name");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    change(&mut params);
+    let certificate = params.self_signed(&key).expect("it signs itself");
+    (certificate, key)
+}
+
+#[test]
+fn a_certificate_that_signs_itself_is_accepted_once_it_is_in_certs_d() {
+    let own = self_signed(NAME, |_| ());
+    let place = Place::new(server(&own, None));
+    place.pull().expect_err("nobody vouches for it");
+    // Another one for the same name does not do.
+    let path = place.certificates().join("ca.crt");
+    write(&path, &self_signed(NAME, |_| ()).0.pem());
+    place.pull().expect_err("it is not the one");
+    write(&path, &own.0.pem());
+    place.pull().expect("it is the one");
+}
+
+#[test]
+fn a_certificate_that_signs_itself_must_have_the_right_name_and_date() {
+    let expired = self_signed(NAME, |params| params.not_after = date_time_ymd(2020, 1, 1));
+    let future = self_signed(NAME, |params| params.not_before = date_time_ymd(2090, 1, 1));
+    let other = self_signed("other.example", |_| ());
+    for (own, way_out) in
+        [(expired, "check the clock"), (future, "check the clock"), (other, "other names")]
+    {
+        let place = Place::new(server(&own, None));
+        write(&place.certificates().join("ca.crt"), &own.0.pem());
+        let told = place.pull().expect_err("it is not valid");
+        assert!(told.contains(way_out), "{told}");
+    }
+}
+
+#[test]
+fn a_proxy_that_fails_is_named_without_its_password() {
+    let scratch = Scratch::new();
+    let dead = Registry::start(|_| Answer::new(500, "")).host(); // it has ended
+    let refusing = Registry::refusing_to_connect("502 Bad Gateway");
+    for (host, way_out) in [(dead, "check HTTPS_PROXY"), (refusing.host(), "check HTTPS_PROXY")] {
+        let proxy = format!("http://me:secret@{host}");
+        let told = child::pull(&scratch, IMAGE, &[("HTTPS_PROXY", &proxy)]).expect_err("it fails");
+        assert!(told.contains(&format!("(through the proxy http://{host})")), "{told}");
+        assert!(told.contains(way_out) && !told.contains("secret"), "{told}");
+    }
+}
+
+#[test]
+fn a_proxy_that_wants_a_password_says_where_it_belongs() {
+    let scratch = Scratch::new();
+    let proxy = Registry::refusing_to_connect("407 Proxy Authentication Required");
+    let address = format!("http://{}", proxy.host());
+    let told = child::pull(&scratch, IMAGE, &[("HTTPS_PROXY", &address)]).expect_err("it fails");
+    assert!(told.contains("(through the proxy") && told.contains("NAME:PASSWORD"), "{told}");
 }
 
 #[test]

@@ -234,7 +234,7 @@ impl LinuxHost {
                 let report = PullReport { took, took_with_waiting, bytes };
                 self.take_pulled(name, volume, (image_id, report));
             }
-            PullResult::Failed { unreachable, message } => {
+            PullResult::Failed { unreachable, message, .. } => {
                 let failure = if unreachable { ImageFailure::Registry } else { ImageFailure::Pull };
                 self.pull_failed(name, volume, (failure, message));
             }
@@ -290,6 +290,7 @@ pub(crate) fn image_id(image: &Image, reference: &Reference) -> String {
 pub(super) fn pull_result(finished: &Finished) -> PullResult {
     serde_json::from_slice(&finished.output).unwrap_or_else(|_| PullResult::Failed {
         unreachable: false,
+        permanent: false,
         message: match &finished.ending {
             Ending::Exited(exit) => format!("the pull ended with exit code {}", exit.code),
             Ending::NotStarted(error) => error.to_string(),

@@ -154,9 +154,7 @@ fn give_up(plan: &ProcessPlan) -> Result<(), StageError> {
 
 /// Joins the pod's user namespace. In it root has every capability, over what is the pod's.
 fn join_users(users: Users<'_>) -> Result<(), StageError> {
-    let failed = |error: Errno| {
-        StageError::prepare("cannot join the pod's user namespace", error)
-    };
+    let failed = |error: Errno| StageError::prepare("cannot join the pod's user namespace", error);
     setns(users.ids.namespace, CloneFlags::CLONE_NEWUSER).map_err(failed)?;
     become_root_of_pod()?;
     if users.mounts == OwnMounts::New {

@@ -158,7 +158,10 @@ mod tests {
         ];
         for (content, expected) in rows {
             let found = told(Errno::ENOEXEC, content);
-            assert!(found.starts_with("exec format error: ") && found.contains(expected), "{found}");
+            assert!(
+                found.starts_with("exec format error: ") && found.contains(expected),
+                "{found}"
+            );
         }
     }
 

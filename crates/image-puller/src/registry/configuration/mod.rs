@@ -178,6 +178,17 @@ impl Mirror {
 pub(super) const HUB: &str = "registry-1.docker.io";
 
 impl Configuration {
+    /// The hosts that it names as places to ask, without ports.
+    pub(crate) fn hosts(&self) -> Vec<String> {
+        let locations = self.registries.iter().flat_map(|one| {
+            one.location.iter().chain(one.mirrors.iter().map(|mirror| &mirror.location))
+        });
+        let host = |location: &String| {
+            bare_host(location.split('/').next().unwrap_or_default()).to_ascii_lowercase()
+        };
+        locations.map(host).filter(|host| !host.is_empty()).collect()
+    }
+
     /// Where the image is asked for, mirrors first.
     pub(crate) fn endpoints(
         &self,
@@ -220,9 +231,19 @@ fn endpoint(name: &str, insecure: bool) -> Endpoint {
 
 /// Registries of this machine may speak plain HTTP, as docker allows it.
 fn is_local(host: &str) -> bool {
+    is_loopback(bare_host(host))
+}
+
+/// A host without its port and the brackets of an IPv6 address.
+pub(super) fn bare_host(host: &str) -> &str {
     let has_port = !host.ends_with(']') && host.contains(':');
     let bare = if has_port { host.rsplit_once(':').map_or(host, |(bare, _)| bare) } else { host };
-    let address: Option<IpAddr> = bare.trim_matches(['[', ']']).parse().ok();
+    bare.trim_matches(['[', ']'])
+}
+
+/// Whether a host without a port is this machine.
+pub(super) fn is_loopback(bare: &str) -> bool {
+    let address: Option<IpAddr> = bare.parse().ok();
     bare == "localhost" || address.is_some_and(|address| address.is_loopback())
 }
 

@@ -2,56 +2,81 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine, alphabet};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::Credentials;
 
-/// The parts that matter here.
+/// The padding of these files is often cut off.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The parts that matter here. As in Go's types, keys are known in any case, and `null` means that
+/// there is nothing.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct AuthFile {
-    #[serde(default)]
-    auths: BTreeMap<String, Entry>,
-    #[serde(default, rename = "credHelpers")]
-    helpers: BTreeMap<String, String>,
-    #[serde(default, rename = "credsStore")]
+    #[serde(default, deserialize_with = "nothing")]
+    auths: BTreeMap<String, Option<Entry>>,
+    #[serde(default, rename = "credhelpers", deserialize_with = "nothing")]
+    helpers: BTreeMap<String, Option<String>>,
+    #[serde(default, rename = "credsstore")]
     store: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
 struct Entry {
-    #[serde(default)]
-    auth: String,
-    #[serde(default)]
-    username: String,
-    #[serde(default)]
-    password: String,
-    #[serde(default)]
-    identitytoken: String,
-    #[serde(default)]
-    registrytoken: String,
+    auth: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
+    identitytoken: Option<String>,
+    registrytoken: Option<String>,
+}
+
+/// Reads `null` as the default.
+fn nothing<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    from: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(from).map(Option::unwrap_or_default)
+}
+
+/// An object with its keys in lower case; anything else as it is.
+fn lower(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            fields.into_iter().map(|(key, value)| (key.to_ascii_lowercase(), value)).collect()
+        }
+        other => other,
+    }
 }
 
 impl AuthFile {
     pub(super) fn parse(text: &str) -> Result<Self, serde_json::Error> {
-        let value: serde_json::Value = serde_json::from_str(text)?;
-        let known = ["auths", "credHelpers", "credsStore", "HttpHeaders"];
+        let text = text.trim_start_matches('\u{feff}');
+        let whole: Value = serde_json::from_str(text)?;
+        let mut value = lower(whole.clone());
+        let known = ["auths", "credhelpers", "credsstore", "httpheaders"];
         let is_modern = known.iter().any(|key| value.get(key).is_some());
         let is_old = value.as_object().is_some_and(|object| {
-            !is_modern && !object.is_empty() && object.values().all(serde_json::Value::is_object)
+            !is_modern && !object.is_empty() && object.values().all(Value::is_object)
         });
         if is_old {
-            return Ok(Self { auths: serde_json::from_value(value)?, ..Self::default() });
+            value = serde_json::json!({ "auths": whole });
+        }
+        if let Some(Value::Object(auths)) = value.get_mut("auths") {
+            auths.values_mut().for_each(|entry| *entry = lower(entry.take()));
         }
         serde_json::from_value(value)
     }
 
-    /// The helper that is asked about this host.
+    /// The helper that is asked about this host. An empty name means that none is.
     pub(super) fn helper_for(&self, host: &str) -> Option<&str> {
         let own = self.helpers.iter().find(|(key, _)| normal(key) == host);
-        own.map(|(_, helper)| helper).or(self.store.as_ref()).map(String::as_str)
+        let helper = own.map_or(&self.store, |(_, helper)| helper);
+        helper.as_deref().filter(|helper| !helper.is_empty())
     }
 
     /// The credentials for `host/repository`, those for the longest part of it first.
@@ -59,7 +84,7 @@ impl AuthFile {
         let mut fitting: Vec<(usize, &Entry)> = self
             .auths
             .iter()
-            .filter_map(|(key, entry)| Some((rank(&normal(key), place)?, entry)))
+            .filter_map(|(key, entry)| Some((rank(&normal(key), place)?, entry.as_ref()?)))
             .collect();
         fitting.sort_by_key(|(rank, _)| std::cmp::Reverse(*rank));
         fitting.into_iter().filter_map(|(_, entry)| entry.credentials()).collect()
@@ -68,23 +93,30 @@ impl AuthFile {
 
 impl Entry {
     fn credentials(&self) -> Option<Credentials> {
-        if !self.identitytoken.is_empty() {
-            return Some(Credentials::Identity(self.identitytoken.clone()));
+        let text = |field: &Option<String>| field.clone().filter(|text| !text.is_empty());
+        if let Some(token) = text(&self.identitytoken) {
+            return Some(Credentials::Identity(token));
         }
-        if !self.registrytoken.is_empty() {
-            return Some(Credentials::Bearer(self.registrytoken.clone()));
+        if let Some(token) = text(&self.registrytoken) {
+            return Some(Credentials::Bearer(token));
         }
-        if !self.username.is_empty() {
-            let (name, password) = (self.username.clone(), self.password.clone());
-            return Some(Credentials::Password { name, password });
-        }
-        let decoded = STANDARD.decode(self.auth.trim()).ok()?;
-        let text = String::from_utf8(decoded).ok()?;
-        let (name, password) = text.split_once(':')?;
-        // Docker pads what it writes with zeros.
-        let password = password.trim_matches('\0').to_owned();
-        Some(Credentials::Password { name: name.to_owned(), password })
+        // Docker looks at the others only where there is no `auth`.
+        let encoded = self.auth.as_deref().and_then(decoded);
+        let (name, password) = match encoded {
+            Some(both) => both,
+            None => (text(&self.username)?, text(&self.password).unwrap_or_default()),
+        };
+        Some(Credentials::Password { name, password })
     }
+}
+
+/// Name and password of an `auth` field. Line breaks in it do not count.
+fn decoded(auth: &str) -> Option<(String, String)> {
+    let auth: String = auth.split_whitespace().collect();
+    let text = String::from_utf8(BASE64.decode(auth).ok()?).ok()?;
+    let (name, password) = text.split_once(':')?;
+    // Docker pads what it writes with zeros.
+    Some((name.to_owned(), password.trim_matches('\0').to_owned()))
 }
 
 /// A key as `host[/path]`: keys may be URLs, and Docker Hub has an old one.
@@ -179,6 +211,51 @@ mod tests {
         let text = r#"{"https://a.example":{"auth":"bWU6cA==","email":"x"}}"#;
         assert_eq!(names(text, "a.example/x"), ["me"]);
         assert_eq!(names("{}", "a.example/x"), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn files_are_read_as_docker_reads_them() {
+        // `me:pass`, in several ways; the others say `other`.
+        let rows = [
+            ("without padding", r#"{"auth":"bWU6cGFzcw"}"#),
+            ("in lines", r#"{"auth":"bWU6\r\ncGFz\n cw==\n"}"#),
+            ("besides a name", r#"{"auth":"bWU6cGFzcw==","username":"other"}"#),
+            ("besides a password", r#"{"auth":"bWU6cGFzcw==","username":"o","password":"o"}"#),
+            ("besides nothing", r#"{"auth":"bWU6cGFzcw==","username":"","identitytoken":null}"#),
+            ("not encoded", r#"{"auth":"","username":"me","password":"pass","email":null}"#),
+            ("encoded wrongly", r#"{"auth":"*","username":"me","password":"pass"}"#),
+            ("in other letters", r#"{"Auth":"bWU6cGFzcw=="}"#),
+        ];
+        for (what, entry) in rows {
+            for text in [
+                format!(r#"{{"auths":{{"a.example":{entry},"b.example":null}}}}"#),
+                format!(
+                    r#"{{"Auths":{{"a.example":{entry}}},"credsStore":null,"credHelpers":null}}"#
+                ),
+                format!("\u{feff}{{\"https://a.example/v1/\":{entry}}}"),
+            ] {
+                let found = AuthFile::parse(&text).unwrap().entries_for("a.example/x");
+                let (name, password) = ("me".to_owned(), "pass".to_owned());
+                assert_eq!(found, [Credentials::Password { name, password }], "{what}: {text}");
+            }
+        }
+        for text in [
+            r#"{"auths":null}"#,
+            r#"{"auths":{"a.example":{}}}"#,
+            r#"{"auths":{"a.example":{"auth":null}}}"#,
+        ] {
+            assert_eq!(names(text, "a.example/x"), [] as [&str; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn an_empty_name_means_no_helper() {
+        let text = r#"{"credsStore":"all","credHelpers":{"a.example":"","b.example":null}}"#;
+        let file = AuthFile::parse(text).unwrap();
+        assert_eq!(file.helper_for("a.example"), None);
+        assert_eq!(file.helper_for("b.example"), None);
+        assert_eq!(file.helper_for("c.example"), Some("all"));
+        assert_eq!(AuthFile::parse(r#"{"credsStore":""}"#).unwrap().helper_for("c"), None);
     }
 
     #[test]

@@ -21,9 +21,9 @@ const TOKEN: &str = "<token>";
 #[derive(Deserialize)]
 struct Answer {
     #[serde(rename = "Username")]
-    name: String,
+    name: Option<String>,
     #[serde(rename = "Secret")]
-    secret: String,
+    secret: Option<String>,
 }
 
 /// Asks the helper of that name; a failure is a sentence.
@@ -51,7 +51,7 @@ pub(super) fn ask_program(
         if is_success {
             let answer: Answer = serde_json::from_slice(&output)
                 .map_err(|_| told(&"its answer cannot be understood"))?;
-            return Ok(Some(answer.credentials()));
+            return Ok(answer.credentials());
         }
         let output = String::from_utf8_lossy(&output);
         if !output.contains(NOT_FOUND) {
@@ -62,11 +62,14 @@ pub(super) fn ask_program(
 }
 
 impl Answer {
-    fn credentials(self) -> Credentials {
-        if self.name == TOKEN {
-            return Credentials::Identity(self.secret);
+    /// Some helpers answer with nothing for what they do not know.
+    fn credentials(self) -> Option<Credentials> {
+        let (name, secret) = (self.name.unwrap_or_default(), self.secret.unwrap_or_default());
+        match (name.as_str(), secret.as_str()) {
+            ("", "") => None,
+            (TOKEN, _) => Some(Credentials::Identity(secret)),
+            _ => Some(Credentials::Password { name, password: secret }),
         }
-        Credentials::Password { name: self.name, password: self.secret }
     }
 }
 
