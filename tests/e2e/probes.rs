@@ -1,6 +1,8 @@
 //! Probes and hooks: asked from outside the containers, whose images need no tool for it.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 
 use e2e_tests::{Node, fixtures};
 
@@ -12,6 +14,7 @@ pub(crate) const TESTS: &[Test] = &[
         every_kind_of_probe_and_hook_asks_the_pods_ports,
     ),
     ("a_container_without_a_listener_is_killed", a_container_without_a_listener_is_killed),
+    ("probes_and_hooks_are_asked_from_the_node", probes_and_hooks_are_asked_from_the_node),
 ];
 
 /// HTTP that wants a header, HTTPS with a certificate nobody trusts, and gRPC's health service:
@@ -181,4 +184,54 @@ spec:
         assert!(is_there, "{reason} {message}\n{events:#?}");
     }
     node.delete_leaves_nothing("closed", &[]);
+}
+
+/// A kubelet asks from the node: a server of the pod sees the node's address, and the loopback that
+/// a `host` names is the node's.
+fn probes_and_hooks_are_asked_from_the_node() {
+    let node = Node::new("from-node", &["busybox", "kubia"]);
+    let visit = node.lab.enter();
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port of the node");
+    drop(visit);
+    let port = server.local_addr().expect("its address").port();
+    let told = std::thread::spawn(move || {
+        // The hook's request and the probe's connection.
+        let mut lines = Vec::new();
+        while !lines.iter().any(|line: &String| line.starts_with("GET /hooked ")) {
+            let (stream, peer) = server.accept().expect("a connection");
+            assert!(peer.ip().is_loopback(), "{peer}");
+            let mut line = String::new();
+            let mut reader = BufReader::new(stream);
+            let _ = reader.read_line(&mut line); // the probe closes without a word
+            let _ = reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            lines.push(line);
+        }
+        (lines, server) // as long as it listens, the probe succeeds
+    });
+    let manifest = format!(
+        "apiVersion: v1
+kind: Pod
+metadata: {{name: asked}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: server
+    image: luksa/kubia:1.0
+    readinessProbe: {{httpGet: {{port: 8080}}, periodSeconds: 1}}
+  - name: node
+    image: busybox:1.36
+    command: [sleep, '998']
+    readinessProbe: {{tcpSocket: {{host: localhost, port: {port}}}, periodSeconds: 1}}
+    lifecycle: {{postStart: {{httpGet: {{host: 127.0.0.1, path: /hooked, port: {port}}}}}}}
+"
+    );
+    let _ = node.apply(&manifest).succeeds();
+    node.wait_for_status("asked", &["Running"]);
+    let (lines, _server) = told.join().expect("the node's server");
+    assert!(lines.iter().any(|line| line.contains("/hooked")), "{lines:?}");
+    let _ = node.run(&["wait", "--for=condition=Ready", "pod/asked", "--timeout=60s"]).succeeds();
+    let ip = node.pod("asked")["status"]["podIP"].as_str().unwrap_or_default().to_owned();
+    let logs = node.run(&["logs", "asked", "-c", "server"]).succeeds().stdout;
+    let peers: Vec<&str> = logs.lines().filter(|line| line.contains("Received request")).collect();
+    assert!(!peers.is_empty() && !peers.iter().any(|line| line.contains(&ip)), "{logs}");
 }

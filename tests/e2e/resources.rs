@@ -65,6 +65,12 @@ spec:
     assert_eq!(lines[..3], ["67108864", "50000 100000", "4096"], "{limits}");
     // cpu.shares on v1, the cpu.weight that goes with it on v2.
     assert!(["256", "35"].contains(&lines[3]), "{limits}");
+    // What a Java virtual machine looks for; without one of them it sees no limit on version 1.
+    let shown = exec(
+        "cd /sys/fs/cgroup; for i in memory cpu cpuacct cpuset pids; do \
+        test -e memory.max || test -e $i/cgroup.procs || echo no $i; done",
+    );
+    assert_eq!(shown, "");
     // The first process and a visitor are both in the cgroup that they see as the top one.
     for process in ["1", "self"] {
         let groups = exec(&format!("cat /proc/{process}/cgroup"));

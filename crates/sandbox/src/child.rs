@@ -10,7 +10,10 @@ use rustix::process::{
     Pid, PidfdFlags, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
 };
 
+use crate::capabilities;
+use crate::plan::CapabilitySets;
 use crate::signal::Signal;
+use crate::stage::pod_holder;
 use crate::sys::clone::{self, Cloned, New};
 use crate::sys::signals;
 
@@ -178,6 +181,21 @@ pub fn reap_orphans() -> io::Result<()> {
         let _ = waitid(WaitId::Pid(orphan), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
     }
     Ok(())
+}
+
+/// Runs `job` in a child that is where this process is, and keeps no file but `output` and no
+/// capability.
+pub fn spawn_unprivileged(
+    title: &str,
+    output: OwnedFd,
+    job: impl FnOnce(OwnedFd) -> i32,
+) -> Result<Child, crate::SandboxError> {
+    spawn_aside(title, || {
+        let is_ready = pod_holder::die_with_supervisor().is_ok()
+            && pod_holder::let_go_of_files(output.as_fd()).is_ok()
+            && capabilities::apply(&CapabilitySets::default()).is_ok();
+        if is_ready { job(output) } else { 1 }
+    })
 }
 
 /// Runs `job` in a child that shares everything with this process but its memory.

@@ -1,6 +1,5 @@
 //! A pod's sandbox: its holder, and the containers that join it.
 
-use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -9,13 +8,10 @@ use nix::sched::{CloneFlags, setns};
 use rustix::event::{PollFd, PollFlags, poll};
 use thiserror::Error;
 
-use crate::capabilities;
 use crate::child::Child;
 use crate::container::{Placement, Starting, Stdio};
 use crate::namespaces::Shared;
-use crate::plan::{
-    CapabilitySets, ContainerPlan, PidSharing, PodSandboxPlan, ProcessPlan, SeccompPlan, Sharing,
-};
+use crate::plan::{ContainerPlan, PidSharing, PodSandboxPlan, ProcessPlan, SeccompPlan, Sharing};
 use crate::seccomp;
 use crate::stage::container_init::{self, Setting};
 use crate::stage::report::{self, Report, StageError};
@@ -192,28 +188,6 @@ impl PodSandbox {
     fn id_map(&self) -> Option<IdMap<'_>> {
         let namespace = self.users.as_ref()?.as_fd();
         Some(IdMap { namespace, range: self.plan.user_ids? })
-    }
-
-    /// Runs `job` in a child in the pod's network namespace, and nowhere else of the pod. The child
-    /// keeps no file but `output` and no capability.
-    pub fn visit_network(
-        &self,
-        title: &str,
-        output: OwnedFd,
-        job: impl FnOnce(OwnedFd) -> i32,
-    ) -> Result<Child, SandboxError> {
-        let name = CString::new(title).unwrap_or_default();
-        let network = self.network.as_ref();
-        Child::spawn(New::default(), || {
-            let _ = nix::sys::prctl::set_name(&name); // only what ps shows
-            let joined = network.map_or(Ok(()), |file| setns(file, CloneFlags::CLONE_NEWNET));
-            let is_ready = joined.is_ok()
-                && pod_holder::die_with_supervisor().is_ok()
-                && pod_holder::let_go_of_files(output.as_fd()).is_ok()
-                && capabilities::apply(&CapabilitySets::default()).is_ok();
-            if is_ready { job(output) } else { 1 }
-        })
-        .map_err(|source| SandboxError::Clone { what: title.to_owned(), source })
     }
 
     /// Runs `job` in a child that is born in the pid namespace of `member`. For the time of the

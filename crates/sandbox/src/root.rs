@@ -51,6 +51,7 @@ pub(crate) fn build(
         standard_mounts::mount_all(&root, plan, (shm, range))?;
         let null = standard_mounts::null_device(&root)?; // before a volume could hide it
         mounts::attach_all(&root, &plan.cgroup_mounts, &cgroups)?;
+        standard_mounts::name_cgroups(&root, &plan.cgroup_mounts)?;
         if !plan.privileged_mounts {
             standard_mounts::protect_cgroups(&root)?;
         }

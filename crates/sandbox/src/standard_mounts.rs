@@ -10,7 +10,7 @@ use rustix::fs::{FileType, Mode, OFlags, mkdirat, mknodat, openat, symlinkat};
 use rustix::mount::MountAttrFlags;
 
 use crate::mounts::{self, Detached};
-use crate::plan::{ContainerPlan, DevicesPlan};
+use crate::plan::{ContainerPlan, DevicesPlan, MountPlan};
 use crate::stage::report::StageError;
 use crate::sys::mount_attributes::{self, Attributes};
 use crate::user_namespace::IdRange;
@@ -202,6 +202,25 @@ pub(crate) fn protect(root: &OwnedFd, paths: &[String]) -> Result<(), StageError
         let attributes = Attributes { set: libc::MOUNT_ATTR_RDONLY, ..Attributes::default() };
         mount_attributes::change(cover.as_fd(), attributes).map_err(failed)?;
         mounts::attach_to(cover.as_fd(), place.as_fd()).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Makes each controller of a hierarchy that has several known by its own name, too: `cpu` and
+/// `cpuacct` lead to `cpu,cpuacct`, where programs look for them.
+pub(crate) fn name_cgroups(root: &OwnedFd, mounts: &[MountPlan]) -> Result<(), StageError> {
+    let failed = |error: io::Error| StageError::prepare("cannot name the cgroups", error);
+    let names =
+        mounts.iter().filter_map(|mount| mount.target.strip_prefix(CGROUPS)?.strip_prefix('/'));
+    let mut several = names.filter(|name| name.contains(',')).peekable();
+    if several.peek().is_none() {
+        return Ok(());
+    }
+    let place = mounts::ordinary_directory(root, CGROUPS).map_err(failed)?;
+    for name in several {
+        for controller in name.split(',') {
+            symlinkat(name, &place, controller).map_err(|error| failed(error.into()))?;
+        }
     }
     Ok(())
 }

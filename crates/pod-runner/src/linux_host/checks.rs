@@ -1,4 +1,4 @@
-//! Probes and hooks: a command in the container, or a question asked from the pod's network.
+//! Probes and hooks: a command in the container, or a question asked from the node.
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -64,7 +64,7 @@ impl LinuxHost {
             Handler::Exec { command } => {
                 self.run_in_container(instance, command, deadline, purpose)
             }
-            question => self.run_in_network(question, timeout, deadline, purpose),
+            question => self.ask_from_node(question, timeout, deadline, purpose),
         }
     }
 
@@ -89,7 +89,9 @@ impl LinuxHost {
         Ok(())
     }
 
-    fn run_in_network(
+    /// Asks as a kubelet does, from the node: `host` is found as the node finds it, and the server sees
+    /// the node's address.
+    fn ask_from_node(
         &mut self,
         handler: &Handler,
         timeout: Option<Duration>,
@@ -107,7 +109,7 @@ impl LinuxHost {
         let asker = if is_probe { Asker::Probe } else { Asker::Hook };
         let question = Question { target, timeout, asker };
         let ask = |output| prober::run(&question, output);
-        let child = sandbox.visit_network("minipod:probe", writer, ask)?;
+        let child = sandbox::spawn_unprivileged("minipod:probe", writer, ask)?;
         // The prober keeps the time itself, so as to say what it was waiting for; this is for one
         // that cannot.
         let deadline = deadline.map(|deadline| deadline + Duration::from_secs(1));

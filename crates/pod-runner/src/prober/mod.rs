@@ -1,7 +1,6 @@
-//! Asks a pod's ports, from inside the pod's network and from outside its containers.
+//! Asks a pod's ports from the node, as a kubelet does.
 //!
-//! A question is asked by a child of the supervisor in the pod's network namespace, so that the
-//! supervisor never waits for a network, and speaks neither TLS nor HTTP/2. The child is forked
+//! A question is asked by a child of the supervisor, so that the supervisor never waits for a network, and speaks neither TLS nor HTTP/2. The child is forked
 //! and not started afresh: with hundreds of probes that is most of what one costs. The verdict
 //! comes back as JSON.
 
@@ -111,7 +110,7 @@ impl Target {
     }
 }
 
-/// Asks and tells; the whole life of the child, which is in the pod's network already.
+/// Asks and tells; the whole life of the child.
 pub(crate) fn run(question: &Question, output: OwnedFd) -> i32 {
     let told = serde_json::to_writer(File::from(output), &ask(question));
     i32::from(told.is_err())

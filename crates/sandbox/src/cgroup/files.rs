@@ -20,6 +20,22 @@ pub(super) fn create(path: &Path) -> Result<(), CgroupError> {
     })
 }
 
+/// Lets the cgroup use every processor and every node of memory that the one above it may use: on
+/// version 1 a new cgroup has none, and nothing can join it (cpuset(7)).
+pub(super) fn inherit_cpuset(path: &Path) -> Result<(), CgroupError> {
+    let Some(above) = path.parent() else {
+        return Ok(());
+    };
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        let own = fs::read_to_string(path.join(file)).unwrap_or_default();
+        if own.trim().is_empty() {
+            let inherited = fs::read_to_string(above.join(file)).unwrap_or_default();
+            write(&path.join(file), inherited.trim())?;
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn open_directory(path: &Path) -> Result<OwnedFd, CgroupError> {
     Ok(OwnedFd::from(open(path)?))
 }

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::Directory;
 
-/// The controllers that minipod uses.
-const USEFUL: [&str; 5] = ["memory", "cpu", "cpuacct", "pids", "devices"];
+/// The controllers that minipod uses. Nothing is limited by `cpuset`, but a Java virtual machine that
+/// does not find it next to the others in a container ignores every limit on version 1.
+const USEFUL: [&str; 6] = ["memory", "cpu", "cpuacct", "cpuset", "pids", "devices"];
 
 /// Which of the two interfaces has the controllers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,7 +154,7 @@ mod tests {
         let mounts = "31 30 0:27 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n";
         let found = Hierarchies::of(mounts, "", |_| Some("cpuset cpu io memory pids\n".into()));
         assert_eq!(found.version(), Version::V2);
-        assert_eq!(found.usable()[0].controllers, ["cpu", "memory", "pids"]);
+        assert_eq!(found.usable()[0].controllers, ["cpuset", "cpu", "memory", "pids"]);
         assert!(found.missing().is_empty());
     }
 }

@@ -53,6 +53,12 @@ pub(crate) struct Directory {
     pub(crate) controllers: Vec<String>,
 }
 
+impl Directory {
+    fn has(&self, controller: &str) -> bool {
+        self.controllers.iter().any(|one| one == controller)
+    }
+}
+
 /// The name below which all of minipod's cgroups are.
 const TOP: &str = "minipod";
 
@@ -70,6 +76,9 @@ impl PodCgroup {
             let path = top.join(pod_uid);
             let made = files::create(&path).and_then(|()| match hierarchies.version() {
                 Version::V2 => files::enable_controllers(&[&hierarchy.path, &top, &path]),
+                Version::V1 if hierarchy.has("cpuset") => {
+                    files::inherit_cpuset(&top).and_then(|()| files::inherit_cpuset(&path))
+                }
                 Version::V1 => Ok(()),
             });
             match made {
@@ -116,6 +125,9 @@ impl PodCgroup {
         for directory in &self.directories {
             let path = directory.path.join(name);
             files::create(&path)?;
+            if self.version == Version::V1 && directory.has("cpuset") {
+                files::inherit_cpuset(&path)?;
+            }
             directories.push(Directory { path, controllers: directory.controllers.clone() });
         }
         let mut warnings = limits::apply(self.version, &directories, limits);
