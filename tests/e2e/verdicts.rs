@@ -165,7 +165,7 @@ fn a_profile_of_the_users_own_decides() {
         let manifest =
             format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n{}", spec(path));
         let _ = node.apply(&manifest).succeeds();
-        node.wait_for_status(&name, &["CreateContainerConfigError"]);
+        node.wait_for_status(&name, &["CreateContainerError"]);
         let begins = format!(
             "Error: cannot load seccomp profile \"{}\": ",
             profiles.with_file_name(path).display()
@@ -180,7 +180,7 @@ fn a_profile_of_the_users_own_decides() {
             spec(path)
         );
         if node.apply(&manifest).code != 3 {
-            node.wait_for_status("invalid", &["CreateContainerConfigError"]);
+            node.wait_for_status("invalid", &["CreateContainerError"]);
             node.delete_leaves_nothing("invalid", &["--now"]);
         }
     }

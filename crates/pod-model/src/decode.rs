@@ -75,7 +75,13 @@ impl Decoder {
 
     /// Says what there is to say about a field that does not work, and whether to go on with it.
     fn judge(&mut self, row: &Field, place: Place, path: &Path, value: &Node) -> bool {
-        if is_nothing(value) || row.default.is_some_and(|default| is_text(value, default)) {
+        // An empty source of a volume is a source all the same.
+        let is_choice = row.kind.ends_with("Source") || row.kind.ends_with("Projection");
+        let is_empty = !is_choice && is_nothing_below(value);
+        if is_empty
+            || is_nothing(value)
+            || row.default.is_some_and(|default| is_text(value, default))
+        {
             return true;
         }
         match row.level {
@@ -249,6 +255,14 @@ impl Decoder {
         let message = format!("{path} must be {wanted}, and is {found}");
         self.error(node.place, message, hint.map(str::to_owned));
         None
+    }
+}
+
+/// A value that sets nothing, or an object of which no field sets anything.
+fn is_nothing_below(node: &Node) -> bool {
+    match &node.value {
+        Value::Map(entries) => entries.iter().all(|(_, node)| is_nothing_below(node)),
+        _ => is_nothing(node),
     }
 }
 

@@ -3,6 +3,7 @@
 //! This crate knows names, fields, defaults and rules of a Kubernetes v1 Pod. It must not know
 //! Linux, files, clocks, or how states change.
 
+mod apparmor;
 mod capability;
 mod decode;
 mod defaults;

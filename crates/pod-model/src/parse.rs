@@ -9,7 +9,7 @@ use crate::kinds::{self, KINDS, LeftOut};
 use crate::problem::{Problem, Problems, Severity, Source};
 use crate::validate::{self, Findings, Path};
 use crate::yaml::{self, Node, Place, Value};
-use crate::{Pod, defaults, distill, token_volume};
+use crate::{Pod, apparmor, defaults, distill, token_volume};
 
 /// What a manifest can describe.
 #[derive(Clone, Debug, PartialEq)]
@@ -242,7 +242,9 @@ impl Reader {
             let message = "the service account's volume is left out: there is no API server";
             self.decoder.add(Severity::Warning, *place, message.to_owned(), None);
         }
-        let node = taken_out.as_ref().map_or(node, |(node, _)| node);
+        let mut complete = taken_out.map_or_else(|| node.clone(), |(node, _)| node);
+        apparmor::annotations_to_fields(&mut complete);
+        let node = &complete;
         self.decoder.is_from_server =
             node.get("metadata").is_some_and(|metadata| metadata.get("uid").is_some());
         let object = self.read(node, &kind);

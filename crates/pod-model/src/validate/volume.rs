@@ -145,6 +145,10 @@ fn check_host_path(source: &HostPathVolumeSource, path: &Path, findings: &mut Fi
     findings.invalid_each(&field, &source.path, &formats::no_backsteps(&source.path));
     if !source.path.starts_with('/') {
         findings.invalid(&field, &source.path, "must be an absolute path");
+        if source.path == "tmpfs" {
+            findings
+                .hint("podman writes this for memory; here it is: emptyDir: { medium: Memory }");
+        }
     }
     let words = [
         "",

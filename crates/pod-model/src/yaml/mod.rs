@@ -4,6 +4,7 @@
 //! does not hide the others. Plain scalars mean what YAML 1.1 says, because that is what Kubernetes
 //! reads: `yes` is a boolean and `0644` is octal.
 
+mod lenient;
 mod reader;
 mod scalar;
 mod tree;
@@ -46,7 +47,9 @@ fn document(lines: &[String], first_line: usize) -> Option<Result<Node, Broken>>
     let is_json = first.trim_start().starts_with(['{', '[']);
     let text = lines.join("\n") + "\n";
     let text = if is_json { join_surrogates(&text) } else { text };
-    let read = Reader::new(&text, first_line).read();
+    let read = Reader::new(&text, first_line).read().or_else(|broken| {
+        Reader::new(&lenient::strict(&text), first_line).read().map_err(|_| broken)
+    });
     Some(read.map_err(|broken| find_tab(lines, first_line, &broken).unwrap_or(broken)))
 }
 

@@ -150,3 +150,72 @@ fn depth_is_limited_also_by_way_of_aliases() {
     let text = format!("a: &a {}\nb: &b {}\n", deep(40, "x"), deep(40, "*a"));
     assert!(broken(&text).message.contains("nested too deeply"));
 }
+
+#[test]
+fn what_go_yaml_takes_is_taken() {
+    let list = |texts: &[&str]| {
+        let items = texts.iter().map(|text| Value::Text((*text).to_owned()));
+        items.collect::<Vec<_>>()
+    };
+    // Each is one map with the key `a`, and means these texts.
+    for (text, texts) in [
+        ("a: \"it\\'s \\\\' \\\"x\\\"\"\n", &["it's \\' \"x\""][..]),
+        ("a: [\n\"x\",\n\"y\"\n]\n", &["x", "y"]),
+        ("b: 1\na: [\n  x, # c\n  'y'\n]\nc: 1\n", &["x", "y"]),
+        ("b:\n- c: [\n  \"x\"\n  ]\na: [\n\tx,\n\tz\n]\n", &["x", "z"]),
+        ("a: {\n\"x\": \"y\"\n}\n", &["y"]),
+        ("a: \"x\ny\"\n", &["x y"]),
+        ("a: 'x\n\ty'\n", &["x y"]),
+        ("a: \"x\\\ny\"\n", &["xy"]),
+        ("a: \"x\"#c\n", &["x"]),
+        ("a: [x, 'y']#c\nb: |\n  it's \"[\n  #\nc: \"\\'\"\n", &["x", "y"]),
+        ("a:\tx\n", &["x"]),
+        ("a: it's {not} [a] \"quote\"\nb: \"\\'\"\n", &["it's {not} [a] \"quote\""]),
+        ("a: >-\n  x\n  \"y\n\nb: \"\\'\"\n", &["x \"y"]),
+        ("a: x\n  \"y z\"\nb: \"\\'\"\n", &["x \"y z\""]),
+        ("a: [x#y, http://z/w, {v: '#'}, \"\\'\"]\n", &["x#y", "http://z/w", "#", "'"]),
+    ] {
+        let node = one(text);
+        let found: Vec<Value> = match &node.get("a").unwrap().value {
+            Value::List(items) => items
+                .iter()
+                .map(|item| item.get("v").map_or_else(|| item.value.clone(), |v| v.value.clone()))
+                .collect(),
+            Value::Map(entries) => entries.iter().map(|(_, node)| node.value.clone()).collect(),
+            value => vec![value.clone()],
+        };
+        assert_eq!(found, list(texts), "{text}");
+    }
+}
+
+#[test]
+fn what_go_yaml_refuses_stays_broken() {
+    for text in [
+        "a: \"x\n",
+        "a: [x\n",
+        "a: \"\\q\"\n",
+        "a: 'x' y\n",
+        "a: b: c\n",
+        "a:\n\tb: c\n",
+        "a: {b: c\nd: e\n",
+        "- a\nb: c\n",
+        "a: \"x\" \"y\"\n",
+        "a: ]\n",
+        "a: @x\n",
+        "a: %x\n",
+    ] {
+        assert!(documents(text).remove(0).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_text_written_anew_is_not_changed_where_it_is_strict() {
+    for text in [
+        "a: |\n  it's \"x\n   - [ {\n\n  y\nb:\n  - c: 'd'\n    e: \"f\\n\\\"\"\n",
+        "a: {b: [c, d], \"e\": 'f''g'}\n",
+        "# it's\na: b # \"c\n- &x !!str 'y'\n- *x\n",
+        "? a\n: - b\n  - - c\n",
+    ] {
+        assert_eq!(lenient::strict(text), text);
+    }
+}

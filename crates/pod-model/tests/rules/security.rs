@@ -1,6 +1,8 @@
 //! Rules about identity and confinement.
 
-use crate::{beside, check, container};
+use pod_model::{ParseOptions, Source};
+
+use crate::{beside, check, container, messages, problems};
 
 #[test]
 fn ids_are_within_the_bounds_of_kubernetes() {
@@ -12,10 +14,10 @@ fn ids_are_within_the_bounds_of_kubernetes() {
             (format!("fsGroup: {id}"), "fsGroup"),
             (format!("supplementalGroups: [{id}]"), "supplementalGroups[0]"),
         ] {
-            let found = crate::messages(&beside(&format!("securityContext: {{{fields}}}")));
+            let found = messages(&beside(&format!("securityContext: {{{fields}}}")));
             assert_eq!(found, [format!("spec.securityContext.{path}: {why}")]);
         }
-        let found = crate::messages(&container(&format!("securityContext: {{runAsUser: {id}}}")));
+        let found = messages(&container(&format!("securityContext: {{runAsUser: {id}}}")));
         assert_eq!(found, [format!("spec.containers[0].securityContext.runAsUser: {why}")]);
     }
 }
@@ -23,7 +25,7 @@ fn ids_are_within_the_bounds_of_kubernetes() {
 #[test]
 fn ids_are_whole_numbers() {
     for id in ["'1000'", "0x10.5", "root", "[1]", "true", "1.5"] {
-        let found = crate::messages(&beside(&format!("securityContext: {{runAsUser: {id}}}")));
+        let found = messages(&beside(&format!("securityContext: {{runAsUser: {id}}}")));
         assert!(
             found[0].starts_with("spec.securityContext.runAsUser must be a whole number"),
             "{id}: {found:?}"
@@ -101,7 +103,7 @@ fn sysctls_are_known_and_the_pods_own() {
     );
     let on_host = "hostNetwork: true, securityContext: {sysctls: [{name: net.ipv4.tcp_syncookies, value: '1'}]}";
     assert_eq!(
-        crate::messages(&beside(on_host)),
+        messages(&beside(on_host)),
         [
             "spec.securityContext.sysctls[0].name: Invalid value: \"net.ipv4.tcp_syncookies\": may not be specified when 'hostNetwork' is true"
         ]
@@ -111,8 +113,7 @@ fn sysctls_are_known_and_the_pods_own() {
 #[test]
 fn confinement_is_consistent() {
     let path = "spec.containers[0].securityContext";
-    let context =
-        |fields: &str| crate::messages(&container(&format!("securityContext: {{{fields}}}")));
+    let context = |fields: &str| messages(&container(&format!("securityContext: {{{fields}}}")));
     assert_eq!(
         context("allowPrivilegeEscalation: false, privileged: true"),
         [format!(
@@ -180,14 +181,14 @@ fn policies_about_groups_are_from_a_list() {
         )],
         beside,
     );
-    let found = crate::messages(&beside("securityContext: {fsGroupChangePolicy: Never}"));
+    let found = messages(&beside("securityContext: {fsGroupChangePolicy: Never}"));
     assert!(found.contains(&"spec.securityContext.fsGroupChangePolicy: Unsupported value: \"Never\": supported values: \"Always\", \"OnRootMismatch\"".to_owned()), "{found:?}");
 }
 
 #[test]
 fn capabilities_are_known_by_their_names() {
     let sets = |fields: &str| {
-        crate::problems(&container(&format!("securityContext: {{capabilities: {{{fields}}}}}")))
+        problems(&container(&format!("securityContext: {{capabilities: {{{fields}}}}}")))
     };
     for fine in [
         "add: [NET_ADMIN, CAP_SYS_TIME, cap_bpf, Chown]",
@@ -216,4 +217,65 @@ fn capabilities_are_known_by_their_names() {
         let hint = near.map(|near| format!("did you mean \"{near}\"?"));
         assert_eq!(found[0].hint, hint, "{fields}");
     }
+}
+
+#[test]
+fn objects_that_ask_for_nothing_are_taken() {
+    for fields in [
+        "securityContext: {seLinuxOptions: {}}",
+        "securityContext: {seLinuxOptions: {level: '', type: ''}, windowsOptions: {}}",
+        "securityContext: {windowsOptions: {hostProcess: false}}",
+        "resources: {claims: [], limits: {}}, securityContext: {}",
+    ] {
+        assert_eq!(messages(&container(fields)), Vec::<String>::new(), "{fields}");
+    }
+    for fields in [
+        "securityContext: {seLinuxOptions: {}}",
+        "affinity: {}, nodeSelector: {}, overhead: {}, resources: {}",
+        "affinity: {nodeAffinity: {}, podAffinity: {}}",
+    ] {
+        assert_eq!(messages(&beside(fields)), Vec::<String>::new(), "{fields}");
+    }
+    // One that asks for something is still refused, and so is an empty kind of volume.
+    let asks = "securityContext: {seLinuxOptions: {level: s0}}";
+    assert!(!messages(&container(asks)).is_empty());
+    for kind in ["csi", "gitRepo", "nfs", "ephemeral"] {
+        let found = messages(&beside(&format!("volumes: [{{name: v, {kind}: {{}}}}]")));
+        assert!(found.iter().any(|message| message.contains("is not supported")), "{found:?}");
+    }
+}
+
+#[test]
+fn an_annotation_for_app_armor_means_the_field() {
+    let pod = |value: &str, fields: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  annotations:\n    \
+             container.apparmor.security.beta.kubernetes.io/c: {value}\n    \
+             container.apparmor.security.beta.kubernetes.io/other: {value}\n\
+             spec:\n  containers:\n  - {{name: c, image: i{fields}}}\n"
+        )
+    };
+    let profile = |text: &str| {
+        let source = Source { name: "pod.yaml", text };
+        let manifest = pod_model::parse(&source, &ParseOptions::default()).unwrap();
+        let pod_model::Object::Pod(pod) = &manifest.objects[0] else { panic!("no pod") };
+        let spec = pod.object.spec.clone().unwrap();
+        let context = spec.containers[0].security_context.clone();
+        context.and_then(|context| context.app_armor_profile).map(|profile| profile.type_)
+    };
+    assert_eq!(profile(&pod("unconfined", "")).as_deref(), Some("Unconfined"));
+    assert_eq!(profile(&pod("runtime/default", "")).as_deref(), Some("RuntimeDefault"));
+    let own = ", securityContext: {appArmorProfile: {type: Unconfined}}";
+    assert_eq!(profile(&pod("runtime/default", own)).as_deref(), Some("Unconfined"));
+    assert_eq!(profile(&pod("else", "")), None);
+    // What the field cannot have, the annotation cannot, either.
+    let field = "securityContext: {appArmorProfile: {type: Localhost, localhostProfile: mine}}";
+    let by_field = messages(&container(field));
+    assert_eq!(messages(&pod("localhost/mine", "")), by_field);
+    assert_eq!(
+        messages(&pod("localhost/mine", ", securityContext: {privileged: false}")),
+        by_field
+    );
+    let place = problems(&pod("localhost/mine", "")).first().map(|problem| problem.place.line);
+    assert!(place.is_none_or(|line| line == 6), "it is said where the annotation is: {place:?}");
 }

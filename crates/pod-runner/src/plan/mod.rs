@@ -89,6 +89,14 @@ pub enum PlanError {
     /// A rule about capabilities, seccomp and the like.
     #[error("{0}")]
     Security(String),
+    /// A seccomp profile of the node's, which a container runtime reads when it creates the container.
+    #[error("cannot load seccomp profile \"{}\": {why}", path.display())]
+    SeccompProfile {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// A volume mount that cannot be made.
     #[error("{0}")]
     Mount(String),
@@ -105,7 +113,7 @@ pub enum PlanError {
 impl PlanError {
     /// Whether Kubernetes calls it a configuration error (`CreateContainerConfigError`).
     pub fn is_configuration(&self) -> bool {
-        !matches!(self, Self::NoCommand)
+        !matches!(self, Self::NoCommand | Self::SeccompProfile { .. })
     }
 }
 

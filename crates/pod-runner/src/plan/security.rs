@@ -72,11 +72,8 @@ impl Security {
             Some(("Unconfined", _)) => Ok(SeccompPlan::Unconfined),
             Some(("Localhost", profile)) => {
                 let name = profile.localhost_profile.as_deref().unwrap_or_default();
-                load_profile(profiles, name, bounding).map(SeccompPlan::Filter).map_err(|why| {
-                    let path = profiles.join(name);
-                    let text = format!("cannot load seccomp profile \"{}\": {why}", path.display());
-                    PlanError::Security(text)
-                })
+                let loaded = load_profile(profiles, name, bounding).map(SeccompPlan::Filter);
+                loaded.map_err(|why| PlanError::SeccompProfile { path: profiles.join(name), why })
             }
             _ => Ok(SeccompPlan::RuntimeDefault),
         }
