@@ -1,6 +1,5 @@
-//! The annotations that came before the fields for AppArmor: they mean the fields, as an API server
-//! says (`container.apparmor.security.beta.kubernetes.io/CONTAINER`).
-
+//! The annotations that came before the fields: `container.apparmor.security.beta.kubernetes.io/CONTAINER`
+//! means `securityContext.appArmorProfile` of that container, as an API server says.
 use crate::yaml::{Key, Node, Place, Value};
 
 const PREFIX: &str = "container.apparmor.security.beta.kubernetes.io/";
