@@ -5,6 +5,7 @@ pub(crate) mod images;
 mod knowing;
 mod objects;
 mod pods;
+mod values;
 
 use std::path::PathBuf;
 
@@ -20,6 +21,8 @@ pub(crate) use objects::{
 pub(crate) use pods::{
     DeleteArgs, DescribeArgs, EventsArgs, GetArgs, LogsArgs, RunArgs, TopArgs, Until, WaitArgs,
 };
+
+use pod_runner::settings::Egress;
 
 use images::{ImageCommand, ImagesArgs, LoadArgs, PullArgs, RmiArgs, SaveArgs};
 
@@ -52,14 +55,20 @@ pub(crate) struct PlaceArgs {
     #[arg(long, global = true, env = "MINIPOD_LOG_DIR", hide_env_values = true)]
     #[arg(default_value = "/var/log/pods", value_name = "DIR")]
     pub(crate) log_dir: PathBuf,
-    /// The network that pods get their addresses from
+    /// The network that pods get their addresses from [default: 10.85.0.0/16, or another one if
+    /// this machine uses that]
     #[arg(long, global = true, env = "MINIPOD_POD_CIDR", hide_env_values = true)]
-    #[arg(default_value = "10.85.0.0/16", value_name = "CIDR")]
-    pub(crate) pod_cidr: String,
+    #[arg(value_name = "CIDR", value_parser = values::pod_cidr)]
+    pub(crate) pod_cidr: Option<String>,
     /// The network that pods get IPv6 addresses from; none; or auto: one, if this machine has IPv6
     #[arg(long, global = true, env = "MINIPOD_POD_CIDR6", hide_env_values = true)]
-    #[arg(default_value = "auto", value_name = "CIDR")]
+    #[arg(default_value = "auto", value_name = "CIDR", value_parser = values::pod_cidr6)]
     pub(crate) pod_cidr6: String,
+    /// Where pods may send packets: all; internet: to other pods and public addresses, not to
+    /// private networks, cloud metadata or this machine; none: to other pods
+    #[arg(long, global = true, env = "MINIPOD_POD_EGRESS", hide_env_values = true)]
+    #[arg(default_value = "all", value_name = "WHERE", value_parser = values::pod_egress)]
+    pub(crate) pod_egress: Egress,
     /// Factor on crash-loop and image-pull back-off
     #[arg(long, global = true, env = "MINIPOD_BACKOFF_SCALE", hide_env_values = true)]
     #[arg(default_value_t = 1.0, value_name = "FACTOR")]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use pod_model::Pod;
 use sandbox::cgroup::{CgroupError, PodCgroup};
-use sandbox::network::{self, NetworkError, ParseError};
+use sandbox::network::{self, NetworkError};
 use thiserror::Error;
 
 use crate::ids;
@@ -24,9 +24,6 @@ pub enum CleanupError {
     /// The pod's network.
     #[error("cannot take down the pod's network")]
     Network(#[from] NetworkError),
-    /// The settings of the pod's network.
-    #[error("cannot understand the pod network's settings")]
-    Settings(#[from] ParseError),
     /// The pod's lock.
     #[error("cannot wait for the pod's supervisor to end")]
     Lock(#[source] io::Error),
@@ -98,7 +95,7 @@ fn release_ids(settings: &Settings, uid: &str) -> Result<(), CleanupError> {
 }
 
 fn leave_network(settings: &Settings, uid: &str) -> Result<(), CleanupError> {
-    Ok(network::detach(&settings.network()?, uid)?)
+    Ok(network::detach(&settings.network_to_leave(), uid)?)
 }
 
 /// Removes the files of a pod whose processes are gone already, but for its record: as long as

@@ -22,7 +22,7 @@ const ROOM: u64 = 1 << 20;
 /// Where systemd-resolved tells the servers that it asks itself.
 const UPSTREAM_RESOLVER: &str = "/run/systemd/resolve/resolv.conf";
 
-/// Writes the three files and returns what had to be left out, for warning events.
+/// Writes the three files and returns what will not work as the pod may expect, for warning events.
 pub(crate) fn write(
     input: &PlanInput<'_>,
     sandbox: &PodSandboxPlan,
@@ -32,9 +32,9 @@ pub(crate) fn write(
     let on_host = sandbox.network == Sharing::Host;
     let aliases = spec.and_then(|spec| spec.host_aliases.as_deref()).unwrap_or_default();
     let hosts = if on_host {
-        hosts_of_host(&fs::read_to_string("/etc/hosts").unwrap_or_default(), aliases)
+        hosts_of_host(fs::read("/etc/hosts").unwrap_or_default(), aliases)
     } else {
-        hosts_of_pod(input.pod, &sandbox.hostname, addresses, aliases)
+        hosts_of_pod(input.pod, &sandbox.hostname, addresses, aliases).into_bytes()
     };
     let node = node_resolver(on_host);
     let policy = spec.and_then(|spec| spec.dns_policy.as_deref()).unwrap_or("ClusterFirst");
@@ -42,21 +42,28 @@ pub(crate) fn write(
     if let Some(config) = spec.and_then(|spec| spec.dns_config.as_ref()) {
         resolver.merge(config);
     }
-    let left_out = resolver.limit();
-    let hostname = format!("{}\n", sandbox.hostname);
-    let files = [("hosts", hosts), ("resolv.conf", resolver.text()), ("hostname", hostname)];
+    let mut problems = resolver.limit();
+    if !on_host {
+        problems.extend(resolver.out_of_reach());
+    }
+    let hostname = format!("{}\n", sandbox.hostname).into_bytes();
+    let resolver = resolver.text().into_bytes();
+    let files = [("hosts", hosts), ("resolv.conf", resolver), ("hostname", hostname)];
     let length: usize = files.iter().map(|(_, text)| text.len()).sum();
     volumes::set_up_network_files(input, ROOM + length as u64)?;
     for (name, text) in files {
         fs::write(input.dir.network_file(name), text)?;
     }
-    Ok(left_out)
+    Ok(problems)
 }
 
 /// The node's resolver file. A server on the node's loopback, as systemd-resolved has it, cannot
 /// be reached from a pod's network: there, the servers behind it are used (as kubeadm sets it up).
 pub(crate) fn node_resolver(on_host: bool) -> String {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let read = |path: &str| {
+        // Names and addresses are ASCII; another byte, as in a comment, must not cost them.
+        fs::read(path).map_or(String::new(), |text| String::from_utf8_lossy(&text).into_owned())
+    };
     let node = read("/etc/resolv.conf");
     if on_host || !is_local(&node) {
         return node;
@@ -65,12 +72,20 @@ pub(crate) fn node_resolver(on_host: bool) -> String {
     if upstream.is_empty() { node } else { upstream }
 }
 
+/// The name servers that pods get from the node.
+pub(crate) fn node_servers() -> Vec<IpAddr> {
+    let servers = Resolver::parse(&node_resolver(false)).servers;
+    servers.iter().filter_map(|server| server.parse().ok()).collect()
+}
+
 /// Whether every server of a resolver file is on the loopback.
 fn is_local(text: &str) -> bool {
     let servers = Resolver::parse(text).servers;
-    let is_loopback =
-        |server: &String| server.parse().is_ok_and(|address: IpAddr| address.is_loopback());
     !servers.is_empty() && servers.iter().all(is_loopback)
+}
+
+fn is_loopback(server: &String) -> bool {
+    server.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 fn hosts_of_pod(pod: &Pod, hostname: &str, addresses: &[IpAddr], aliases: &[HostAlias]) -> String {
@@ -96,8 +111,10 @@ fn hosts_of_pod(pod: &Pod, hostname: &str, addresses: &[IpAddr], aliases: &[Host
     text + &alias_block(aliases)
 }
 
-fn hosts_of_host(host: &str, aliases: &[HostAlias]) -> String {
-    format!("# Kubernetes-managed hosts file (host network).\n{host}{}", alias_block(aliases))
+/// The node's own file is taken as it is, byte for byte.
+fn hosts_of_host(host: Vec<u8>, aliases: &[HostAlias]) -> Vec<u8> {
+    let head = b"# Kubernetes-managed hosts file (host network).\n";
+    [head.to_vec(), host, alias_block(aliases).into_bytes()].concat()
 }
 
 fn alias_block(aliases: &[HostAlias]) -> String {
@@ -191,6 +208,25 @@ impl Resolver {
         left_out
     }
 
+    /// What a pod cannot resolve by, with the way out.
+    fn out_of_reach(&self) -> Option<String> {
+        let servers: Vec<&str> =
+            self.servers.iter().filter(|server| is_loopback(server)).map(String::as_str).collect();
+        let way_out = "use dnsPolicy: None with dnsConfig.nameservers, or name a server with \
+                       another address in /etc/resolv.conf";
+        match servers.as_slice() {
+            [] if self.servers.is_empty() => {
+                Some(format!("the pod has no name server, so names are not resolved; {way_out}"))
+            }
+            [] => None,
+            _ => Some(format!(
+                "the pod cannot reach the name server {}, which is on this machine's loopback; \
+                 {way_out}",
+                servers.join(", ")
+            )),
+        }
+    }
+
     fn text(&self) -> String {
         let mut text = String::new();
         if !self.searches.is_empty() {
@@ -261,6 +297,16 @@ mod tests {
         assert!(is_local("nameserver 127.0.0.53\noptions edns0\n"));
         assert!(!is_local("nameserver 127.0.0.1\nnameserver 192.0.2.1\n"));
         assert!(!is_local(""));
+        for (text, problem) in [
+            ("nameserver 192.0.2.1\n", None),
+            ("nameserver 127.0.0.11\nnameserver 192.0.2.1\n", Some("name server 127.0.0.11,")),
+            ("nameserver ::1\n", Some("name server ::1,")),
+            ("search example\n", Some("the pod has no name server")),
+        ] {
+            let found = Resolver::parse(text).out_of_reach();
+            assert_eq!(found.is_some(), problem.is_some(), "{text}");
+            assert!(found.unwrap_or_default().contains(problem.unwrap_or_default()), "{text}");
+        }
     }
 
     #[test]
@@ -268,8 +314,8 @@ mod tests {
         let alias =
             HostAlias { ip: "10.1.2.3".into(), hostnames: Some(vec!["a".into(), "b".into()]) };
         assert_eq!(
-            hosts_of_host("127.0.0.1 localhost\n", &[alias]),
-            "# Kubernetes-managed hosts file (host network).\n127.0.0.1 localhost\n\n\
+            hosts_of_host(b"127.0.0.1 localhost # caf\xe9\n".to_vec(), &[alias]),
+            b"# Kubernetes-managed hosts file (host network).\n127.0.0.1 localhost # caf\xe9\n\n\
              # Entries added by HostAliases.\n10.1.2.3\ta\tb\n"
         );
     }

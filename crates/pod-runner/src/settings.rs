@@ -3,22 +3,37 @@
 use std::fs;
 use std::net::{IpAddr, UdpSocket};
 
-use sandbox::network::{NetworkSettings, ParseError};
+pub use sandbox::network::{Egress, ParseError};
+use sandbox::network::{Ipv4Cidr, Ipv6Cidr, NetworkSettings, PodRange};
 use serde::{Deserialize, Serialize};
 
 use crate::places::{Places, PodDir};
 use crate::record::{RecordError, write_by_rename};
+
+/// The ranges that pods get addresses from where nothing was said: the first that the machine does
+/// not use itself.
+pub const DEFAULT_RANGES: [&str; 4] =
+    ["10.85.0.0/16", "10.185.0.0/16", "172.29.0.0/16", "192.168.208.0/20"];
+
+/// In place of a range of IPv6 addresses: unique local addresses (RFC 4193) that go with the IPv4
+/// range.
+pub const AUTO: &str = "auto";
 
 /// The settings of one pod's supervisor, kept beside the pod's record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// Where state, data and logs are.
     pub places: Places,
-    /// The network that pods get their addresses from, in CIDR notation.
-    pub pod_cidr: String,
-    /// The network that pods get IPv6 addresses from, if they get any.
+    /// The network that pods get their addresses from, in CIDR notation; else one of
+    /// [`DEFAULT_RANGES`].
+    #[serde(default)]
+    pub pod_cidr: Option<String>,
+    /// The network that pods get IPv6 addresses from, if they get any: [`AUTO`], or in CIDR notation.
     #[serde(default)]
     pub pod_cidr6: Option<String>,
+    /// Where pods may send packets.
+    #[serde(default)]
+    pub pod_egress: Egress,
     /// Factor on crash-loop and image-pull back-off; 1 is Kubernetes' own timing.
     pub backoff_scale: f64,
     /// The node's name in events and status.
@@ -30,8 +45,9 @@ impl Settings {
     pub fn of_this_machine() -> Self {
         Self {
             places: Places::default(),
-            pod_cidr: "10.85.0.0/16".into(),
+            pod_cidr: None,
             pod_cidr6: None,
+            pod_egress: Egress::All,
             backoff_scale: 1.0,
             node_name: node_name(),
         }
@@ -39,14 +55,35 @@ impl Settings {
 
     /// The pod network these settings describe.
     pub fn network(&self) -> Result<NetworkSettings, ParseError> {
+        let texts = match self.pod_cidr.as_deref() {
+            Some(text) => vec![text],
+            None => DEFAULT_RANGES.to_vec(),
+        };
+        let ranges = texts.into_iter().map(|text| {
+            let cidr = text.parse()?;
+            let ipv6 = match self.pod_cidr6.as_deref() {
+                Some(AUTO) => Some(ipv6_range(cidr)?),
+                Some(text) => Some(text.parse()?),
+                None => None,
+            };
+            Ok(PodRange { cidr, ipv6 })
+        });
+        let mut ranges = ranges.collect::<Result<Vec<_>, ParseError>>()?;
+        let first = ranges.remove(0);
+        let mut network = self.network_to_leave();
+        (network.cidr, network.ipv6, network.alternatives) = (first.cidr, first.ipv6, ranges);
+        Ok(network)
+    }
+
+    /// The pod network as far as a pod needs it that leaves: its name and where its leases are,
+    /// which does not depend on anything that could be wrong.
+    pub fn network_to_leave(&self) -> NetworkSettings {
         let places = &self.places;
         let mut network = NetworkSettings::new(places.leases());
-        network.cidr = self.pod_cidr.parse()?;
-        network.ipv6 = self.pod_cidr6.as_deref().map(str::parse).transpose()?;
         if places.state != Places::default().state {
             network.bridge = NetworkSettings::bridge_for(&places.state.display().to_string());
         }
-        Ok(network)
+        network
     }
 
     /// Writes the settings into the pod's directory.
@@ -86,14 +123,34 @@ pub fn host_address() -> IpAddr {
     ask().map_or(IpAddr::from([127, 0, 0, 1]), |address: std::net::SocketAddr| address.ip())
 }
 
-/// A range of IPv6 addresses for the pods of an IPv4 range, where this machine has a way to other
-/// machines by IPv6: unique local addresses (RFC 4193) that go with that range.
-pub fn ipv6_range(pod_cidr: &str) -> Option<String> {
-    let ask = || UdpSocket::bind("[::]:0")?.connect("[2001:db8::1]:9"); // RFC 3849: nobody's address
-    ask().ok()?;
-    let cidr: sandbox::network::Ipv4Cidr = pod_cidr.parse().ok()?;
+/// The IPv6 addresses that go with a range of IPv4 addresses.
+fn ipv6_range(cidr: Ipv4Cidr) -> Result<Ipv6Cidr, ParseError> {
     let [a, b, c, d] = cidr.network().octets().map(u16::from);
-    Some(format!("fd85:{:x}:{:x}::/64", a << 8 | b, c << 8 | d))
+    format!("fd85:{:x}:{:x}::/64", a << 8 | b, c << 8 | d).parse()
+}
+
+/// Whether this machine has a way to other machines by IPv6. Nothing is sent to find it.
+pub fn reaches_ipv6() -> bool {
+    let ask = || UdpSocket::bind("[::]:0")?.connect("[2001:db8::1]:9"); // RFC 3849: nobody's address
+    ask().is_ok()
+}
+
+/// Checks a range of IPv4 addresses for pods.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn check_pod_cidr(text: &str) -> Result<(), ParseError> {
+    text.parse::<Ipv4Cidr>().map(drop)
+}
+
+/// Checks a range of IPv6 addresses for pods.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn check_pod_cidr6(text: &str) -> Result<(), ParseError> {
+    text.parse::<Ipv6Cidr>().map(drop)
 }
 
 /// Whether this process has root's user id.
@@ -109,9 +166,13 @@ mod tests {
     fn a_network_may_have_ipv6_addresses_too() {
         let settings = Settings::of_this_machine();
         assert_eq!(settings.network().unwrap().ipv6, None);
-        let cidr = Some("fd85:a55:0::/64".to_owned());
-        let network = Settings { pod_cidr6: cidr, ..settings.clone() }.network().unwrap();
-        assert_eq!(network.ipv6.map(sandbox::network::Ipv6Cidr::prefix), Some(64));
-        assert!(Settings { pod_cidr6: Some("x".into()), ..settings }.network().is_err());
+        let with = |range: &str| Settings { pod_cidr6: Some(range.into()), ..settings.clone() };
+        let prefix = |network: NetworkSettings| network.ipv6.map(Ipv6Cidr::prefix);
+        assert_eq!(prefix(with("fd85:a55:0::/72").network().unwrap()), Some(72));
+        let network = with(AUTO).network().unwrap();
+        assert_eq!(network.ipv6.unwrap().to_string(), "fd85:a55::/64");
+        let second = network.alternatives[0].ipv6.unwrap();
+        assert_eq!(second.to_string(), "fd85:ab9::/64", "it goes with the IPv4 range");
+        assert!(with("x").network().is_err());
     }
 }

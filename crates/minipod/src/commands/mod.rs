@@ -81,12 +81,16 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
 pub(crate) fn settings(args: &PlaceArgs) -> Settings {
     Settings {
         places: places(args),
-        pod_cidr: args.pod_cidr.clone(),
+        pod_cidr: args.pod_cidr.clone().filter(|cidr| !cidr.is_empty()),
         pod_cidr6: match args.pod_cidr6.as_str() {
-            "auto" => pod_runner::settings::ipv6_range(&args.pod_cidr),
+            "auto" | "" => {
+                let range = pod_runner::settings::AUTO.to_owned();
+                pod_runner::settings::reaches_ipv6().then_some(range)
+            }
             "none" => None,
             cidr => Some(cidr.to_owned()),
         },
+        pod_egress: args.pod_egress,
         backoff_scale: args.backoff_scale,
         ..Settings::of_this_machine()
     }

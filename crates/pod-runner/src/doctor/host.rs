@@ -7,7 +7,7 @@ use rustix::fs::StatVfsMountFlags;
 use sandbox::cgroup::{Hierarchies, Version};
 use sandbox::network;
 
-use super::{Finding, read, sysctl};
+use super::{Finding, sysctl};
 use crate::settings::{Settings, is_root};
 use crate::text::chain;
 
@@ -75,42 +75,22 @@ pub(super) fn forwarding() -> Finding {
     Finding::ok("forwarding", detail)
 }
 
-/// Whether the range of pod addresses is free on this machine.
+/// Whether a range of pod addresses is free on this machine.
 pub(super) fn pod_range(settings: &Settings) -> Finding {
     let name = "pod network";
-    let range = &settings.pod_cidr;
-    let network = match settings.network() {
-        Ok(network) => network,
-        Err(error) => {
-            let way_out = "--pod-cidr 10.85.0.0/16";
-            return Finding::missing(name, format!("{range:?} is no range: {error}"), way_out);
-        }
-    };
-    let routes = read(Path::new("/proc/net/route"));
-    let taken = routes.lines().skip(1).filter_map(route).find(|(link, to, prefix)| {
-        *prefix > 0 && *link != network.bridge && network.cidr.overlaps(*to, *prefix)
+    let found = settings.network().map_err(|error| (chain(&error), None)).and_then(|network| {
+        network::free_range(&network).map_err(|error| (chain(&error), error.hint()))
     });
-    match taken {
-        None => {
-            let ipv6 = settings.pod_cidr6.as_deref().unwrap_or("no IPv6");
-            Finding::ok(name, format!("{range} and {ipv6} on {}", network.bridge))
+    match found {
+        Ok(range) => {
+            let ipv6 = range.ipv6.map_or("no IPv6".to_owned(), |ipv6| ipv6.to_string());
+            Finding::ok(name, format!("{} and {ipv6}", range.cidr))
         }
-        Some((link, to, prefix)) => Finding::missing(
-            name,
-            format!("{range} overlaps the route {to}/{prefix} via {link}"),
-            "--pod-cidr, or MINIPOD_POD_CIDR, with a range that is free here",
-        ),
+        Err((problem, hint)) => {
+            let way_out = hint.unwrap_or_else(|| "--pod-cidr 10.85.0.0/16".to_owned());
+            Finding::missing(name, problem, way_out)
+        }
     }
-}
-
-/// Link, destination and prefix of a line of `/proc/net/route` (numbers in the machine's order).
-fn route(line: &str) -> Option<(&str, std::net::Ipv4Addr, u8)> {
-    let mut words = line.split_whitespace();
-    let (link, to) = (words.next()?, words.next()?);
-    let mask = words.nth(5)?;
-    let number = |text| u32::from_str_radix(text, 16).ok().map(u32::to_ne_bytes);
-    let prefix = u32::from_ne_bytes(number(mask)?).count_ones();
-    Some((link, number(to)?.into(), u8::try_from(prefix).ok()?))
 }
 
 /// Whether pods will find names.
@@ -203,14 +183,5 @@ mod tests {
             unusable(&file.join("data")),
             Some(format!("{} is no directory", file.display()))
         );
-    }
-
-    #[test]
-    fn a_line_of_routes_is_read_in_the_machines_order() {
-        let numbers = [[10, 85, 0, 0], [255, 255, 0, 0]].map(u32::from_ne_bytes);
-        let [to, mask] = numbers.map(|number| format!("{number:08X}"));
-        let line = format!("eth0\t{to}\t00000000\t0001\t0\t0\t0\t{mask}\t0\t0\t0");
-        assert_eq!(route(&line), Some(("eth0", [10, 85, 0, 0].into(), 16)));
-        assert_eq!(route("Iface\tDestination"), None);
     }
 }

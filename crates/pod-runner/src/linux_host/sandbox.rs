@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 
 use pod_lifecycle::Fact;
 use sandbox::cgroup::{ContainerCgroup, Hierarchies, Limits, PodCgroup};
-use sandbox::network::{self, PodAddress, PodNetworkRequest};
+use sandbox::network::{self, Egress, PodAddress, PodNetworkRequest};
 use sandbox::{PodSandbox, PodSandboxPlan, SandboxError, Sharing};
 
 use super::tasks::Purpose;
@@ -125,10 +125,11 @@ impl LinuxHost {
         let addresses =
             join_network(&self.context, &plan, &running.sandbox).map_err(Failure::Other)?;
         running.addresses.clone_from(&addresses);
-        let left_out = network_files::write(&self.context.input(&addresses), &plan, &addresses)?;
-        for message in left_out {
-            self.facts.push_back(Fact::Warned { reason: "DNSConfigForming", message });
-        }
+        let problems = network_files::write(&self.context.input(&addresses), &plan, &addresses)?;
+        let firewalls = blocked_by_firewalls(&self.context, &plan);
+        let warned = |reason| move |message| Fact::Warned { reason, message };
+        self.facts.extend(problems.into_iter().map(warned("DNSConfigForming")));
+        self.facts.extend(firewalls.into_iter().map(warned("NetworkBlocked")));
         Ok(addresses)
     }
 
@@ -224,7 +225,14 @@ fn join_network(
     plan: &PodSandboxPlan,
     sandbox: &PodSandbox,
 ) -> Result<Vec<IpAddr>, String> {
+    let egress = context.settings.pod_egress;
     if plan.network == Sharing::Host {
+        if egress != Egress::All {
+            return Err(format!(
+                "a pod with hostNetwork: true sends packets as this machine, which --pod-egress \
+                 {egress} does not allow"
+            ));
+        }
         return Ok(context.host_ip.parse().into_iter().collect());
     }
     let settings = context.settings.network().map_err(|error| chain(&error))?;
@@ -235,16 +243,29 @@ fn join_network(
         pod_uid: &context.pod.uid.0,
         namespace,
         host_ports: &plan::host_ports(&context.pod),
+        egress,
+        resolvers: &network_files::node_servers(),
     };
-    let address: PodAddress = network::attach(&settings, &request)
-        .map_err(|error| format!("failed to set up network for pod: {}", chain(&error)))?;
+    let address: PodAddress = network::attach(&settings, &request).map_err(|error| {
+        let hint = error.hint().map_or(String::new(), |hint| format!("; {hint}"));
+        format!("failed to set up network for pod: {}{hint}", chain(&error))
+    })?;
     let mut addresses = vec![IpAddr::V4(address.ip)];
     addresses.extend(address.ipv6.map(|address| IpAddr::V6(address.ip)));
     Ok(addresses)
 }
 
+/// What other firewalls of this machine do to the pod's packets. A machine that cannot be asked
+/// has told so when the pod joined its network.
+fn blocked_by_firewalls(context: &Context, plan: &PodSandboxPlan) -> Vec<String> {
+    if plan.network == Sharing::Host {
+        return Vec::new();
+    }
+    let settings = context.settings.network().ok();
+    settings.and_then(|settings| network::warnings(&settings).ok()).unwrap_or_default()
+}
+
 /// Whether it is off the network now. If not, deleting the pod tries again, and tells why not.
 fn leave_network(context: &Context) -> bool {
-    let settings = context.settings.network();
-    settings.is_ok_and(|settings| network::detach(&settings, &context.pod.uid.0).is_ok())
+    network::detach(&context.settings.network_to_leave(), &context.pod.uid.0).is_ok()
 }

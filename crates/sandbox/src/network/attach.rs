@@ -2,14 +2,16 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::bridge::{ensure_bridge, mac_of, remove_link, remove_network};
+use super::bridge::{
+    add_ipv6, find_bridge, link_group, mac_of, make_bridge, range_of, remove_link, remove_network,
+};
 use super::error::NetworkError;
 use super::firewall;
 use super::host_port::refuse_taken_ports;
-use super::lease::{Lease, LeaseBook};
+use super::lease::{Lease, LeaseBook, plain_link_name};
 use super::netlink::{Family, NetlinkSocket};
 use super::pod_link::{self, POD_INTERFACE};
-use super::route::MacAddress;
+use super::route::{self, Link, MacAddress, find_link};
 use super::settings::{NetworkSettings, PodNetworkRequest};
 
 /// How a pod is reached.
@@ -55,11 +57,16 @@ pub fn attach(
     request: &PodNetworkRequest<'_>,
 ) -> Result<PodAddress, NetworkError> {
     let mut host = NetlinkSocket::open(Family::Route)?;
-    let (lease, bridge) = book(&mut host, settings, request)?;
-    match pod_link::connect(&mut host, settings, &lease, bridge, request.namespace) {
-        Ok(()) => Ok(pod_address(settings, &lease)),
+    let mtu = pod_link::uplink_mtu(&mut host)?;
+    let mut wanted = settings.clone();
+    if !pod_link::carries_ipv6(mtu) {
+        wanted = wanted.without_ipv6();
+    }
+    let (lease, bridge, settings) = book(&mut host, &wanted, request)?;
+    match pod_link::connect(&mut host, &settings, &lease, bridge, mtu, request.namespace) {
+        Ok(()) => Ok(pod_address(&settings, &lease)),
         Err(error) => {
-            let _ = detach(settings, request.pod_uid); // the first error is the one to tell
+            let _ = detach(&settings, request.pod_uid); // the first error is the one to tell
             Err(error)
         }
     }
@@ -78,79 +85,131 @@ pub fn attach(
 /// [`NetworkError`] says which step failed; detaching again picks up from there.
 pub fn detach(settings: &NetworkSettings, pod_uid: &str) -> Result<(), NetworkError> {
     let mut host = NetlinkSocket::open(Family::Route)?;
-    let ports = remove_one_of_many(&mut host, settings, pod_uid)?;
-    let Some(mut book) = LeaseBook::open_existing(&settings.lease_dir)? else {
-        return Ok(());
+    remove_one_of_many(&mut host, settings, pod_uid);
+    let mut book = match LeaseBook::open_existing(&settings.lease_dir)? {
+        Some(book) => book,
+        None if is_without_network(&mut host, settings, pod_uid)? => return Ok(()),
+        None => LeaseBook::open(&settings.lease_dir)?, // somebody removed the leases
     };
     let lease = book.of_pod(pod_uid).cloned();
-    if book.is_last(pod_uid) {
-        let mut firewall = NetlinkSocket::open(Family::Netfilter)?;
-        firewall::remove(&mut firewall, settings)?;
-        remove_network(&mut host, settings)?;
-    } else if let (Some(lease), Ports::Published) = (&lease, ports) {
-        // it was the last one a moment ago
-        firewall::unpublish(&mut NetlinkSocket::open(Family::Netfilter)?, settings, lease)?;
+    let link = lease.as_ref().map_or_else(
+        || plain_link_name(pod_uid).filter(|name| !book.is_taken(name)),
+        |lease| Some(lease.host_interface.clone()),
+    );
+    // Each step is tried whatever became of the others; the first error is the one to tell.
+    let mut steps = Vec::new();
+    let is_last = book.is_last(pod_uid)
+        && (lease.is_some() || !has_other_ports(&mut host, settings, link.as_deref())?);
+    if is_last {
+        steps.push(firewall::remove(settings));
+        steps.push(remove_network(&mut host, settings));
+    }
+    if let Some(lease) = lease.as_ref().filter(|_| !is_last) {
+        steps.push(firewall::unpublish(settings, lease));
+    }
+    if let Some(link) = link {
+        steps.push(remove_pods_link(&mut host, settings, &link, lease.is_some()));
     }
     if let Some(lease) = lease {
-        remove_link(&mut host, &lease.host_interface)?;
-        firewall::redirect_udp_clients(&mut host, settings, &lease)?;
+        steps.push(firewall::redirect_udp_clients(&mut host, &lease));
     }
+    steps.into_iter().fold(Ok(()), Result::and)?;
     book.release(pod_uid)
 }
 
-/// What became of a pod's host ports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ports {
-    /// They still lead to the pod, should it have any.
-    Published,
-    /// They are free.
-    Withdrawn,
-}
-
-/// Removes the pod's link and host ports if the network stays. That takes the kernel some 20 ms,
-/// so it is done while nobody waits for the leases. With the last pod, all goes in one step.
-fn remove_one_of_many(
+/// Whether there is nothing of a network: there never was a pod that needed one.
+fn is_without_network(
     host: &mut NetlinkSocket,
     settings: &NetworkSettings,
     pod_uid: &str,
-) -> Result<Ports, NetworkError> {
-    let book = LeaseBook::open_existing(&settings.lease_dir)?;
-    let Some(book) = book.filter(|book| !book.is_last(pod_uid)) else {
-        return Ok(Ports::Published);
-    };
-    let Some(lease) = book.of_pod(pod_uid).cloned() else {
-        return Ok(Ports::Published);
-    };
-    drop(book); // unlocks the leases
-    let mut firewall = NetlinkSocket::open(Family::Netfilter)?;
-    firewall::unpublish(&mut firewall, settings, &lease)?;
-    remove_link(host, &lease.host_interface)?;
-    // Closing the firewall's socket waits until what was removed is free, which is now.
-    Ok(Ports::Withdrawn)
+) -> Result<bool, NetworkError> {
+    let links = [Some(settings.bridge.clone()), plain_link_name(pod_uid)];
+    for name in links.into_iter().flatten() {
+        if find_link(host, &name)?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(!firewall::exists(settings)?)
 }
 
-/// What only one process may do at a time: the lease, the bridge, the firewall.
+/// Whether the bridge has ports besides this one.
+fn has_other_ports(
+    host: &mut NetlinkSocket,
+    settings: &NetworkSettings,
+    link: Option<&str>,
+) -> Result<bool, NetworkError> {
+    let links = route::links(host)?;
+    let bridge = links.iter().find(|link| link.name == settings.bridge).map(|link| link.index);
+    let is_other = |port: &Link| port.master == bridge && Some(port.name.as_str()) != link;
+    Ok(bridge.is_some() && links.iter().any(is_other))
+}
+
+/// Removes the link of a pod. A name that is not known from a lease has to be a link of this
+/// network's.
+fn remove_pods_link(
+    host: &mut NetlinkSocket,
+    settings: &NetworkSettings,
+    name: &str,
+    is_leased: bool,
+) -> Result<(), NetworkError> {
+    let is_ours = |link: Link| link.group == link_group(settings);
+    if is_leased || find_link(host, name)?.is_some_and(is_ours) {
+        remove_link(host, name)?;
+    }
+    Ok(())
+}
+
+/// Removes the pod's link and what the firewall says about it if the network stays. That takes
+/// the kernel some 20 ms, so it is done while nobody waits for the leases. With the last pod, all
+/// goes in one step. What goes wrong is tried again, and told, under the lock.
+fn remove_one_of_many(host: &mut NetlinkSocket, settings: &NetworkSettings, pod_uid: &str) {
+    let Ok(Some(book)) = LeaseBook::open_existing(&settings.lease_dir) else {
+        return;
+    };
+    let lease = book.of_pod(pod_uid).cloned().filter(|_| !book.is_last(pod_uid));
+    drop(book); // unlocks the leases
+    if let Some(lease) = lease {
+        // Closing the firewall's socket waits until what was removed is free.
+        let _ = firewall::unpublish(settings, &lease);
+        let _ = remove_link(host, &lease.host_interface);
+    }
+}
+
+/// What only one process may do at a time: the lease, the bridge, the firewall. Returns the
+/// settings with the range that the network has.
 fn book(
     host: &mut NetlinkSocket,
     settings: &NetworkSettings,
     request: &PodNetworkRequest<'_>,
-) -> Result<(Lease, u32), NetworkError> {
+) -> Result<(Lease, u32, NetworkSettings), NetworkError> {
     let mut book = LeaseBook::open(&settings.lease_dir)?;
     if let Some(old) = book.of_pod(request.pod_uid).cloned() {
         remove_link(host, &old.host_interface)?;
-        firewall::unpublish(&mut NetlinkSocket::open(Family::Netfilter)?, settings, &old)?;
+        firewall::unpublish(settings, &old)?;
     }
     refuse_taken_ports(book.leases(), request)?;
     let others = book.pods();
-    let lease = book.take(settings.cidr, request)?;
+    let have_ipv6 = book.leases().iter().any(|lease| lease.ipv6.is_some());
+    let standing = find_bridge(host, settings, others)?;
+    let range = range_of(host, settings, standing.as_ref(), others)?;
+    let settings = &settings.with_range(range);
+    let lease = book.take(settings, request)?;
     let prepare = |host: &mut NetlinkSocket| {
-        let bridge = ensure_bridge(host, settings, others)?;
-        firewall::publish(settings, others, book.leases(), &lease)?;
-        firewall::redirect_udp_clients(host, settings, &lease)?;
+        let bridge = match &standing {
+            None => make_bridge(host, settings)?,
+            Some(standing) => {
+                if !have_ipv6 {
+                    add_ipv6(host, settings, standing)?;
+                }
+                standing.index
+            }
+        };
+        firewall::publish(settings, others, &book, &lease)?;
+        firewall::redirect_udp_clients(host, &lease)?;
         Ok(bridge)
     };
     match prepare(host) {
-        Ok(bridge) => Ok((lease, bridge)),
+        Ok(bridge) => Ok((lease, bridge, settings.clone())),
         Err(error) => {
             drop(book); // detach takes the lock itself
             let _ = detach(settings, request.pod_uid); // the first error is the one to tell
@@ -160,15 +219,15 @@ fn book(
 }
 
 fn pod_address(settings: &NetworkSettings, lease: &Lease) -> PodAddress {
-    let number = settings.cidr.number_of(lease.ip).expect("the lease is of this range");
+    let ipv6 = settings.ipv6.zip(lease.ipv6);
     PodAddress {
         ip: lease.ip,
         gateway: settings.cidr.gateway(),
         prefix: settings.cidr.prefix(),
         interface: POD_INTERFACE.to_owned(),
         host_interface: lease.host_interface.clone(),
-        ipv6: settings.ipv6.map(|cidr| PodAddress6 {
-            ip: cidr.host(number),
+        ipv6: ipv6.map(|(cidr, ip)| PodAddress6 {
+            ip,
             gateway: cidr.gateway(),
             prefix: cidr.prefix(),
         }),

@@ -8,76 +8,163 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use nix::errno::Errno;
 
-use super::cidr::Ipv4Cidr;
 use super::error::NetworkError;
+use super::firewall;
 use super::lease::Pods;
 use super::netlink::{Batch, Encoder, NetlinkSocket};
+use super::range;
 use super::record::Record;
 use super::route::{self, Link, MacAddress, address_attribute, family, find_link, link_header};
-use super::setting::{self, Forwarding, ForwardingState};
-use super::settings::{NetworkSettings, fingerprint};
+use super::setting::{self, Forwarding};
+use super::settings::{NetworkSettings, PodRange, fingerprint};
 
-/// Makes sure that the bridge is there and that packets are passed on. Returns its index.
-pub(super) fn ensure_bridge(
+/// The bridge of pods that are there already.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub(super) index: u32,
+    record: Record,
+}
+
+/// The bridge and the range that it serves, if pods use it; what nobody uses is removed.
+pub(super) fn find_bridge(
     socket: &mut NetlinkSocket,
     settings: &NetworkSettings,
     pods: Pods,
+) -> Result<Option<Standing>, NetworkError> {
+    let Some(link) = find_link(socket, &settings.bridge)? else {
+        return Ok(None);
+    };
+    let record = recognize(&link, settings)?;
+    if pods == Pods::Some
+        && let Some(record) = record
+    {
+        return Ok(Some(Standing { index: link.index, record }));
+    }
+    remove_network(socket, settings)?;
+    Ok(None)
+}
+
+/// The range that the pods have, or the best one for the first of them.
+pub(super) fn range_of(
+    socket: &mut NetlinkSocket,
+    settings: &NetworkSettings,
+    standing: Option<&Standing>,
+    pods: Pods,
+) -> Result<PodRange, NetworkError> {
+    let ranges = settings.ranges();
+    let serving = |cidr: &str| ranges.iter().find(|range| range.cidr.to_string() == cidr);
+    match standing {
+        Some(Standing { record, .. }) => {
+            let (bridge, wanted) = (settings.bridge.clone(), settings.cidr);
+            let other =
+                || NetworkError::OtherRange { bridge, wanted, existing: record.cidr.clone() };
+            serving(&record.cidr).copied().ok_or_else(other)
+        }
+        None => {
+            // Somebody removed the bridge under the pods: they keep their range.
+            let known = if pods == Pods::Some { Record::load(&settings.lease_dir)? } else { None };
+            match known.as_ref().and_then(|record| serving(&record.cidr)) {
+                Some(range) => range::choose(socket, settings, &[*range]),
+                None => range::choose(socket, settings, &ranges),
+            }
+        }
+    }
+}
+
+/// Makes the bridge and has packets passed on. Returns its index.
+pub(super) fn make_bridge(
+    socket: &mut NetlinkSocket,
+    settings: &NetworkSettings,
 ) -> Result<u32, NetworkError> {
     let name = &settings.bridge;
-    let existing = find_link(socket, name)?;
-    if let Some(link) = &existing {
-        let record = recognize(link)?;
-        if record.cidr != settings.cidr.to_string() && pods == Pods::Some {
-            let (bridge, wanted) = (name.clone(), settings.cidr);
-            return Err(NetworkError::OtherRange { bridge, wanted, existing: record.cidr });
-        }
-        if pods == Pods::Some {
-            return Ok(link.index);
-        }
-        remove_network(socket, settings)?;
-    }
-    refuse_taken_range(socket, settings.cidr)?;
     let forwarding = Forwarding::lock()?;
     let now = forwarding.read()?;
-    let known = match other_network(socket, name)? {
+    let known = match other_network(socket, settings)? {
         Some(other) => Some(other), // it has turned the switches already
         None => Record::load(&settings.lease_dir)?, // so had a bridge that somebody removed
     };
-    let before = known.map_or(now, |record| record.before);
+    let before = known.map_or(now.clone(), |record| record.before);
     let record = Record { cidr: settings.cidr.to_string(), before };
     record.save(&settings.lease_dir)?;
     let index = create_bridge(socket, settings, &record).inspect_err(|_| {
         let _ = remove_link(socket, name); // the first error is the one to tell
     })?;
-    forwarding.write(ForwardingState { ipv4: true, ipv6: now.ipv6 || settings.ipv6.is_some() })?;
+    forwarding.turn_on(&now, settings.ipv6.is_some())?;
     Ok(index)
 }
 
-/// Turns the forwarding switches back unless another pod network needs them, and removes the
-/// bridge, if it is there and minipod's, with all that belongs to the network.
+/// Adds IPv6 to the bridge of pods that have none: the machine had no way out by IPv6 when the
+/// first of them came.
+pub(super) fn add_ipv6(
+    socket: &mut NetlinkSocket,
+    settings: &NetworkSettings,
+    Standing { index, record }: &Standing,
+) -> Result<(), NetworkError> {
+    let Some(cidr) = settings.ipv6 else {
+        return Ok(());
+    };
+    let forwarding = Forwarding::lock()?;
+    let now = forwarding.read()?;
+    let mut record = record.clone();
+    if !now.ipv6 {
+        record.before.accept_ra.clone_from(&now.accept_ra);
+        record.save(&settings.lease_dir)?;
+    }
+    setting::trust_own_ipv6(&settings.bridge)?;
+    let mut batch = Batch::default();
+    batch.message(libc::RTM_NEWLINK, libc::NLM_F_ACK, "label the bridge", |message| {
+        message.raw(&link_header(*index, 0, 0));
+        message.text(libc::IFLA_IFALIAS, &record.text());
+    });
+    add_address(&mut batch, *index, cidr.gateway().into(), cidr.prefix());
+    socket.execute(&batch)?;
+    forwarding.turn_on(&now, true)
+}
+
+/// Turns the forwarding switches back unless somebody else needs them, and removes the bridge, if
+/// it is there and minipod's, with all that belongs to the network.
 pub(super) fn remove_network(
     socket: &mut NetlinkSocket,
     settings: &NetworkSettings,
 ) -> Result<(), NetworkError> {
     let links = route::links(socket)?;
     let bridge = links.iter().find(|link| link.name == settings.bridge);
-    let bridge = bridge.and_then(|link| Some((link, recognize(link).ok()?)));
+    let bridge = bridge.and_then(|link| Some((link, recognize(link, settings).ok()?)));
     let record = match &bridge {
-        Some((_, record)) => Some(record.clone()),
-        None => Record::load(&settings.lease_dir)?, // somebody removed the bridge
+        Some((_, Some(record))) => Some(record.clone()),
+        _ => Record::load(&settings.lease_dir)?, // somebody removed the bridge, or its alias
     };
     // The switches first: whoever is killed while the bridge goes can still read what they were.
-    if let Some(record) = record {
-        let forwarding = Forwarding::lock()?;
-        if other_network(socket, &settings.bridge)?.is_none() {
-            forwarding.write(record.before)?;
-        }
-    }
+    let switches = record.map_or(Ok(()), |record| turn_back(socket, settings, &links, &record));
     if let Some((bridge, _)) = bridge {
         remove_links(socket, settings, bridge, &links)?;
     }
-    Record::forget(&settings.lease_dir)
+    switches.and(Record::forget(&settings.lease_dir))
 }
+
+/// Whether a bridge, a tunnel or an address translation is not minipod's: somebody else has
+/// packets passed on, and found the switches turned already.
+fn turn_back(
+    socket: &mut NetlinkSocket,
+    settings: &NetworkSettings,
+    links: &[Link],
+    record: &Record,
+) -> Result<(), NetworkError> {
+    let forwarding = Forwarding::lock()?;
+    if other_network(socket, settings)?.is_some() {
+        return Ok(());
+    }
+    let is_router = |link: &Link| link.kind.as_deref().is_some_and(|kind| ROUTERS.contains(&kind));
+    let others = links.iter().filter(|link| link.name != settings.bridge);
+    if others.into_iter().any(is_router) || firewall::others_translate(settings) {
+        return Ok(());
+    }
+    forwarding.turn_back(&record.before)
+}
+
+/// Kinds of links that a machine has which passes packets on.
+const ROUTERS: [&str; 10] =
+    ["bridge", "tun", "wireguard", "vxlan", "geneve", "macvlan", "ipvlan", "gre", "ipip", "vrf"];
 
 fn remove_links(
     socket: &mut NetlinkSocket,
@@ -126,10 +213,14 @@ pub(super) fn remove_link(socket: &mut NetlinkSocket, name: &str) -> Result<(), 
     }
 }
 
-fn recognize(link: &Link) -> Result<Record, NetworkError> {
+/// The record that a bridge of minipod's carries; nothing if somebody overwrote the alias of ours.
+fn recognize(link: &Link, settings: &NetworkSettings) -> Result<Option<Record>, NetworkError> {
     let is_bridge = link.kind.as_deref() == Some("bridge");
     let record = link.alias.as_deref().and_then(Record::parse).filter(|_| is_bridge);
-    record.ok_or_else(|| NetworkError::ForeignLink {
+    if record.is_some() || is_bridge && link.group == link_group(settings) {
+        return Ok(record);
+    }
+    Err(NetworkError::ForeignLink {
         name: link.name.clone(),
         found: match &link.kind {
             Some(kind) => format!("a {kind} of this name exists that minipod did not make"),
@@ -139,35 +230,13 @@ fn recognize(link: &Link) -> Result<Record, NetworkError> {
 }
 
 /// The record of another bridge of minipod's in this namespace.
-fn other_network(socket: &mut NetlinkSocket, name: &str) -> Result<Option<Record>, NetworkError> {
+fn other_network(
+    socket: &mut NetlinkSocket,
+    settings: &NetworkSettings,
+) -> Result<Option<Record>, NetworkError> {
     let links = route::links(socket)?;
-    let mut others = links.iter().filter(|link| link.name != name);
-    Ok(others.find_map(|link| recognize(link).ok()))
-}
-
-/// Two links with the same addresses cannot both be reached, so an overlap is refused before
-/// anything is made.
-fn refuse_taken_range(socket: &mut NetlinkSocket, cidr: Ipv4Cidr) -> Result<(), NetworkError> {
-    let taken = |existing| Err(NetworkError::RangeTaken { cidr, existing });
-    let links = route::links(socket)?;
-    let via = |index: u32| {
-        links.iter().find(|link| link.index == index).map_or("?", |link| link.name.as_str())
-    };
-    for address in route::addresses(socket)? {
-        if let IpAddr::V4(ip) = address.ip
-            && cidr.overlaps(ip, address.prefix)
-        {
-            return taken(format!("the address {ip}/{} on {}", address.prefix, via(address.link)));
-        }
-    }
-    for route in route::routes(socket)? {
-        if route.prefix > 0 && cidr.overlaps(route.destination, route.prefix) {
-            let (to, prefix) = (route.destination, route.prefix);
-            let out = route.link.map_or(String::new(), |link| format!(" via {}", via(link)));
-            return taken(format!("the route {to}/{prefix}{out}"));
-        }
-    }
-    Ok(())
+    let mut others = links.iter().filter(|link| link.name != settings.bridge);
+    Ok(others.find_map(|link| recognize(link, settings).ok().flatten()))
 }
 
 fn create_bridge(
@@ -191,6 +260,7 @@ fn create_bridge(
             kind.nested(libc::IFLA_INFO_DATA, |options| {
                 options.number(IFLA_BR_FORWARD_DELAY, 0);
                 options.number(IFLA_BR_STP_STATE, 0);
+                options.attribute(IFLA_BR_GROUP_FWD_MASK, &ALL_GROUPS.to_ne_bytes());
             });
         });
     });
@@ -228,6 +298,11 @@ fn bring_up_bridge(
     socket.execute(&batch)?;
     Ok(link.index)
 }
+
+/// Frames to addresses that are reserved for bridges (01:80:c2:00:00:03 to :0f, IEEE 802.1D) go
+/// the way of all others. Without this the kernel takes what is in some of them as packets that
+/// arrived on the port itself, past the firewall's table for frames.
+const ALL_GROUPS: u16 = 0xfff8;
 
 /// `route_localnet` lets connections to 127.0.0.1:hostPort leave through the bridge; the firewall
 /// table drops what pods send to such addresses.
@@ -269,6 +344,7 @@ pub(super) fn mac_of(ip: Ipv4Addr) -> MacAddress {
 // linux/if_link.h, linux/ip.h, linux/if_addr.h
 const IFLA_BR_FORWARD_DELAY: u16 = 1;
 const IFLA_BR_STP_STATE: u16 = 5;
+const IFLA_BR_GROUP_FWD_MASK: u16 = 9;
 const IFLA_INET_CONF: u16 = 1;
 const IPV4_DEVCONF_ROUTE_LOCALNET: u16 = 26;
 const IFA_F_NODAD: u8 = 2;

@@ -15,6 +15,12 @@ pub enum ParseError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// Not none, internet or all.
+    #[error("cannot use {text:?} as what pods may reach: it has to be none, internet or all")]
+    Egress {
+        /// What was given.
+        text: String,
+    },
     /// Not tcp, udp or sctp.
     #[error("cannot use {text:?} as a protocol")]
     Protocol {

@@ -15,6 +15,12 @@ pub enum NetworkError {
     /// The kernel refused a step.
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
+    /// The kernel lacks something of its firewall.
+    #[error("this kernel lacks a part of nf_tables that pods need")]
+    Firewall {
+        /// What it refused.
+        source: NetlinkError,
+    },
     /// The calling thread could not go into a network namespace, or not back.
     #[error("cannot enter {whose} network namespace")]
     Enter {
@@ -120,6 +126,7 @@ impl NetworkError {
                 "hostIP has to be an address of this machine, which {} is not",
                 port.host_ip.map_or_else(String::new, |ip| ip.to_string())
             )),
+            Self::Firewall { .. } => Some(DRIVERS.to_owned()),
             Self::Netlink(NetlinkError::Refused { source, .. }) => refusal_hint(source.errno),
             _ => None,
         }
@@ -129,11 +136,11 @@ impl NetworkError {
 fn refusal_hint(errno: Errno) -> Option<String> {
     match errno {
         Errno::EPERM => Some("run minipod as root (CAP_NET_ADMIN is needed)".to_owned()),
-        Errno::EOPNOTSUPP => Some(
-            "the kernel lacks a driver: minipod needs bridge, veth and nf_tables with NAT \
-             (modprobe bridge veth nft_nat nft_masq nft_fib_ipv4); or use hostNetwork: true"
-                .to_owned(),
-        ),
+        Errno::EOPNOTSUPP => Some(DRIVERS.to_owned()),
         _ => None,
     }
 }
+
+const DRIVERS: &str = "pods need bridge, veth and nf_tables for ip, ip6 and bridge with nat, ct \
+    and fib (modprobe bridge veth nf_tables nft_chain_nat nft_nat nft_masq nft_ct nft_fib_inet); \
+    or use hostNetwork: true";

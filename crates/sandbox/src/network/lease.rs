@@ -9,7 +9,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::cidr::Ipv4Cidr;
 use super::error::NetworkError;
-use super::settings::{HostPort, PodNetworkRequest, fingerprint};
+use super::settings::{Egress, HostPort, NetworkSettings, PodNetworkRequest, fingerprint};
 
 /// Remembers the address given out last, so that the next pod gets another one.
 const LAST: &str = "last-address";
@@ -26,10 +26,14 @@ const LAST: &str = "last-address";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Lease {
     pub(super) ip: Ipv4Addr,
+    pub(super) ipv6: Option<Ipv6Addr>,
     pub(super) pod_uid: String,
     /// Name of the pod's link on the machine's side.
     pub(super) host_interface: String,
     pub(super) host_ports: Vec<HostPort>,
+    pub(super) egress: Egress,
+    /// Name servers that the pod may ask wherever they are.
+    pub(super) resolvers: Vec<IpAddr>,
 }
 
 /// Whether pods use the network already.
@@ -47,6 +51,7 @@ pub(super) struct LeaseBook {
     directory: PathBuf,
     _lock: File,
     leases: Vec<Lease>,
+    damaged: bool,
 }
 
 impl LeaseBook {
@@ -63,7 +68,12 @@ impl LeaseBook {
     /// As `open`, but nothing is made: without the directory there are no leases.
     pub(super) fn open_existing(directory: &Path) -> Result<Option<Self>, NetworkError> {
         match Self::read(directory) {
-            Err(NetworkError::Lease { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Err(NetworkError::Lease { source, .. })
+                if matches!(
+                    source.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
                 Ok(None)
             }
             result => result.map(Some),
@@ -74,25 +84,41 @@ impl LeaseBook {
         let lock = File::open(directory).map_err(failed("open", directory))?;
         flock(&lock, FlockOperation::LockExclusive)
             .map_err(|errno| failed("lock", directory)(errno.into()))?;
-        let mut leases = Vec::new();
+        let (mut leases, mut damaged) = (Vec::new(), false);
         for entry in fs::read_dir(directory).map_err(failed("list", directory))? {
             let entry = entry.map_err(failed("list", directory))?;
             let Some(ip) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
                 continue;
             };
             let path = entry.path();
-            let text = fs::read_to_string(&path).map_err(failed("read", &path))?;
-            match parse_lease(ip, &text) {
+            let text = fs::read_to_string(&path).ok();
+            match text.and_then(|text| parse_lease(ip, &text)) {
                 Some(lease) => leases.push(lease),
-                None => fs::remove_file(&path).map_err(failed("remove", &path))?,
+                None => {
+                    damaged = true;
+                    fs::remove_file(&path)
+                        .or_else(|_| fs::remove_dir_all(&path))
+                        .map_err(failed("remove", &path))?;
+                }
             }
         }
-        Ok(Self { directory: directory.to_owned(), _lock: lock, leases })
+        Ok(Self { directory: directory.to_owned(), _lock: lock, leases, damaged })
     }
 
     /// All leases, in no particular order.
     pub(super) fn leases(&self) -> &[Lease] {
         &self.leases
+    }
+
+    /// Whether a lease could not be read: somebody else changed it, or a crash cut it off. What
+    /// belonged to it may still be there.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.damaged
+    }
+
+    /// Whether a pod has a link of this name.
+    pub(super) fn is_taken(&self, link: &str) -> bool {
+        self.leases.iter().any(|lease| lease.host_interface == link)
     }
 
     /// Whether there are any.
@@ -114,18 +140,23 @@ impl LeaseBook {
     /// given out last.
     pub(super) fn take(
         &mut self,
-        cidr: Ipv4Cidr,
+        settings: &NetworkSettings,
         request: &PodNetworkRequest<'_>,
     ) -> Result<Lease, NetworkError> {
+        let cidr = settings.cidr;
         let (ip, host_interface) = match self.of_pod(request.pod_uid) {
             Some(lease) if cidr.contains(lease.ip) => (lease.ip, lease.host_interface.clone()),
             _ => (self.next_free(cidr)?, self.free_link_name(request.pod_uid)),
         };
+        let number = cidr.number_of(ip).expect("the address is of this range");
         let lease = Lease {
             ip,
+            ipv6: settings.ipv6.map(|cidr| cidr.host(number)),
             pod_uid: request.pod_uid.to_owned(),
             host_interface,
             host_ports: request.host_ports.to_vec(),
+            egress: request.egress,
+            resolvers: request.resolvers.to_vec(),
         };
         for (name, text) in [(ip.to_string(), lease_text(&lease)), (LAST.into(), ip.to_string())] {
             let path = self.directory.join(name);
@@ -142,7 +173,10 @@ impl LeaseBook {
             return Ok(());
         };
         let path = self.directory.join(self.leases[place].ip.to_string());
-        fs::remove_file(&path).map_err(failed("remove", &path))?;
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => result.map_err(failed("remove", &path))?,
+        }
         self.leases.swap_remove(place);
         Ok(())
     }
@@ -165,20 +199,33 @@ impl LeaseBook {
     /// `mp` and the uid's first eight hex digits, or, should a pod with the same digits have
     /// that name, eight digits that are made of the whole uid.
     fn free_link_name(&self, pod_uid: &str) -> String {
-        let taken = |name: &String| self.leases.iter().any(|lease| lease.host_interface == *name);
-        let plain = pod_uid.get(..8).filter(|start| start.bytes().all(|b| b.is_ascii_hexdigit()));
-        let mut name = format!("mp{}", plain.unwrap_or_default().to_lowercase());
+        let free = |name: &String| !self.is_taken(name);
         let mut digits = fingerprint(pod_uid);
-        while name == "mp" || taken(&name) {
-            name = format!("mp{digits:08x}");
+        let others = std::iter::repeat_with(|| {
+            let name = format!("mp{digits:08x}");
             digits = digits.wrapping_add(1);
-        }
-        name
+            name
+        });
+        let mut names = plain_link_name(pod_uid).into_iter().chain(others);
+        names.find(free).expect("there are fewer pods than names")
     }
 }
 
+/// The name that a pod's link has on the machine unless another pod has it.
+pub(super) fn plain_link_name(pod_uid: &str) -> Option<String> {
+    let start = pod_uid.get(..8).filter(|start| start.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    Some(format!("mp{}", start.to_lowercase()))
+}
+
 fn lease_text(lease: &Lease) -> String {
-    let mut text = format!("{}\nlink {}\n", lease.pod_uid, lease.host_interface);
+    let Lease { pod_uid, host_interface, egress, .. } = lease;
+    let mut text = format!("{pod_uid}\nlink {host_interface}\negress {egress}\n");
+    if let Some(ip) = lease.ipv6 {
+        let _ = writeln!(text, "ipv6 {ip}"); // a String takes all
+    }
+    for server in &lease.resolvers {
+        let _ = writeln!(text, "resolver {server}");
+    }
     for port in &lease.host_ports {
         let HostPort { host_ip, host_port, container_port, protocol } = port;
         let ip = host_ip.map_or_else(|| "*".to_owned(), |ip| ip.to_string());
@@ -192,12 +239,29 @@ fn parse_lease(ip: Ipv4Addr, text: &str) -> Option<Lease> {
     let mut lines = text.strip_suffix('\n')?.lines();
     let pod_uid = lines.next().filter(|uid| !uid.is_empty())?.to_owned();
     let host_interface = lines.next()?.strip_prefix("link ")?.to_owned();
-    let host_ports = lines.map(parse_port).collect::<Option<_>>()?;
-    Some(Lease { ip, pod_uid, host_interface, host_ports })
+    let mut lease = Lease {
+        ip,
+        ipv6: None,
+        pod_uid,
+        host_interface,
+        host_ports: Vec::new(),
+        egress: Egress::All,
+        resolvers: Vec::new(),
+    };
+    for line in lines {
+        match line.split_once(' ')? {
+            ("egress", value) => lease.egress = value.parse().ok()?,
+            ("ipv6", value) => lease.ipv6 = Some(value.parse().ok()?),
+            ("resolver", value) => lease.resolvers.push(value.parse().ok()?),
+            ("port", value) => lease.host_ports.push(parse_port(value)?),
+            _ => return None,
+        }
+    }
+    Some(lease)
 }
 
-fn parse_port(line: &str) -> Option<HostPort> {
-    let mut words = line.strip_prefix("port ")?.split(' ');
+fn parse_port(text: &str) -> Option<HostPort> {
+    let mut words = text.split(' ');
     let protocol = words.next()?.parse().ok()?;
     let host_ip = match words.next()? {
         "*" => None,

@@ -7,8 +7,19 @@ use crate::network::settings::Protocol;
 
 fn take(book: &mut LeaseBook, cidr: &str, pod_uid: &str, host_ports: &[HostPort]) -> Lease {
     let namespace = File::open("/proc/self/ns/net").unwrap();
-    let request = PodNetworkRequest { pod_uid, namespace: namespace.as_fd(), host_ports };
-    book.take(cidr.parse().unwrap(), &request).unwrap()
+    let settings = NetworkSettings {
+        cidr: cidr.parse().unwrap(),
+        ipv6: Some("fd85::/64".parse().unwrap()),
+        ..NetworkSettings::new("leases")
+    };
+    let request = PodNetworkRequest {
+        pod_uid,
+        namespace: namespace.as_fd(),
+        host_ports,
+        egress: Egress::Internet,
+        resolvers: &[[192, 0, 2, 53].into()],
+    };
+    book.take(&settings, &request).unwrap()
 }
 
 #[test]
@@ -33,7 +44,8 @@ fn a_lease_is_read_as_it_was_written() {
     assert_eq!(book.leases(), std::slice::from_ref(&written));
     assert_eq!(written.host_interface, "mp0ddba11c");
     let text = fs::read_to_string(directory.path().join("10.85.0.2")).unwrap();
-    let expected = "0ddba11c-0000-4000-8000-000000000000\nlink mp0ddba11c\nport tcp * 8080 80\n\
+    let expected = "0ddba11c-0000-4000-8000-000000000000\nlink mp0ddba11c\negress internet\n\
+                    ipv6 fd85::2\nresolver 192.0.2.53\nport tcp * 8080 80\n\
                     port udp 127.0.0.1 8080 80\nport sctp fd85::1 8080 80\n";
     assert_eq!(text, expected);
 }

@@ -19,6 +19,7 @@ mod interfaces;
 mod lease;
 mod netlink;
 mod pod_link;
+mod range;
 mod record;
 mod route;
 mod setting;
@@ -32,9 +33,11 @@ pub use cidr::{Ipv4Cidr, Ipv6Cidr, ParseError};
 pub use error::NetworkError;
 pub use interfaces::{Interface, interfaces, loopback_up};
 pub use netlink::{KernelRefusal, NetlinkError};
+pub use range::free_range;
 pub use route::MacAddress;
 pub use settings::{
-    DEFAULT_BRIDGE, DEFAULT_POD_CIDR, HostPort, NetworkSettings, PodNetworkRequest, Protocol,
+    DEFAULT_BRIDGE, DEFAULT_POD_CIDR, Egress, HostPort, NetworkSettings, PodNetworkRequest,
+    PodRange, Protocol,
 };
 pub use traces::traces;
 pub use warnings::warnings;

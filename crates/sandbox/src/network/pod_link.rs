@@ -32,18 +32,19 @@ pub(super) fn connect(
     settings: &NetworkSettings,
     lease: &Lease,
     bridge: u32,
+    mtu: u32,
     namespace: BorrowedFd<'_>,
 ) -> Result<(), NetworkError> {
-    let (group, mtu) = (link_group(settings), uplink_mtu(host)?);
+    let group = link_group(settings);
     visit(namespace, || {
         let mut pod = NetlinkSocket::open(Family::Route)?;
         create_pair(host, lease, Port { bridge, group, mtu, namespace })?;
-        match settings.ipv6 {
+        match lease.ipv6 {
             None => setting::disable_ipv6(POD_INTERFACE)?,
             Some(_) => setting::trust_own_ipv6(POD_INTERFACE)?,
         }
         set_up_pod_end(&mut pod, settings, lease)?;
-        open_port(host, lease)?;
+        open_port(host, lease, mtu)?;
         // The kernel lets packets pass only after a worker has seen both ends up. It catches up
         // with that work before it answers a question about a link (since Linux 6.8). The bridge
         // comes last: it is up once it has a port that is.
@@ -105,9 +106,8 @@ fn set_up_pod_end(
     bring_up(&mut batch, link.index, POD_INTERFACE);
     add_address(&mut batch, link.index, lease.ip.into(), settings.cidr.prefix());
     add_default_route(&mut batch, link.index, settings.cidr.gateway().into());
-    if let Some(cidr) = settings.ipv6 {
-        let number = settings.cidr.number_of(lease.ip).expect("the lease is of this range");
-        add_address(&mut batch, link.index, cidr.host(number).into(), cidr.prefix());
+    if let (Some(cidr), Some(ip)) = (settings.ipv6, lease.ipv6) {
+        add_address(&mut batch, link.index, ip.into(), cidr.prefix());
         add_default_route(&mut batch, link.index, cidr.gateway().into());
     }
     Ok(pod.execute(&batch)?)
@@ -116,7 +116,7 @@ fn set_up_pod_end(
 /// Brings the machine's end up as a port through which the pod may see its own packets again:
 /// that is how it reaches itself by its host port. The end gets no IPv6 address of its own, which
 /// has to be said before it is up.
-fn open_port(host: &mut NetlinkSocket, lease: &Lease) -> Result<(), NetworkError> {
+fn open_port(host: &mut NetlinkSocket, lease: &Lease, mtu: u32) -> Result<(), NetworkError> {
     let mut batch = Batch::default();
     let doing = format!("set up {}", lease.host_interface);
     batch.message(libc::RTM_NEWLINK, libc::NLM_F_ACK, doing, |message| {
@@ -126,6 +126,9 @@ fn open_port(host: &mut NetlinkSocket, lease: &Lease) -> Result<(), NetworkError
             kind.text(libc::IFLA_INFO_SLAVE_KIND, "bridge");
             kind.nested(libc::IFLA_INFO_SLAVE_DATA, |port| port.attribute(IFLA_BRPORT_MODE, &[1]));
         });
+        if !carries_ipv6(mtu) {
+            return; // the kernel refuses to set what does not exist
+        }
         message.nested(libc::IFLA_AF_SPEC, |families| {
             families.nested(u16::from(family(libc::AF_INET6)), |ipv6| {
                 ipv6.attribute(IFLA_INET6_ADDR_GEN_MODE, &[IN6_ADDR_GEN_MODE_NONE]);
@@ -156,12 +159,18 @@ fn add_default_route(batch: &mut Batch, link: u32, gateway: IpAddr) {
 }
 
 /// Largest packet that leaves the machine whole, so that pods need not find out.
-fn uplink_mtu(host: &mut NetlinkSocket) -> Result<u32, NetworkError> {
+pub(super) fn uplink_mtu(host: &mut NetlinkSocket) -> Result<u32, NetworkError> {
     let Some(index) = route::uplink(host)? else {
         return Ok(DEFAULT_MTU);
     };
     let link = route::link_by_index(host, index)?.filter(|link| !link.loopback);
     Ok(link.map_or(DEFAULT_MTU, |link| link.mtu))
+}
+
+/// Whether a link of this size can have IPv6: the kernel has it, and packets of the smallest size
+/// that every link must carry fit (RFC 8200, section 5).
+pub(super) fn carries_ipv6(mtu: u32) -> bool {
+    mtu >= 1280 && setting::has_ipv6()
 }
 
 fn link_of(socket: &mut NetlinkSocket, name: &str) -> Result<Link, NetworkError> {

@@ -10,29 +10,43 @@ use std::path::{Path, PathBuf};
 
 use super::error::NetworkError;
 use super::lease::failed;
-use super::setting::ForwardingState;
+use super::setting::Switches;
 
-/// Which range a bridge serves, and what the forwarding switches said before there was a pod.
+/// The longest alias that a link can have (`IFALIASZ`), with the byte that ends it.
+const LONGEST_ALIAS: usize = 256;
+
+/// Which range a bridge serves, and what the switches said before there was a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) cidr: String,
-    pub(super) before: ForwardingState,
+    pub(super) before: Switches,
 }
 
 impl Record {
     /// The record as a bridge's alias.
     pub(super) fn text(&self) -> String {
-        let Self { cidr, before: ForwardingState { ipv4, ipv6 } } = self;
+        let Self { cidr, before: Switches { ipv4, ipv6, accept_ra } } = self;
         let (ipv4, ipv6) = (u8::from(*ipv4), u8::from(*ipv6));
-        format!("minipod: pods {cidr}, forwarding was ipv4={ipv4} ipv6={ipv6}")
+        let mut text = format!("minipod: pods {cidr}, forwarding was ipv4={ipv4} ipv6={ipv6}");
+        for link in accept_ra {
+            // Of very many links some are not turned back, which changes nothing without
+            // forwarding.
+            if text.len() + link.len() + ACCEPT_RA.len() < LONGEST_ALIAS {
+                text.push_str(ACCEPT_RA);
+                text.push_str(link);
+            }
+        }
+        text
     }
 
     /// Reads an alias; nothing if it is not one of minipod's.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (cidr, before) =
             text.strip_prefix("minipod: pods ")?.split_once(", forwarding was ")?;
-        let (ipv4, ipv6) = before.strip_prefix("ipv4=")?.split_once(" ipv6=")?;
-        let before = ForwardingState { ipv4: ipv4 == "1", ipv6: ipv6 == "1" };
+        let mut parts = before.split(ACCEPT_RA);
+        let (ipv4, ipv6) = parts.next()?.strip_prefix("ipv4=")?.split_once(" ipv6=")?;
+        let accept_ra = parts.map(str::to_owned).collect();
+        let before = Switches { ipv4: ipv4 == "1", ipv6: ipv6 == "1", accept_ra };
         Some(Self { cidr: cidr.to_owned(), before })
     }
 
@@ -46,10 +60,8 @@ impl Record {
     /// Reads the copy; nothing if there is none, or if it tells of the time before a reboot.
     pub(super) fn load(lease_dir: &Path) -> Result<Option<Self>, NetworkError> {
         let path = copy_in(lease_dir);
-        let text = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            result => result.map_err(failed("read", &path))?,
-        };
+        // A copy that cannot be read is none: nothing depends on it but the switches.
+        let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
         let boot_id = boot_id()?;
         let of_this_boot = text.split_once('\n').filter(|(_, boot)| *boot == boot_id);
         Ok(of_this_boot.and_then(|(record, _)| Self::parse(record)))
@@ -60,10 +72,14 @@ impl Record {
         let path = copy_in(lease_dir);
         match fs::remove_file(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotADirectory => Ok(()),
             result => result.map_err(failed("remove", &path)),
         }
     }
 }
+
+/// Before the name of each link that took routes from router advertisements.
+const ACCEPT_RA: &str = " accept_ra=";
 
 fn copy_in(lease_dir: &Path) -> PathBuf {
     lease_dir.join("forwarding-before")
@@ -82,7 +98,8 @@ mod tests {
     #[test]
     fn a_record_is_read_as_it_was_written_but_not_after_a_reboot() {
         let directory = tempfile::TempDir::new().unwrap();
-        let before = ForwardingState { ipv4: false, ipv6: true };
+        let accept_ra = vec!["eth0".to_owned(), "wlan0".to_owned()];
+        let before = Switches { ipv4: false, ipv6: true, accept_ra };
         let record = Record { cidr: "10.85.0.0/16".to_owned(), before };
         assert_eq!(Record::load(directory.path()).unwrap(), None);
         record.save(directory.path()).unwrap();

@@ -12,6 +12,9 @@ use super::error::NetworkError;
 const FORWARD_IPV4: &str = "/proc/sys/net/ipv4/ip_forward";
 const FORWARD_IPV6: &str = "/proc/sys/net/ipv6/conf/all/forwarding";
 
+const IPV6_SETTINGS: &str = "/proc/sys/net/ipv6/conf";
+const ACCEPT_RA: &str = "accept_ra";
+
 /// The switches that make a machine pass packets on, held against others who would turn them.
 ///
 /// Several pod networks (of several state directories) share these switches, so the lock is on
@@ -34,31 +37,74 @@ impl Forwarding {
         Ok(Self { _switch: switch })
     }
 
-    /// What the switches say now.
+    /// What the switches say now, and which links take their IPv6 routes from routers. A machine
+    /// that passes packets on is a router itself and forgets such routes, unless it is told not to
+    /// (`accept_ra` 2 in Documentation/networking/ip-sysctl.rst).
     #[expect(clippy::unused_self, reason = "who asks has to hold the lock")]
-    pub(super) fn read(&self) -> Result<ForwardingState, NetworkError> {
-        Ok(ForwardingState { ipv4: is_on(FORWARD_IPV4)?, ipv6: is_on(FORWARD_IPV6)? })
+    pub(super) fn read(&self) -> Result<Switches, NetworkError> {
+        let (ipv4, ipv6) = (is_on(FORWARD_IPV4)?, is_on(FORWARD_IPV6)?);
+        let accept_ra = if ipv6 { Vec::new() } else { links_with_accept_ra("1") };
+        Ok(Switches { ipv4, ipv6, accept_ra })
+    }
+
+    /// Makes the machine pass packets on without losing a route of its own.
+    pub(super) fn turn_on(&self, now: &Switches, ipv6: bool) -> Result<(), NetworkError> {
+        if ipv6 {
+            for link in &now.accept_ra {
+                write_if_present(&ipv6_setting(link, ACCEPT_RA), "2")?;
+            }
+        }
+        self.write(true, now.ipv6 || ipv6)
+    }
+
+    /// Turns the switches back.
+    pub(super) fn turn_back(&self, before: &Switches) -> Result<(), NetworkError> {
+        self.write(before.ipv4, before.ipv6)?;
+        let ours = links_with_accept_ra("2").into_iter();
+        for link in ours.filter(|link| !before.ipv6 && before.accept_ra.contains(link)) {
+            write_if_present(&ipv6_setting(&link, ACCEPT_RA), "1")?;
+        }
+        Ok(())
     }
 
     /// Turns the switches. Nothing is written where the value is right already, because writing
     /// `ip_forward` resets the per-link switches (Documentation/networking/ip-sysctl.rst).
-    pub(super) fn write(&self, wanted: ForwardingState) -> Result<(), NetworkError> {
-        let now = self.read()?;
-        if now.ipv4 != wanted.ipv4 {
-            write(Path::new(FORWARD_IPV4), digit(wanted.ipv4))?;
+    #[expect(clippy::unused_self, reason = "who turns has to hold the lock")]
+    fn write(&self, ipv4: bool, ipv6: bool) -> Result<(), NetworkError> {
+        if is_on(FORWARD_IPV4)? != ipv4 {
+            write(Path::new(FORWARD_IPV4), digit(ipv4))?;
         }
-        if now.ipv6 != wanted.ipv6 {
-            write(Path::new(FORWARD_IPV6), digit(wanted.ipv6))?;
+        if is_on(FORWARD_IPV6)? != ipv6 {
+            write_if_present(Path::new(FORWARD_IPV6), digit(ipv6))?;
         }
         Ok(())
     }
 }
 
-/// Which protocols are passed on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ForwardingState {
+/// Which protocols are passed on, and what depends on that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Switches {
     pub(super) ipv4: bool,
     pub(super) ipv6: bool,
+    /// Links with `accept_ra` 1: they take routes from routers as long as IPv6 is not passed on.
+    pub(super) accept_ra: Vec<String>,
+}
+
+/// The links of the machine whose `accept_ra` has this value.
+fn links_with_accept_ra(value: &str) -> Vec<String> {
+    let links = fs::read_dir(IPV6_SETTINGS).into_iter().flatten().flatten();
+    let names = links.filter_map(|link| link.file_name().into_string().ok());
+    let is_link = |name: &String| name != "all" && name != "default" && name != "lo";
+    let has_value = |name: &String| {
+        fs::read_to_string(ipv6_setting(name, ACCEPT_RA)).is_ok_and(|text| text.trim() == value)
+    };
+    names.filter(is_link).filter(has_value).collect()
+}
+
+/// Whether the kernel has IPv6 for the calling thread's network namespace (`ipv6.disable=1` and a
+/// kernel built without it have none).
+pub(super) fn has_ipv6() -> bool {
+    Path::new(IPV6_SETTINGS).exists()
 }
 
 /// Switches IPv6 off on one link, so that nobody on the bridge can talk the pod into addresses
@@ -72,12 +118,12 @@ pub(super) fn disable_ipv6(link: &str) -> Result<(), NetworkError> {
 /// a second whether somebody else has them.
 pub(super) fn trust_own_ipv6(link: &str) -> Result<(), NetworkError> {
     write_if_present(&ipv6_setting(link, "disable_ipv6"), "0")?;
-    write_if_present(&ipv6_setting(link, "accept_ra"), "0")?;
+    write_if_present(&ipv6_setting(link, ACCEPT_RA), "0")?;
     write_if_present(&ipv6_setting(link, "accept_dad"), "0")
 }
 
 fn ipv6_setting(link: &str, name: &str) -> PathBuf {
-    Path::new("/proc/sys/net/ipv6/conf").join(link).join(name)
+    Path::new(IPV6_SETTINGS).join(link).join(name)
 }
 
 fn is_on(path: &str) -> Result<bool, NetworkError> {

@@ -27,6 +27,17 @@ pub struct NetworkSettings {
     pub lease_dir: PathBuf,
     /// The pods' IPv6 addresses, if they are to have any; the first one is the bridge's own.
     pub ipv6: Option<Ipv6Cidr>,
+    /// What to use instead, in this order, where the machine uses addresses of `cidr` itself.
+    pub alternatives: Vec<PodRange>,
+}
+
+/// The addresses of a pod network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PodRange {
+    /// IPv4 addresses.
+    pub cidr: Ipv4Cidr,
+    /// IPv6 addresses, if pods are to have any.
+    pub ipv6: Option<Ipv6Cidr>,
 }
 
 impl NetworkSettings {
@@ -37,7 +48,26 @@ impl NetworkSettings {
             cidr: DEFAULT_POD_CIDR,
             lease_dir: lease_dir.into(),
             ipv6: None,
+            alternatives: Vec::new(),
         }
+    }
+
+    /// Every range that the network may have, the best one first.
+    pub(super) fn ranges(&self) -> Vec<PodRange> {
+        let first = PodRange { cidr: self.cidr, ipv6: self.ipv6 };
+        [&[first][..], &self.alternatives].concat()
+    }
+
+    /// The same network for a machine that cannot have IPv6.
+    pub(super) fn without_ipv6(mut self) -> Self {
+        self.ipv6 = None;
+        self.alternatives.iter_mut().for_each(|range| range.ipv6 = None);
+        self
+    }
+
+    /// The same network with this range and no other.
+    pub(super) fn with_range(&self, PodRange { cidr, ipv6 }: PodRange) -> Self {
+        Self { cidr, ipv6, alternatives: Vec::new(), ..self.clone() }
     }
 
     /// A bridge name for a network other than the default one: the same for the same `place`
@@ -70,6 +100,45 @@ pub struct PodNetworkRequest<'a> {
     pub namespace: BorrowedFd<'a>,
     /// Ports of this machine that lead to the pod.
     pub host_ports: &'a [HostPort],
+    /// Where the pod may send packets.
+    pub egress: Egress,
+    /// Name servers that a pod with [`Egress::Internet`] may ask, wherever they are.
+    pub resolvers: &'a [IpAddr],
+}
+
+/// Where a pod may send packets, besides answers to whoever asked it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Egress {
+    /// To other pods of its network.
+    None,
+    /// To other pods and to public addresses: to no private, shared or link-local network, no
+    /// metadata service, and not to this machine.
+    Internet,
+    /// Everywhere.
+    #[default]
+    All,
+}
+
+impl fmt::Display for Egress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::None => "none",
+            Self::Internet => "internet",
+            Self::All => "all",
+        })
+    }
+}
+
+impl FromStr for Egress {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        [Self::None, Self::Internet, Self::All]
+            .into_iter()
+            .find(|egress| text == egress.to_string())
+            .ok_or_else(|| ParseError::Egress { text: text.to_owned() })
+    }
 }
 
 /// A port of this machine that leads to a port of the pod (`ports[].hostPort`).

@@ -102,7 +102,8 @@ fn full() {
 fn taken() {
     for (given, found) in [
         ("address add 10.85.3.4/24 dev lo", "the address 10.85.3.4/24 on lo"),
-        ("route add 10.0.0.0/8 dev wire", "the route 10.0.0.0/8 via wire"),
+        ("address add 10.85.3.4/8 dev lo", "the address 10.85.3.4/8 on lo"),
+        ("route add 10.85.0.0/16 dev wire", "the route 10.85.0.0/16 via wire"),
         ("route add blackhole 10.85.128.0/17", "the route 10.85.128.0/17"),
     ] {
         let (machine, _internet) = Machine::with_internet();

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns, unshare};
 use sandbox::network::{
-    HostPort, NetworkError, NetworkSettings, PodAddress, PodNetworkRequest, Protocol, attach,
-    detach, loopback_up,
+    Egress, HostPort, NetworkError, NetworkSettings, PodAddress, PodNetworkRequest, Protocol,
+    attach, detach, loopback_up,
 };
 use tempfile::TempDir;
 
@@ -64,6 +64,17 @@ impl Namespace {
             assert!(output.status.success(), "ip {words}: {complaint}");
             String::from_utf8(output.stdout).unwrap()
         })
+    }
+
+    /// Sets a switch below `/proc/sys/net`.
+    pub(crate) fn set(&self, switch: &str, value: &str) {
+        self.run(|| std::fs::write(format!("/proc/sys/net/{switch}"), value)).unwrap();
+    }
+
+    /// What a switch below `/proc/sys/net` says.
+    pub(crate) fn get(&self, switch: &str) -> String {
+        let text = self.run(|| std::fs::read_to_string(format!("/proc/sys/net/{switch}"))).unwrap();
+        text.trim().to_owned()
     }
 
     /// A TCP listener inside.
@@ -196,8 +207,48 @@ impl Machine {
         namespace: &Namespace,
         host_ports: &[HostPort],
     ) -> Result<PodAddress, NetworkError> {
-        let request = PodNetworkRequest { pod_uid: uid, namespace: namespace.as_fd(), host_ports };
+        let request = PodNetworkRequest {
+            pod_uid: uid,
+            namespace: namespace.as_fd(),
+            host_ports,
+            egress: Egress::All,
+            resolvers: &[],
+        };
         self.namespace.run(|| attach(&self.settings, &request))
+    }
+
+    /// Attaches a pod that may not send packets everywhere.
+    pub(crate) fn confined_pod(&self, egress: Egress, resolvers: &[IpAddr]) -> Pod {
+        self.confined(egress, resolvers, &[tcp(8080, 80)])
+    }
+
+    fn confined(&self, egress: Egress, resolvers: &[IpAddr], host_ports: &[HostPort]) -> Pod {
+        let (uid, namespace) = (fresh_uid(), Namespace::bare());
+        let request = PodNetworkRequest {
+            pod_uid: &uid,
+            namespace: namespace.as_fd(),
+            host_ports,
+            egress,
+            resolvers,
+        };
+        let address = self.namespace.run(|| attach(&self.settings, &request)).unwrap();
+        Pod { uid, namespace, address }
+    }
+
+    /// A pod that reaches other pods only, and publishes nothing.
+    pub(crate) fn confined_none_without_ports(&self) -> Pod {
+        self.confined(Egress::None, &[], &[])
+    }
+
+    /// A machine and the internet that have IPv6 as well.
+    pub(crate) fn with_internet6() -> (Self, Namespace) {
+        let (mut machine, internet) = Self::with_internet();
+        for (end, address) in [(&*machine.namespace, "fd00::2/64"), (&internet, "fd00::1/64")] {
+            end.set("ipv6/conf/wire/disable_ipv6", "0");
+            end.ip(&format!("address add {address} dev wire nodad"));
+        }
+        machine.settings.ipv6 = Some("fd85::/64".parse().unwrap());
+        (machine, internet)
     }
 
     pub(crate) fn detach(&self, pod: &Pod) {

@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod addresses;
+mod egress;
 mod host_ports;
 mod lab;
+mod machines;
 mod needs;
+mod neighbours;
 mod reach;
 mod traces;
 
@@ -15,7 +18,16 @@ fn main() -> std::process::ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1); // the machine is small, and the order of lines stays
     let missing = needs::missing();
-    let tests = [addresses::tests(), reach::tests(), host_ports::tests(), traces::tests()].concat();
+    let tests = [
+        addresses::tests(),
+        reach::tests(),
+        host_ports::tests(),
+        traces::tests(),
+        neighbours::tests(),
+        egress::tests(),
+        machines::tests(),
+    ]
+    .concat();
     let trials = tests.into_iter().map(|(name, test)| {
         let trial = Trial::test(name, move || {
             test();

@@ -75,13 +75,8 @@ fn at_once() {
 }
 
 fn ipv6() {
-    let (mut machine, internet) = Machine::with_internet();
-    for (end, address) in [(&*machine.namespace, "fd00::2/64"), (&internet, "fd00::1/64")] {
-        end.run(|| std::fs::write("/proc/sys/net/ipv6/conf/wire/disable_ipv6", "0")).unwrap();
-        end.ip(&format!("address add {address} dev wire nodad"));
-    }
+    let (machine, internet) = Machine::with_internet6();
     let before = machine.state();
-    machine.settings.ipv6 = Some("fd85::/64".parse().unwrap());
     let (one, two) = (machine.pod(&[]), machine.pod(&[tcp(8080, 80)]));
     let (first, second) = (one.address.ipv6.clone().unwrap(), two.address.ipv6.clone().unwrap());
     let listener = two.namespace.listen("[::]:80");
@@ -90,6 +85,9 @@ fn ipv6() {
     let machines_own: IpAddr = "fd00::2".parse().unwrap();
     let the_internet: IpAddr = "fd00::1".parse().unwrap();
     assert_eq!(internet.talk((machines_own, 8080), &listener), the_internet);
+    let home: IpAddr = "::1".parse().unwrap();
+    let refused = machine.namespace.fails_to_reach((home, 8080));
+    assert_eq!(refused, std::io::ErrorKind::ConnectionRefused, "and not after a while");
     let outside = internet.listen("[::]:443");
     assert_eq!(one.namespace.talk((the_internet, 443), &outside), machines_own);
     for pod in [one, two] {

@@ -136,7 +136,9 @@ fn crash() {
 fn flushed() {
     let machine = Machine::new();
     let pod = machine.pod(&[tcp(8080, 80)]);
-    machine.namespace.run(delete_table);
+    for family in [IPV4, BRIDGE] {
+        machine.namespace.run(|| delete_table(family));
+    }
     assert!(!machine.state().contains("the firewall table"), "{}", machine.state());
     let _another = machine.pod(&[]);
     let listener = pod.namespace.listen("0.0.0.0:80");
@@ -155,25 +157,38 @@ fn forward_drop() {
     assert_eq!(told(), [expected]);
 }
 
-/// `nft delete table ip minipod`, without the program.
-fn delete_table() {
-    transaction(&[message(10 << 8 | 2, &[&IPV4[..], &text(1, "minipod")])]); // NFT_MSG_DELTABLE
+/// `nft delete table FAMILY minipod`, without the program.
+pub(crate) fn delete_table(family: Family) {
+    transaction(&[message(10 << 8 | 2, &[&family[..], &text(1, "minipod")])]); // NFT_MSG_DELTABLE
 }
 
 /// `nft add table ip filter`, and in it the chain that `iptables -P FORWARD DROP` makes.
-fn drop_forwarded() {
-    let table = text(1, "filter");
+pub(crate) fn drop_forwarded() {
+    add_chain("filter", "FORWARD", 2, 0);
+}
+
+/// `nft add table ip nat`, and in it a chain as `iptables -t nat` makes it.
+pub(crate) fn translate() {
+    add_chain("nat", "POSTROUTING", 4, 1);
+}
+
+/// A base chain of a type that is called as its table, with `NF_DROP` or `NF_ACCEPT` as policy.
+fn add_chain(table: &str, name: &str, hook: u8, policy: u8) {
+    let (kind, name, table) = (text(7, table), text(3, name), text(1, table));
     let hook =
-        [&[20, 0, 4, 0x80][..], &[8, 0, 1, 0, 0, 0, 0, 2], &[8, 0, 2, 0, 0, 0, 0, 0]].concat();
-    let policy = [8, 0, 5, 0, 0, 0, 0, 0]; // NF_DROP
-    let (name, kind) = (text(3, "FORWARD"), text(7, "filter"));
+        [&[20, 0, 4, 0x80][..], &[8, 0, 1, 0, 0, 0, 0, hook], &[8, 0, 2, 0, 0, 0, 0, 0]].concat();
+    let policy = [8, 0, 5, 0, 0, 0, 0, policy];
     transaction(&[
         message(10 << 8, &[&IPV4[..], &table]), // NFT_MSG_NEWTABLE
         message(10 << 8 | 3, &[&IPV4[..], &table, &name, &hook, &policy, &kind]), // NFT_MSG_NEWCHAIN
     ]);
 }
 
-const IPV4: [u8; 4] = [2, 0, 0, 0]; // struct nfgenmsg
+/// `struct nfgenmsg`.
+pub(crate) type Family = [u8; 4];
+pub(crate) const IPV4: Family = [2, 0, 0, 0];
+pub(crate) const IPV6: Family = [10, 0, 0, 0];
+pub(crate) const BRIDGE: Family = [7, 0, 0, 0];
 
 fn message(kind: u16, parts: &[&[u8]]) -> Vec<u8> {
     let body = parts.concat();

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use nix::errno::Errno;
 
-use super::rules::Version;
+use super::ruleset::Version;
 use crate::network::netlink::{Batch, Encoder, Message, NetlinkError, NetlinkSocket, find};
 use crate::network::route::parse_ip;
 use crate::network::settings::Protocol;
@@ -58,7 +58,7 @@ fn list_request(version: Version, port: u16) -> Batch {
     let mut batch = Batch::default();
     let flags = libc::NLM_F_ACK | libc::NLM_F_DUMP;
     batch.message(CONNTRACK | GET, flags, "list UDP conversations", |message| {
-        message.raw(&[version.family(), 0, 0, 0]);
+        message.raw(&[version.family().number(), 0, 0, 0]);
         message.nested(TUPLE_ORIGINAL, |tuple| {
             tuple.nested(TUPLE_PROTOCOL, |protocol| {
                 protocol.attribute(PROTOCOL_NUMBER, &[Protocol::Udp.number()]);
@@ -77,7 +77,7 @@ fn forget_request(version: Version, conversation: &Conversation) -> Batch {
     let mut batch = Batch::default();
     let doing = format!("forget a UDP conversation with port {}", conversation.port);
     batch.message(CONNTRACK | DELETE, libc::NLM_F_ACK, doing, |message: &mut Encoder| {
-        message.raw(&[version.family(), 0, 0, 0]);
+        message.raw(&[version.family().number(), 0, 0, 0]);
         message.nested(TUPLE_ORIGINAL, |tuple| tuple.raw(&conversation.name));
         message.attribute(ID, &conversation.id);
     });

@@ -27,12 +27,16 @@ pub(super) enum Expression {
     Is { register: Register, value: Vec<u8> },
     /// Goes on only if the register has another value.
     IsNot { register: Register, value: Vec<u8> },
+    /// Goes on only if the set contains the key that starts in this register.
+    Contains { set: &'static str, key: Register },
     /// Replaces a key by its value in a map; goes on only if it has one.
     Translate { map: &'static str, key: Register, value: Register },
     /// Sends the connection to another address and port.
     DestinationNat { family: u8, address: Register, port: Register },
     /// Gives the connection the machine's own address as its source.
     Masquerade,
+    /// Lets the packet pass, as far as this table is concerned.
+    Accept,
     /// Drops the packet.
     Drop,
     /// Goes through another chain and comes back.
@@ -56,10 +60,10 @@ impl Expression {
             Self::LoadAddressType { .. } => "fib",
             Self::Mask { .. } => "bitwise",
             Self::Is { .. } | Self::IsNot { .. } => "cmp",
-            Self::Translate { .. } => "lookup",
+            Self::Contains { .. } | Self::Translate { .. } => "lookup",
             Self::DestinationNat { .. } => "nat",
             Self::Masquerade => "masq",
-            Self::Drop | Self::Jump { .. } => "immediate",
+            Self::Accept | Self::Drop | Self::Jump { .. } => "immediate",
         }
     }
 
@@ -82,8 +86,12 @@ impl Expression {
             Self::Mask { register, mask } => encode_mask(data, *register, mask),
             Self::Is { register, value } => compare(data, *register, libc::NFT_CMP_EQ, value),
             Self::IsNot { register, value } => compare(data, *register, libc::NFT_CMP_NEQ, value),
-            Self::Translate { map, key, value } => {
+            Self::Contains { set, key } => {
                 // NFTA_LOOKUP_*: SET 1, SREG 2, DREG 3
+                data.text(1, set);
+                numbers(data, &[(2, *key)]);
+            }
+            Self::Translate { map, key, value } => {
                 data.text(1, map);
                 numbers(data, &[(2, *key), (3, *value)]);
             }
@@ -93,6 +101,7 @@ impl Expression {
                 numbers(data, &[(1, dnat), (2, family), (3, *address), (5, *port)]);
             }
             Self::Masquerade => {}
+            Self::Accept => verdict(data, libc::NF_ACCEPT, None),
             Self::Drop => verdict(data, libc::NF_DROP, None),
             Self::Jump { chain } => verdict(data, libc::NFT_JUMP, Some(chain)),
         }

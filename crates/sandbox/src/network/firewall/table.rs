@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 
 use super::expression::{DATA_VALUE, Expression};
-use super::rules::{Chain, Element, PortMap, Version};
+use super::ruleset::{Chain, Element, Family, Ruleset, Set};
 use crate::network::netlink::{Batch, Encoder, NetlinkError, NetlinkSocket};
 
 /// Changes that take effect together or not at all.
@@ -11,6 +11,7 @@ use crate::network::netlink::{Batch, Encoder, NetlinkError, NetlinkSocket};
 pub(super) struct Transaction {
     batch: Batch,
     table: String,
+    sets: u32,
 }
 
 impl Transaction {
@@ -18,7 +19,7 @@ impl Transaction {
     pub(super) fn on(table: &str) -> Self {
         let mut batch = Batch::default();
         batch.message(BATCH_BEGIN, 0, "begin a firewall transaction", batch_header);
-        Self { batch, table: table.to_owned() }
+        Self { batch, table: table.to_owned(), sets: 0 }
     }
 
     /// Makes the kernel carry it out.
@@ -27,56 +28,54 @@ impl Transaction {
         socket.execute(&self.batch)
     }
 
-    /// An empty table.
-    pub(super) fn add_table(&mut self, version: Version) {
-        let table = self.table.clone();
-        let doing = format!("create the firewall table {table}");
+    /// A table with its sets, which are empty, and its chains.
+    pub(super) fn add_table(&mut self, ruleset: &Ruleset) {
+        let Ruleset { family, sets, chains } = ruleset;
+        let doing = format!("create the firewall table {} {}", family.name(), self.table);
         let request = Request { kind: libc::NFT_MSG_NEWTABLE, flags: libc::NLM_F_CREATE, doing };
-        self.request(version, request, |message| {
-            message.text(TABLE, &table);
-            message.network_number(TABLE_FLAGS, 0);
-        });
+        self.request(*family, request, |message| message.network_number(TABLE_FLAGS, 0));
+        for set in sets {
+            self.add_set(*family, *set);
+        }
+        for chain in chains {
+            self.add_chain(*family, chain);
+        }
+        for chain in chains {
+            self.add_rules(*family, chain);
+        }
     }
 
     /// Removes the table with all that is in it.
-    pub(super) fn remove_table(&mut self, version: Version) {
-        let table = self.table.clone();
-        let doing = format!("remove the firewall table {table}");
+    pub(super) fn remove_table(&mut self, family: Family) {
+        let doing = format!("remove the firewall table {} {}", family.name(), self.table);
         let request = Request { kind: libc::NFT_MSG_DELTABLE, flags: 0, doing };
-        self.request(version, request, |message| {
-            message.text(TABLE, &table);
-        });
+        self.request(family, request, |_| {});
     }
 
-    /// An empty map. `id` tells the maps of one transaction apart.
-    pub(super) fn add_map(&mut self, version: Version, map: PortMap, id: u32) {
-        let table = self.table.clone();
-        let doing = format!("create the map {} in the firewall table {table}", map.name);
+    fn add_set(&mut self, family: Family, set: Set) {
+        self.sets += 1; // tells the sets of one transaction apart
+        let id = self.sets;
+        let doing = self.doing("create the set", set.name);
         let request = Request { kind: libc::NFT_MSG_NEWSET, flags: libc::NLM_F_CREATE, doing };
-        self.request(version, request, |message| {
-            message.text(TABLE, &table);
-            message.text(SET_NAME, map.name);
+        self.request(family, request, |message| {
+            message.text(SET_NAME, set.name);
             let map_flag = u32::try_from(libc::NFT_SET_MAP).expect("it is 8");
-            for (kind, value) in [
-                (SET_FLAGS, map_flag),
-                (SET_KEY_TYPE, map.key_type),
-                (SET_KEY_LENGTH, map.key_length),
-                (SET_DATA_TYPE, map.value_type),
-                (SET_DATA_LENGTH, map.value_length),
-                (SET_ID, id),
-            ] {
-                message.network_number(kind, value);
+            message.network_number(SET_FLAGS, set.value.map_or(0, |_| map_flag));
+            message.network_number(SET_KEY_TYPE, set.key.kind);
+            message.network_number(SET_KEY_LENGTH, set.key.length);
+            if let Some(value) = set.value {
+                message.network_number(SET_DATA_TYPE, value.kind);
+                message.network_number(SET_DATA_LENGTH, value.length);
             }
+            message.network_number(SET_ID, id);
         });
     }
 
     /// A chain without its rules.
-    pub(super) fn add_chain(&mut self, version: Version, chain: &Chain) {
-        let table = self.table.clone();
-        let doing = format!("create the chain {} in the firewall table {table}", chain.name);
+    fn add_chain(&mut self, family: Family, chain: &Chain) {
+        let doing = self.doing("create the chain", chain.name);
         let request = Request { kind: libc::NFT_MSG_NEWCHAIN, flags: libc::NLM_F_CREATE, doing };
-        self.request(version, request, |message| {
-            message.text(TABLE, &table);
+        self.request(family, request, |message| {
             message.text(CHAIN_NAME, chain.name);
             let Some(hook) = chain.hook else { return };
             message.nested(CHAIN_HOOK, |place| {
@@ -89,48 +88,54 @@ impl Transaction {
     }
 
     /// A chain's rules, in order.
-    pub(super) fn add_rules(&mut self, version: Version, chain: &Chain) {
+    fn add_rules(&mut self, family: Family, chain: &Chain) {
         for rule in &chain.rules {
-            let table = self.table.clone();
             let request = Request {
                 kind: libc::NFT_MSG_NEWRULE,
                 flags: libc::NLM_F_CREATE | libc::NLM_F_APPEND,
-                doing: format!("add a rule to {} in the firewall table {table}", chain.name),
+                doing: self.doing("add a rule to", chain.name),
             };
-            self.request(version, request, |message| {
-                message.text(TABLE, &table);
+            self.request(family, request, |message| {
                 message.text(RULE_CHAIN, chain.name);
                 encode_rule(message, rule);
             });
         }
     }
 
-    /// A published port.
-    pub(super) fn add_element(&mut self, version: Version, element: &Element) {
-        let table = self.table.clone();
+    /// A new element of a set or map.
+    pub(super) fn add_element(&mut self, element: &Element) {
         let (kind, flags) = (libc::NFT_MSG_NEWSETELEM, libc::NLM_F_CREATE);
-        let request = Request { kind, flags, doing: "publish a host port".to_owned() };
-        self.request(version, request, |message| {
-            encode_element(message, &table, element, |one| {
-                one.nested(ELEMENT_DATA, |data| data.attribute(DATA_VALUE, &element.value));
+        let doing = self.doing("add an element to", element.set);
+        self.request(element.family, Request { kind, flags, doing }, |message| {
+            encode_element(message, element, |one| {
+                if let Some(value) = &element.value {
+                    one.nested(ELEMENT_DATA, |data| data.attribute(DATA_VALUE, value));
+                }
             });
         });
     }
 
-    /// A port that is no longer published.
-    pub(super) fn remove_element(&mut self, version: Version, element: &Element) {
-        let table = self.table.clone();
+    /// Removes an element of a set or map.
+    pub(super) fn remove_element(&mut self, element: &Element) {
         let (kind, flags) = (libc::NFT_MSG_DELSETELEM, 0);
-        let request = Request { kind, flags, doing: "withdraw a host port".to_owned() };
-        self.request(version, request, |message| {
-            encode_element(message, &table, element, |_| {});
+        let doing = self.doing("remove an element from", element.set);
+        self.request(element.family, Request { kind, flags, doing }, |message| {
+            encode_element(message, element, |_| {});
         });
     }
 
-    fn request(&mut self, version: Version, request: Request, body: impl FnOnce(&mut Encoder)) {
+    fn doing(&self, verb: &str, name: &str) -> String {
+        format!("{verb} {name} in the firewall table {}", self.table)
+    }
+
+    /// A request about the table of this family. Only what goes wrong is answered: a transaction
+    /// may have more requests than a socket has room for answers.
+    fn request(&mut self, family: Family, request: Request, body: impl FnOnce(&mut Encoder)) {
         let Request { kind, flags, doing } = request;
-        self.batch.message(message_type(kind), flags | libc::NLM_F_ACK, doing, |message| {
-            message.raw(&family_header(version));
+        let table = &self.table;
+        self.batch.message(message_type(kind), flags, doing, |message| {
+            message.raw(&family_header(family));
+            message.text(TABLE, table);
             body(message);
         });
     }
@@ -152,14 +157,8 @@ fn encode_rule(message: &mut Encoder, rule: &[Expression]) {
 }
 
 /// One element of a map: its key, and what `rest` adds.
-fn encode_element(
-    message: &mut Encoder,
-    table: &str,
-    element: &Element,
-    rest: impl FnOnce(&mut Encoder),
-) {
-    message.text(TABLE, table);
-    message.text(ELEMENTS_SET, element.map);
+fn encode_element(message: &mut Encoder, element: &Element, rest: impl FnOnce(&mut Encoder)) {
+    message.text(ELEMENTS_SET, element.set);
     message.nested(ELEMENTS, |list| {
         list.nested(1, |one| {
             one.nested(ELEMENT_KEY, |key| key.attribute(DATA_VALUE, &element.key));
@@ -171,14 +170,14 @@ fn encode_element(
 /// Whether the table is there.
 pub(super) fn table_exists(
     socket: &mut NetlinkSocket,
-    version: Version,
+    family: Family,
     table: &str,
 ) -> Result<bool, NetlinkError> {
     let mut batch = Batch::default();
     let kind = message_type(libc::NFT_MSG_GETTABLE);
     let doing = format!("look for the firewall table {table}");
     batch.message(kind, libc::NLM_F_ACK, doing, |message| {
-        message.raw(&family_header(version));
+        message.raw(&family_header(family));
         message.text(TABLE, table);
     });
     match socket.execute(&batch) {
@@ -195,8 +194,8 @@ pub(super) fn message_type(kind: i32) -> u16 {
 }
 
 /// `struct nfgenmsg`: family, version 0, resource 0.
-fn family_header(version: Version) -> [u8; 4] {
-    [version.family(), 0, 0, 0]
+fn family_header(family: Family) -> [u8; 4] {
+    [family.number(), 0, 0, 0]
 }
 
 /// `struct nfgenmsg` around a transaction: the resource is the subsystem, in network byte order.

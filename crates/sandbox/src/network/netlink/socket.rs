@@ -35,6 +35,14 @@ impl NetlinkError {
     pub(crate) fn is(&self, errno: Errno) -> bool {
         matches!(self, Self::Refused { source, .. } if source.errno == errno)
     }
+
+    /// What the kernel said, of the request or of the socket.
+    pub(crate) fn errno(&self) -> Errno {
+        match self {
+            Self::Refused { source, .. } => source.errno,
+            Self::Socket { source, .. } => *source,
+        }
+    }
 }
 
 /// Why the kernel refused: the errno and, where the kernel gives one, its sentence
