@@ -10,7 +10,7 @@ use super::firewall;
 use super::host_port::refuse_taken_ports;
 use super::lease::{Lease, LeaseBook, plain_link_name};
 use super::netlink::{Family, NetlinkSocket};
-use super::pod_link::{self, POD_INTERFACE};
+use super::pod_link::{self, POD_INTERFACE, Port};
 use super::route::{self, Link, MacAddress, find_link};
 use super::settings::{NetworkSettings, PodNetworkRequest};
 
@@ -63,7 +63,8 @@ pub fn attach(
         wanted = wanted.without_ipv6();
     }
     let (lease, bridge, settings) = book(&mut host, &wanted, request)?;
-    match pod_link::connect(&mut host, &settings, &lease, bridge, mtu, request.namespace) {
+    let port = Port { bridge, mtu, namespace: request.namespace };
+    match pod_link::connect(&mut host, &settings, &lease, port) {
         Ok(()) => Ok(pod_address(&settings, &lease)),
         Err(error) => {
             let _ = detach(&settings, request.pod_uid); // the first error is the one to tell
@@ -102,6 +103,7 @@ pub fn detach(settings: &NetworkSettings, pod_uid: &str) -> Result<(), NetworkEr
         && (lease.is_some() || !has_other_ports(&mut host, settings, link.as_deref())?);
     if is_last {
         steps.push(firewall::remove(settings));
+        steps.push(firewall::take_back(settings));
         steps.push(remove_network(&mut host, settings));
     }
     if let Some(lease) = lease.as_ref().filter(|_| !is_last) {
@@ -196,7 +198,11 @@ fn book(
     let lease = book.take(settings, request)?;
     let prepare = |host: &mut NetlinkSocket| {
         let bridge = match &standing {
-            None => make_bridge(host, settings)?,
+            None => {
+                let bridge = make_bridge(host, settings)?;
+                firewall::let_pass(settings);
+                bridge
+            }
             Some(standing) => {
                 if !have_ipv6 {
                     add_ipv6(host, settings, standing)?;

@@ -53,21 +53,16 @@ pub(super) fn range_of(
 ) -> Result<PodRange, NetworkError> {
     let ranges = settings.ranges();
     let serving = |cidr: &str| ranges.iter().find(|range| range.cidr.to_string() == cidr);
-    match standing {
-        Some(Standing { record, .. }) => {
-            let (bridge, wanted) = (settings.bridge.clone(), settings.cidr);
-            let other =
-                || NetworkError::OtherRange { bridge, wanted, existing: record.cidr.clone() };
-            serving(&record.cidr).copied().ok_or_else(other)
-        }
-        None => {
-            // Somebody removed the bridge under the pods: they keep their range.
-            let known = if pods == Pods::Some { Record::load(&settings.lease_dir)? } else { None };
-            match known.as_ref().and_then(|record| serving(&record.cidr)) {
-                Some(range) => range::choose(socket, settings, &[*range]),
-                None => range::choose(socket, settings, &ranges),
-            }
-        }
+    if let Some(Standing { record, .. }) = standing {
+        let (bridge, wanted) = (settings.bridge.clone(), settings.cidr);
+        let other = || NetworkError::OtherRange { bridge, wanted, existing: record.cidr.clone() };
+        return serving(&record.cidr).copied().ok_or_else(other);
+    }
+    // Somebody removed the bridge under the pods: they keep their range.
+    let known = if pods == Pods::Some { Record::load(&settings.lease_dir)? } else { None };
+    match known.as_ref().and_then(|record| serving(&record.cidr)) {
+        Some(range) => range::choose(socket, settings, &[*range]),
+        None => range::choose(socket, settings, &ranges),
     }
 }
 
@@ -156,7 +151,7 @@ fn turn_back(
     }
     let is_router = |link: &Link| link.kind.as_deref().is_some_and(|kind| ROUTERS.contains(&kind));
     let others = links.iter().filter(|link| link.name != settings.bridge);
-    if others.into_iter().any(is_router) || firewall::others_translate(settings) {
+    if others.into_iter().any(is_router) || firewall::others_translate() {
         return Ok(());
     }
     forwarding.turn_back(&record.before)

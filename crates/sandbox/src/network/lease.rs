@@ -92,15 +92,14 @@ impl LeaseBook {
             };
             let path = entry.path();
             let text = fs::read_to_string(&path).ok();
-            match text.and_then(|text| parse_lease(ip, &text)) {
-                Some(lease) => leases.push(lease),
-                None => {
-                    damaged = true;
-                    fs::remove_file(&path)
-                        .or_else(|_| fs::remove_dir_all(&path))
-                        .map_err(failed("remove", &path))?;
-                }
+            if let Some(lease) = text.and_then(|text| parse_lease(ip, &text)) {
+                leases.push(lease);
+                continue;
             }
+            damaged = true;
+            fs::remove_file(&path)
+                .or_else(|_| fs::remove_dir_all(&path))
+                .map_err(failed("remove", &path))?;
         }
         Ok(Self { directory: directory.to_owned(), _lock: lock, leases, damaged })
     }

@@ -1,7 +1,8 @@
 //! The pod's network: an address of its own, a way out, and ports of the machine that lead in.
 //!
 //! A bridge on the machine, a pair of virtual links per pod, a lease per address, one firewall
-//! table. All of it is asked of the kernel by netlink from this process; no other program runs.
+//! table. All of it is asked of the kernel by netlink from this process; no other program runs
+//! (unless the machine uses `iptables-legacy`, whose rules only that can change).
 //! Everything is found again by names and files, so taking a pod off the network needs nothing
 //! that a dead process knew.
 //!

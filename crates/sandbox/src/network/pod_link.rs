@@ -31,14 +31,12 @@ pub(super) fn connect(
     host: &mut NetlinkSocket,
     settings: &NetworkSettings,
     lease: &Lease,
-    bridge: u32,
-    mtu: u32,
-    namespace: BorrowedFd<'_>,
+    port: Port<'_>,
 ) -> Result<(), NetworkError> {
-    let group = link_group(settings);
+    let Port { mtu, namespace, .. } = port;
     visit(namespace, || {
         let mut pod = NetlinkSocket::open(Family::Route)?;
-        create_pair(host, lease, Port { bridge, group, mtu, namespace })?;
+        create_pair(host, settings, lease, port)?;
         match lease.ipv6 {
             None => setting::disable_ipv6(POD_INTERFACE)?,
             Some(_) => setting::trust_own_ipv6(POD_INTERFACE)?,
@@ -57,15 +55,18 @@ pub(super) fn connect(
 
 /// Where the machine's end goes, and what both ends have in common.
 #[derive(Debug, Clone, Copy)]
-struct Port<'a> {
-    bridge: u32,
-    group: u32,
-    mtu: u32,
-    namespace: BorrowedFd<'a>,
+pub(super) struct Port<'a> {
+    /// Index of the bridge.
+    pub(super) bridge: u32,
+    /// Largest packet, in bytes.
+    pub(super) mtu: u32,
+    /// Where the pod's end goes.
+    pub(super) namespace: BorrowedFd<'a>,
 }
 
 fn create_pair(
     host: &mut NetlinkSocket,
+    settings: &NetworkSettings,
     lease: &Lease,
     port: Port<'_>,
 ) -> Result<(), NetworkError> {
@@ -86,7 +87,7 @@ fn create_pair(
         message.text(libc::IFLA_IFNAME, &lease.host_interface);
         message.number(libc::IFLA_MTU, port.mtu);
         message.number(libc::IFLA_MASTER, port.bridge);
-        message.number(libc::IFLA_GROUP, port.group);
+        message.number(libc::IFLA_GROUP, link_group(settings));
         message.nested(libc::IFLA_LINKINFO, |kind| {
             kind.text(libc::IFLA_INFO_KIND, "veth");
             kind.nested(libc::IFLA_INFO_DATA, |options| options.nested(VETH_INFO_PEER, pod_end));

@@ -30,7 +30,7 @@ pub(super) fn choose(
             None => return Ok(*range),
             Some(existing) => {
                 let cidr = range.cidr;
-                first_problem.get_or_insert_with(|| NetworkError::RangeTaken { cidr, existing });
+                first_problem.get_or_insert(NetworkError::RangeTaken { cidr, existing });
             }
         }
     }

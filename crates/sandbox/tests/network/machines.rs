@@ -181,8 +181,11 @@ fn late_ipv6() {
     assert_eq!(machine.state(), before);
 }
 
+/// What somebody does to the machine and the pod's part of it.
+type Breakage = fn(&Machine, &Pod);
+
 /// Each way in which somebody may break what a pod's network is made of.
-fn breakages() -> Vec<(&'static str, fn(&Machine, &Pod))> {
+fn breakages() -> Vec<(&'static str, Breakage)> {
     vec![
         ("the bridge is deleted", |machine, _| drop(machine.namespace.ip("link del minipod0"))),
         ("the bridge has another alias", |machine, _| {

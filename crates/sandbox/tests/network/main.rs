@@ -4,6 +4,7 @@
 
 mod addresses;
 mod egress;
+mod firewalls;
 mod host_ports;
 mod lab;
 mod machines;
@@ -26,6 +27,7 @@ fn main() -> std::process::ExitCode {
         neighbours::tests(),
         egress::tests(),
         machines::tests(),
+        firewalls::tests(),
     ]
     .concat();
     let trials = tests.into_iter().map(|(name, test)| {

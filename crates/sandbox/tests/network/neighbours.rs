@@ -180,7 +180,6 @@ fn send_icmpv6(pod: &Pod, packet: &[u8], to: Ipv6Addr) {
     });
 }
 
-/// The kernel fills in the checksum (raw(7), `IPV6_CHECKSUM` of ICMPv6 sockets).
 fn neighbor_advertisement() {
     let machine = machine6();
     let (victim, attacker) = (machine.pod(&[]), machine.pod(&[]));

@@ -1,7 +1,7 @@
 //! What a pod leaves behind: nothing.
 
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, netlink};
-use sandbox::network::{HostPort, Protocol, detach, warnings};
+use sandbox::network::{HostPort, Protocol, detach};
 
 use crate::Test;
 use crate::lab::{Machine, Namespace, Pod, fresh_uid, tcp};
@@ -18,7 +18,6 @@ pub(crate) fn tests() -> Vec<Test> {
         ("two_networks_share_a_machine_and_the_last_one_turns_forwarding_off", two_networks),
         ("a_bridge_and_a_table_left_by_a_crash_are_taken_over", crash),
         ("a_firewall_table_that_somebody_flushed_is_made_again", flushed),
-        ("a_firewall_that_drops_forwarded_packets_is_told_with_the_way_out", forward_drop),
     ]
 }
 
@@ -145,26 +144,9 @@ fn flushed() {
     machine.namespace.talk((pod.address.gateway, 8080), &listener);
 }
 
-fn forward_drop() {
-    let machine = Machine::new();
-    let _pod = machine.pod(&[]);
-    let told = || machine.namespace.run(|| warnings(&machine.settings)).unwrap();
-    assert_eq!(told(), [""; 0]);
-    machine.namespace.run(drop_forwarded);
-    let expected = "the firewall chain ip filter FORWARD drops forwarded packets, so pods may not \
-                    reach the outside; allow them with: iptables -I FORWARD -i minipod0 -j ACCEPT; \
-                    iptables -I FORWARD -o minipod0 -j ACCEPT";
-    assert_eq!(told(), [expected]);
-}
-
 /// `nft delete table FAMILY minipod`, without the program.
 pub(crate) fn delete_table(family: Family) {
     transaction(&[message(10 << 8 | 2, &[&family[..], &text(1, "minipod")])]); // NFT_MSG_DELTABLE
-}
-
-/// `nft add table ip filter`, and in it the chain that `iptables -P FORWARD DROP` makes.
-pub(crate) fn drop_forwarded() {
-    add_chain("filter", "FORWARD", 2, 0);
 }
 
 /// `nft add table ip nat`, and in it a chain as `iptables -t nat` makes it.

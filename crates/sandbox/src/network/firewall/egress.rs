@@ -128,7 +128,7 @@ fn asks_resolver(version: Version) -> Vec<Expression> {
 
 /// Masks and networks that are not of the public internet (IANA's special-purpose registries,
 /// RFC 6890): private, shared, link-local with the metadata services of clouds, multicast,
-/// reserved. Of IPv6 only 2000::/3 is public, without 6to4, which leads to IPv4 addresses.
+/// reserved. Of IPv6 only `2000::/3` is public, without 6to4, which leads to IPv4 addresses.
 fn ranges_that_are_not_public(version: Version) -> Vec<(Vec<u8>, Vec<u8>)> {
     match version {
         Version::V4 => [

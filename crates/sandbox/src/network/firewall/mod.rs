@@ -1,10 +1,12 @@
 //! minipod's own firewall tables: address translation, host ports, who may send what.
 //!
-//! Touches no table but its own, so it lives beside whatever firewall the machine has.
+//! It lives beside whatever firewall the machine has. Of another's tables it touches only the one
+//! whose policy would drop every packet of a pod, which is what Docker leaves behind.
 
 mod connections;
 mod egress;
 mod expression;
+mod legacy;
 mod others;
 mod pins;
 mod rules;
@@ -21,7 +23,7 @@ use super::lease::{Lease, LeaseBook, Pods};
 use super::netlink::{Family as Socket, NetlinkError, NetlinkSocket};
 use super::route;
 use super::settings::{HostPort, NetworkSettings, Protocol};
-pub(super) use others::{ForwardDrop, forward_drops};
+pub(super) use others::Refusal;
 use ruleset::{Element, Family, Ruleset, Version};
 use table::{Transaction, table_exists};
 
@@ -218,13 +220,40 @@ fn open_if_there() -> Result<Option<NetlinkSocket>, NetworkError> {
 
 /// Whether somebody else translates addresses on this machine. Where that cannot be found out,
 /// nobody does.
-pub(super) fn others_translate(settings: &NetworkSettings) -> bool {
+pub(super) fn others_translate() -> bool {
     let ask = || -> Result<bool, NetworkError> {
         let Some(mut socket) = open_if_there()? else {
             return Ok(false);
         };
-        Ok(others::others_translate(&mut socket, &settings.table())?)
+        Ok(others::others_translate(&mut socket)?)
     };
-    let legacy = std::fs::read_to_string("/proc/thread-self/net/ip_tables_names");
-    ask().unwrap_or(false) || legacy.is_ok_and(|names| names.lines().any(|name| name == "nat"))
+    ask().unwrap_or(false) || legacy::has_table("nat")
+}
+
+/// Lets the pods' packets pass where iptables drops what it does not know. What cannot be done is
+/// found by [`refusals`].
+pub(super) fn let_pass(settings: &NetworkSettings) {
+    if let Ok(mut socket) = NetlinkSocket::open(Socket::Netfilter) {
+        let _ = others::let_pass(&mut socket, settings);
+    }
+    legacy::let_pass(settings);
+}
+
+/// Takes the rules back that [`let_pass`] made.
+pub(super) fn take_back(settings: &NetworkSettings) -> Result<(), NetworkError> {
+    legacy::take_back(settings);
+    let Some(mut socket) = open_if_there()? else {
+        return Ok(());
+    };
+    absent_is_fine(others::take_back(&mut socket, settings))
+}
+
+/// The chains that keep the pods' packets from passing.
+pub(super) fn refusals(settings: &NetworkSettings) -> Result<Vec<Refusal>, NetworkError> {
+    Ok(others::refusals(&mut NetlinkSocket::open(Socket::Netfilter)?, settings)?)
+}
+
+/// The programs whose chains, which are not of nftables, do so.
+pub(super) fn legacy_refusals(settings: &NetworkSettings) -> Vec<&'static str> {
+    legacy::refusals(settings)
 }

@@ -74,10 +74,12 @@ pub(super) fn elements(lease: &Lease) -> Vec<Element> {
 }
 
 /// The address that a link gives itself (RFC 4291, appendix A).
-fn link_local([a, b, c, d, e, f]: MacAddress) -> Ipv6Addr {
-    let pair = |high: u8, low: u8| u16::from_be_bytes([high, low]);
-    let last = [pair(a ^ 2, b), pair(c, 0xff), pair(0xfe, d), pair(e, f)];
-    Ipv6Addr::new(0xfe80, 0, 0, 0, last[0], last[1], last[2], last[3])
+fn link_local(mac: MacAddress) -> Ipv6Addr {
+    let mut ip = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0xff, 0xfe00, 0).octets();
+    ip[8..11].copy_from_slice(&mac[..3]);
+    ip[13..].copy_from_slice(&mac[3..]);
+    ip[8] ^= 2;
+    ip.into()
 }
 
 fn sent_by_pod() -> Vec<Vec<Expression>> {

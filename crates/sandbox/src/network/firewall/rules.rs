@@ -166,7 +166,7 @@ fn arriving(version: Version) -> Vec<Expression> {
     rule
 }
 
-/// What this machine sends to itself may be for a pod. ::1 does not leave the loopback link, so
+/// What this machine sends to itself may be for a pod. `::1` does not leave the loopback link, so
 /// there nothing is translated, and a client hears at once that nobody listens.
 fn from_this_machine(version: Version) -> Vec<Expression> {
     let mut rule = local_destination();

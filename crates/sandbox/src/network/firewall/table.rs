@@ -124,6 +124,34 @@ impl Transaction {
         });
     }
 
+    /// A rule at the head of a chain in another's table, with data that [`Self::remove_foreign_rule`]
+    /// can find it by.
+    pub(super) fn insert_foreign_rule(
+        &mut self,
+        family: u8,
+        chain: &str,
+        rule: &[Expression],
+        user_data: &[u8],
+    ) {
+        let doing = self.doing("add a rule to", chain);
+        let request = Request { kind: libc::NFT_MSG_NEWRULE, flags: libc::NLM_F_CREATE, doing };
+        self.request_in(family, request, |message| {
+            message.text(RULE_CHAIN, chain);
+            encode_rule(message, rule);
+            message.attribute(RULE_USER_DATA, user_data);
+        });
+    }
+
+    /// Removes a rule of another's table by its handle.
+    pub(super) fn remove_foreign_rule(&mut self, family: u8, chain: &str, handle: &[u8]) {
+        let doing = self.doing("remove a rule from", chain);
+        let request = Request { kind: libc::NFT_MSG_DELRULE, flags: 0, doing };
+        self.request_in(family, request, |message| {
+            message.text(RULE_CHAIN, chain);
+            message.attribute(RULE_HANDLE, handle);
+        });
+    }
+
     fn doing(&self, verb: &str, name: &str) -> String {
         format!("{verb} {name} in the firewall table {}", self.table)
     }
@@ -131,10 +159,14 @@ impl Transaction {
     /// A request about the table of this family. Only what goes wrong is answered: a transaction
     /// may have more requests than a socket has room for answers.
     fn request(&mut self, family: Family, request: Request, body: impl FnOnce(&mut Encoder)) {
+        self.request_in(family.number(), request, body);
+    }
+
+    fn request_in(&mut self, family: u8, request: Request, body: impl FnOnce(&mut Encoder)) {
         let Request { kind, flags, doing } = request;
         let table = &self.table;
         self.batch.message(message_type(kind), flags, doing, |message| {
-            message.raw(&family_header(family));
+            message.raw(&[family, 0, 0, 0]); // struct nfgenmsg: version 0, resource 0
             message.text(TABLE, table);
             body(message);
         });
@@ -177,7 +209,7 @@ pub(super) fn table_exists(
     let kind = message_type(libc::NFT_MSG_GETTABLE);
     let doing = format!("look for the firewall table {table}");
     batch.message(kind, libc::NLM_F_ACK, doing, |message| {
-        message.raw(&family_header(family));
+        message.raw(&[family.number(), 0, 0, 0]);
         message.text(TABLE, table);
     });
     match socket.execute(&batch) {
@@ -191,11 +223,6 @@ pub(super) fn table_exists(
 pub(super) fn message_type(kind: i32) -> u16 {
     let kind = u16::try_from(kind).expect("nftables has a few dozen messages");
     NFTABLES << 8 | kind
-}
-
-/// `struct nfgenmsg`: family, version 0, resource 0.
-fn family_header(family: Family) -> [u8; 4] {
-    [family.number(), 0, 0, 0]
 }
 
 /// `struct nfgenmsg` around a transaction: the resource is the subsystem, in network byte order.
@@ -217,7 +244,9 @@ const CHAIN_TYPE: u16 = 7;
 const HOOK_NUMBER: u16 = 1;
 const HOOK_PRIORITY: u16 = 2;
 const RULE_CHAIN: u16 = 2;
+const RULE_HANDLE: u16 = 3;
 const RULE_EXPRESSIONS: u16 = 4;
+const RULE_USER_DATA: u16 = 7;
 const SET_NAME: u16 = 2;
 const SET_FLAGS: u16 = 3;
 const SET_KEY_TYPE: u16 = 4;
