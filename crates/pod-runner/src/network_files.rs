@@ -81,10 +81,10 @@ pub(crate) fn node_servers() -> Vec<IpAddr> {
 /// Whether every server of a resolver file is on the loopback.
 fn is_local(text: &str) -> bool {
     let servers = Resolver::parse(text).servers;
-    !servers.is_empty() && servers.iter().all(is_loopback)
+    !servers.is_empty() && servers.iter().all(|server| is_loopback(server))
 }
 
-fn is_loopback(server: &String) -> bool {
+fn is_loopback(server: &str) -> bool {
     server.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 

@@ -10,12 +10,24 @@ use crate::lab::{INTERNET, MACHINE, Machine, tcp};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
-        ("a_pod_without_egress_reaches_other_pods_only", none),
-        ("a_pod_with_internet_egress_reaches_public_addresses_only", internet),
-        ("a_pod_with_internet_egress_reaches_its_private_name_server", resolver),
-        ("egress_holds_for_ipv6", ipv6),
-        ("a_pod_that_asks_from_elsewhere_does_not_get_around_its_egress", other_source),
-        ("what_a_pod_may_reach_ends_with_it", ends_with_the_pod),
+        (
+            "a_pod_without_egress_reaches_other_pods_only",
+            a_pod_without_egress_reaches_other_pods_only,
+        ),
+        (
+            "a_pod_with_internet_egress_reaches_public_addresses_only",
+            a_pod_with_internet_egress_reaches_public_addresses_only,
+        ),
+        (
+            "a_pod_with_internet_egress_reaches_its_private_name_server",
+            a_pod_with_internet_egress_reaches_its_private_name_server,
+        ),
+        ("egress_holds_for_ipv6", egress_holds_for_ipv6),
+        (
+            "a_pod_that_asks_from_elsewhere_does_not_get_around_its_egress",
+            a_pod_that_asks_from_elsewhere_does_not_get_around_its_egress,
+        ),
+        ("what_a_pod_may_reach_ends_with_it", what_a_pod_may_reach_ends_with_it),
     ]
 }
 
@@ -32,7 +44,7 @@ fn machine_with_private_networks() -> (Machine, crate::lab::Namespace) {
     (machine, internet)
 }
 
-fn none() {
+fn a_pod_without_egress_reaches_other_pods_only() {
     let (machine, internet) = machine_with_private_networks();
     let pod = machine.confined_pod(Egress::None, &[INTERNET.into()]);
     let other = machine.pod(&[tcp(8081, 81)]);
@@ -58,7 +70,7 @@ fn none() {
     other.namespace.talk((pod.address.ip, 80), &inside);
 }
 
-fn internet() {
+fn a_pod_with_internet_egress_reaches_public_addresses_only() {
     let (machine, internet) = machine_with_private_networks();
     let pod = machine.confined_pod(Egress::Internet, &[]);
     let free = machine.pod(&[]);
@@ -78,7 +90,7 @@ fn internet() {
     assert_eq!(internet.talk((MACHINE, 8080), &inside), INTERNET);
 }
 
-fn resolver() {
+fn a_pod_with_internet_egress_reaches_its_private_name_server() {
     let (machine, internet) = machine_with_private_networks();
     let servers: [IpAddr; 2] = ["192.168.1.1".parse().unwrap(), MACHINE.into()];
     let pod = machine.confined_pod(Egress::Internet, &servers);
@@ -96,7 +108,7 @@ fn resolver() {
     }
 }
 
-fn ipv6() {
+fn egress_holds_for_ipv6() {
     let (machine, internet) = Machine::with_internet6();
     internet.ip("address add 2600::1/128 dev lo nodad");
     internet.ip("address add 2002:a01:203::1/128 dev lo nodad");
@@ -118,7 +130,7 @@ fn ipv6() {
     internet.talk(SocketAddr::new("fd00::2".parse().unwrap(), 8080), &inside);
 }
 
-fn other_source() {
+fn a_pod_that_asks_from_elsewhere_does_not_get_around_its_egress() {
     let (machine, internet) = machine_with_private_networks();
     let pod = machine.confined_pod(Egress::None, &[]);
     let _listener: TcpListener = internet.listen("0.0.0.0:443");
@@ -128,7 +140,7 @@ fn other_source() {
     assert_eq!(pod.namespace.fails_to_reach((INTERNET, 443)), ErrorKind::TimedOut);
 }
 
-fn ends_with_the_pod() {
+fn what_a_pod_may_reach_ends_with_it() {
     let (mut machine, internet) = Machine::with_internet();
     machine.settings.cidr = "10.86.0.0/29".parse().unwrap();
     let _keeps_the_table = machine.pod(&[]);

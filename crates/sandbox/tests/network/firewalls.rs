@@ -9,12 +9,27 @@ use crate::lab::{INTERNET, MACHINE, Machine, Namespace, Pod, tcp};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
-        ("pods_pass_a_forward_chain_of_iptables_that_drops", iptables),
-        ("pods_pass_a_forward_chain_of_iptables_legacy_that_drops", iptables_legacy),
-        ("pods_pass_where_bridged_packets_go_through_iptables_too", bridge_netfilter),
-        ("a_firewall_that_drops_later_is_told_with_the_way_out", later),
-        ("a_firewall_whose_last_rule_rejects_is_told_until_it_lets_pods_pass", last_rule),
-        ("a_firewall_that_lets_pods_pass_is_not_told", lets_pass),
+        (
+            "pods_pass_a_forward_chain_of_iptables_that_drops",
+            pods_pass_a_forward_chain_of_iptables_that_drops,
+        ),
+        (
+            "pods_pass_a_forward_chain_of_iptables_legacy_that_drops",
+            pods_pass_a_forward_chain_of_iptables_legacy_that_drops,
+        ),
+        (
+            "pods_pass_where_bridged_packets_go_through_iptables_too",
+            pods_pass_where_bridged_packets_go_through_iptables_too,
+        ),
+        (
+            "a_firewall_that_drops_later_is_told_with_the_way_out",
+            a_firewall_that_drops_later_is_told_with_the_way_out,
+        ),
+        (
+            "a_firewall_whose_last_rule_rejects_is_told_until_it_lets_pods_pass",
+            a_firewall_whose_last_rule_rejects_is_told_until_it_lets_pods_pass,
+        ),
+        ("a_firewall_that_lets_pods_pass_is_not_told", a_firewall_that_lets_pods_pass_is_not_told),
     ]
 }
 
@@ -58,15 +73,15 @@ fn drops_by_policy(program: &str) {
     assert_eq!(run(&machine, &format!("{program} -S")), before);
 }
 
-fn iptables() {
+fn pods_pass_a_forward_chain_of_iptables_that_drops() {
     drops_by_policy("iptables-nft");
 }
 
-fn iptables_legacy() {
+fn pods_pass_a_forward_chain_of_iptables_legacy_that_drops() {
     drops_by_policy("iptables-legacy");
 }
 
-fn bridge_netfilter() {
+fn pods_pass_where_bridged_packets_go_through_iptables_too() {
     let machine = Machine::new();
     run(&machine, "iptables-nft -P FORWARD DROP");
     let switch = "/proc/sys/net/bridge/bridge-nf-call-iptables";
@@ -76,7 +91,7 @@ fn bridge_netfilter() {
     one.namespace.talk((two.address.ip, 80), &listener);
 }
 
-fn later() {
+fn a_firewall_that_drops_later_is_told_with_the_way_out() {
     let machine = Machine::new();
     let pod = machine.pod(&[]);
     assert_eq!(told(&machine), [""; 0]);
@@ -94,7 +109,7 @@ fn later() {
 }
 
 /// As firewalld has it: a policy to accept, and a last rule that rejects.
-fn last_rule() {
+fn a_firewall_whose_last_rule_rejects_is_told_until_it_lets_pods_pass() {
     let (machine, internet) = Machine::with_internet();
     for command in [
         "nft add table inet firewalld",
@@ -114,7 +129,7 @@ fn last_rule() {
     reaches_the_internet(&pod, &internet);
 }
 
-fn lets_pass() {
+fn a_firewall_that_lets_pods_pass_is_not_told() {
     let machine = Machine::new();
     for command in [
         "nft add table inet mine",

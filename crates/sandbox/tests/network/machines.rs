@@ -12,20 +12,50 @@ use crate::traces::{BRIDGE, IPV4, IPV6, delete_table};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
-        ("behind_a_wire_too_small_for_ipv6_pods_have_ipv4", small_wire),
-        ("routes_broader_than_the_range_are_not_in_its_way", broad_routes),
-        ("another_range_is_used_where_the_first_is_taken", other_range),
-        ("pods_keep_their_range_when_another_would_be_chosen_now", keeps_range),
-        ("the_machine_keeps_the_ipv6_route_that_a_router_told_it", router),
-        ("forwarding_that_somebody_else_uses_by_then_stays_on", forwarding_used),
-        ("ipv6_that_comes_while_pods_run_reaches_the_next_pod", late_ipv6),
-        ("a_pod_is_taken_off_the_network_whatever_was_broken_under_it", broken),
-        ("a_broken_neighbor_does_not_keep_a_pod_from_going", broken_neighbor),
-        ("without_leases_a_pod_leaves_and_its_neighbor_stays", lost_leases),
+        (
+            "behind_a_wire_too_small_for_ipv6_pods_have_ipv4",
+            behind_a_wire_too_small_for_ipv6_pods_have_ipv4,
+        ),
+        (
+            "routes_broader_than_the_range_are_not_in_its_way",
+            routes_broader_than_the_range_are_not_in_its_way,
+        ),
+        (
+            "another_range_is_used_where_the_first_is_taken",
+            another_range_is_used_where_the_first_is_taken,
+        ),
+        (
+            "pods_keep_their_range_when_another_would_be_chosen_now",
+            pods_keep_their_range_when_another_would_be_chosen_now,
+        ),
+        (
+            "the_machine_keeps_the_ipv6_route_that_a_router_told_it",
+            the_machine_keeps_the_ipv6_route_that_a_router_told_it,
+        ),
+        (
+            "forwarding_that_somebody_else_uses_by_then_stays_on",
+            forwarding_that_somebody_else_uses_by_then_stays_on,
+        ),
+        (
+            "ipv6_that_comes_while_pods_run_reaches_the_next_pod",
+            ipv6_that_comes_while_pods_run_reaches_the_next_pod,
+        ),
+        (
+            "a_pod_is_taken_off_the_network_whatever_was_broken_under_it",
+            a_pod_is_taken_off_the_network_whatever_was_broken_under_it,
+        ),
+        (
+            "a_broken_neighbor_does_not_keep_a_pod_from_going",
+            a_broken_neighbor_does_not_keep_a_pod_from_going,
+        ),
+        (
+            "without_leases_a_pod_leaves_and_its_neighbor_stays",
+            without_leases_a_pod_leaves_and_its_neighbor_stays,
+        ),
     ]
 }
 
-fn small_wire() {
+fn behind_a_wire_too_small_for_ipv6_pods_have_ipv4() {
     let (machine, internet) = Machine::with_internet6();
     for end in [&*machine.namespace, &internet] {
         end.ip("link set wire mtu 1200");
@@ -39,7 +69,7 @@ fn small_wire() {
     assert_eq!(machine.state(), before);
 }
 
-fn broad_routes() {
+fn routes_broader_than_the_range_are_not_in_its_way() {
     let (machine, internet) = Machine::with_internet();
     for route in [
         "0.0.0.0/1 via 192.0.2.1",
@@ -66,7 +96,7 @@ fn with_a_second_range() -> (Machine, Namespace) {
     (machine, internet)
 }
 
-fn other_range() {
+fn another_range_is_used_where_the_first_is_taken() {
     let (machine, _internet) = with_a_second_range();
     machine.namespace.ip("route add 10.85.0.0/16 via 192.0.2.1");
     machine.namespace.ip("address add 10.85.70.1/32 dev lo");
@@ -89,7 +119,7 @@ fn other_range() {
     assert!(error.hint().unwrap().contains("--pod-cidr"));
 }
 
-fn keeps_range() {
+fn pods_keep_their_range_when_another_would_be_chosen_now() {
     let (machine, _internet) = with_a_second_range();
     machine.namespace.ip("route add 10.85.64.0/18 via 192.0.2.1");
     let first = machine.pod(&[]);
@@ -115,7 +145,7 @@ fn advertise(router: &Namespace) {
     });
 }
 
-fn router() {
+fn the_machine_keeps_the_ipv6_route_that_a_router_told_it() {
     let (machine, internet) = Machine::with_internet6();
     let wire = internet.ip("-o link show wire");
     assert!(wire.starts_with("2:"), "the advertisement leaves by link 2: {wire}");
@@ -142,7 +172,7 @@ fn router() {
     assert!(routes().contains("proto ra"), "{}", routes());
 }
 
-fn forwarding_used() {
+fn forwarding_that_somebody_else_uses_by_then_stays_on() {
     let wire = "veth0 type veth peer name veth1";
     for (other, expected) in [("docker0 type bridge", "1"), (wire, "0")] {
         let machine = Machine::new();
@@ -158,7 +188,7 @@ fn forwarding_used() {
     assert_eq!(machine.namespace.get("ipv4/ip_forward"), "1", "somebody translates addresses");
 }
 
-fn late_ipv6() {
+fn ipv6_that_comes_while_pods_run_reaches_the_next_pod() {
     let (mut machine, internet) = Machine::with_internet6();
     let before = machine.state();
     let later = machine.settings.ipv6.take();
@@ -230,7 +260,7 @@ fn breakages() -> Vec<(&'static str, Breakage)> {
     ]
 }
 
-fn broken() {
+fn a_pod_is_taken_off_the_network_whatever_was_broken_under_it() {
     for (what, break_it) in breakages() {
         let (mut machine, _internet) = Machine::with_internet6();
         let links = || machine.namespace.ip("-o -br link");
@@ -253,7 +283,7 @@ fn broken() {
     }
 }
 
-fn broken_neighbor() {
+fn a_broken_neighbor_does_not_keep_a_pod_from_going() {
     for (what, break_it) in breakages() {
         let (machine, _internet) = Machine::with_internet6();
         let before = machine.namespace.ip("-o -br link");
@@ -269,7 +299,7 @@ fn broken_neighbor() {
     }
 }
 
-fn lost_leases() {
+fn without_leases_a_pod_leaves_and_its_neighbor_stays() {
     let machine = Machine::new();
     let (leaves, stays) = (machine.pod(&[]), machine.pod(&[]));
     std::fs::remove_dir_all(&machine.settings.lease_dir).unwrap();

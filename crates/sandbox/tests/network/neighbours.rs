@@ -12,17 +12,44 @@ use crate::traces::{BRIDGE, delete_table};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
-        ("a_pod_does_not_send_from_a_neighbors_ipv4_address", source_address),
-        ("a_pod_does_not_send_from_another_hardware_address", hardware_address),
-        ("a_pod_does_not_answer_arp_for_a_neighbor_or_the_gateway", arp_answers),
-        ("a_pod_does_not_announce_the_gateways_address_by_arp", gratuitous_arp),
-        ("a_pod_does_not_send_from_a_neighbors_ipv6_address", source_address6),
-        ("a_pod_does_not_advertise_a_neighbors_ipv6_address", neighbor_advertisement),
-        ("a_pod_is_no_router_to_its_neighbors_and_the_machine", router_advertisement),
-        ("a_pod_is_no_dhcp_server_to_its_neighbors_and_the_machine", dhcp),
-        ("frames_for_the_bridge_itself_are_not_taken_for_the_machines", reserved_destination),
-        ("a_pod_without_ipv6_does_not_send_ipv6", no_ipv6),
-        ("a_pod_that_comes_back_sends_as_itself", comes_back),
+        (
+            "a_pod_does_not_send_from_a_neighbors_ipv4_address",
+            a_pod_does_not_send_from_a_neighbors_ipv4_address,
+        ),
+        (
+            "a_pod_does_not_send_from_another_hardware_address",
+            a_pod_does_not_send_from_another_hardware_address,
+        ),
+        (
+            "a_pod_does_not_answer_arp_for_a_neighbor_or_the_gateway",
+            a_pod_does_not_answer_arp_for_a_neighbor_or_the_gateway,
+        ),
+        (
+            "a_pod_does_not_announce_the_gateways_address_by_arp",
+            a_pod_does_not_announce_the_gateways_address_by_arp,
+        ),
+        (
+            "a_pod_does_not_send_from_a_neighbors_ipv6_address",
+            a_pod_does_not_send_from_a_neighbors_ipv6_address,
+        ),
+        (
+            "a_pod_does_not_advertise_a_neighbors_ipv6_address",
+            a_pod_does_not_advertise_a_neighbors_ipv6_address,
+        ),
+        (
+            "a_pod_is_no_router_to_its_neighbors_and_the_machine",
+            a_pod_is_no_router_to_its_neighbors_and_the_machine,
+        ),
+        (
+            "a_pod_is_no_dhcp_server_to_its_neighbors_and_the_machine",
+            a_pod_is_no_dhcp_server_to_its_neighbors_and_the_machine,
+        ),
+        (
+            "frames_for_the_bridge_itself_are_not_taken_for_the_machines",
+            frames_for_the_bridge_itself_are_not_taken_for_the_machines,
+        ),
+        ("a_pod_without_ipv6_does_not_send_ipv6", a_pod_without_ipv6_does_not_send_ipv6),
+        ("a_pod_that_comes_back_sends_as_itself", a_pod_that_comes_back_sends_as_itself),
     ]
 }
 
@@ -55,7 +82,7 @@ fn send(from: &UdpSocket, text: &str, to: SocketAddr) {
     let _ = from.send_to(text.as_bytes(), to);
 }
 
-fn source_address() {
+fn a_pod_does_not_send_from_a_neighbors_ipv4_address() {
     let machine = Machine::new();
     let (victim, attacker) = (machine.pod(&[]), machine.pod(&[]));
     attacker.namespace.ip(&format!("address add {}/32 dev eth0", victim.address.ip));
@@ -70,7 +97,7 @@ fn source_address() {
     });
 }
 
-fn hardware_address() {
+fn a_pod_does_not_send_from_another_hardware_address() {
     let machine = Machine::new();
     let (victim, attacker) = (machine.pod(&[]), machine.pod(&[]));
     let fence = machine.pod(&[]);
@@ -108,7 +135,7 @@ fn mac_of(pod: &Pod) -> String {
 }
 
 /// The attacker takes an address that nobody answers for, so that its answer would be the only one.
-fn arp_answers() {
+fn a_pod_does_not_answer_arp_for_a_neighbor_or_the_gateway() {
     let machine = Machine::new();
     let (victim, attacker) = (machine.pod(&[]), machine.pod(&[]));
     for address in ["10.85.7.7", "10.85.0.9"] {
@@ -118,7 +145,7 @@ fn arp_answers() {
     only_the_table_stops(&machine, || asks_for(&victim, asked).contains(&mac_of(&attacker)));
 }
 
-fn gratuitous_arp() {
+fn a_pod_does_not_announce_the_gateways_address_by_arp() {
     let machine = Machine::new();
     let (victim, attacker) = (machine.pod(&[]), machine.pod(&[]));
     let gateway = attacker.address.gateway;
@@ -151,7 +178,7 @@ fn gateway6(pod: &Pod) -> Ipv6Addr {
     pod.address.ipv6.as_ref().unwrap().gateway
 }
 
-fn source_address6() {
+fn a_pod_does_not_send_from_a_neighbors_ipv6_address() {
     let machine = machine6();
     let (victim, attacker) = (machine.pod(&[]), machine.pod(&[]));
     attacker.namespace.ip(&format!("address add {}/128 dev eth0 nodad", ip6(&victim)));
@@ -180,7 +207,7 @@ fn send_icmpv6(pod: &Pod, packet: &[u8], to: Ipv6Addr) {
     });
 }
 
-fn neighbor_advertisement() {
+fn a_pod_does_not_advertise_a_neighbors_ipv6_address() {
     let machine = machine6();
     let (victim, attacker) = (machine.pod(&[]), machine.pod(&[]));
     let gateway = gateway6(&victim);
@@ -201,7 +228,7 @@ fn neighbor_advertisement() {
     });
 }
 
-fn router_advertisement() {
+fn a_pod_is_no_router_to_its_neighbors_and_the_machine() {
     let machine = machine6();
     let (victim, attacker) = (machine.pod(&[]), machine.pod(&[]));
     victim.namespace.set("ipv6/conf/eth0/accept_ra", "2");
@@ -214,7 +241,7 @@ fn router_advertisement() {
     });
 }
 
-fn dhcp() {
+fn a_pod_is_no_dhcp_server_to_its_neighbors_and_the_machine() {
     let machine = Machine::new();
     let (victim, attacker) = (machine.pod(&[]), machine.pod(&[]));
     let server = attacker.namespace.udp("0.0.0.0:67");
@@ -233,7 +260,7 @@ fn dhcp() {
 
 /// The kernel takes a packet in such a frame as one that arrived on the port, which is no link of
 /// the bridge's network, whatever its source says.
-fn reserved_destination() {
+fn frames_for_the_bridge_itself_are_not_taken_for_the_machines() {
     let machine = Machine::new();
     let attacker = machine.pod(&[]);
     for address in ["all", &attacker.address.host_interface] {
@@ -265,7 +292,7 @@ fn reserved_destination() {
     only_the_table_stops(&machine, || through("0e"));
 }
 
-fn no_ipv6() {
+fn a_pod_without_ipv6_does_not_send_ipv6() {
     let machine = Machine::new();
     let (victim, attacker) = (machine.pod(&[]), machine.pod(&[]));
     for (pod, last) in [(&victim, 1), (&attacker, 2)] {
@@ -286,7 +313,7 @@ fn no_ipv6() {
 }
 
 /// Addresses are given out again; what the table says of the last pod that had one is gone.
-fn comes_back() {
+fn a_pod_that_comes_back_sends_as_itself() {
     let mut machine = machine6();
     machine.settings.cidr = "10.86.0.0/30".parse().unwrap();
     machine.detach(&machine.pod(&[]));
