@@ -5,11 +5,9 @@ use std::path::Path;
 
 use rustix::fs::StatVfsMountFlags;
 use sandbox::cgroup::{Hierarchies, Version};
-use sandbox::network;
 
 use super::{Finding, sysctl};
-use crate::settings::{Settings, is_root};
-use crate::text::chain;
+use crate::settings::Settings;
 
 /// Fewer inotify instances than these and a handful of `-w` commands use them up.
 const FEW_INSTANCES: u64 = 128;
@@ -44,53 +42,12 @@ pub(super) fn cgroups() -> Vec<Finding> {
     .collect()
 }
 
-/// Whether the firewall can be used, and whether another one is in the way.
-pub(super) fn firewall(settings: &Settings) -> Finding {
-    let name = "nftables";
-    if !is_root() {
-        return Finding::limited(name, "only root may ask", "sudo minipod doctor");
-    }
-    let asked = settings.network().map_err(|error| chain(&error));
-    let warnings = asked.and_then(|one| network::warnings(&one).map_err(|error| chain(&error)));
-    match warnings.as_deref() {
-        Ok([]) => Finding::ok(name, "for the pods' way out and for hostPort"),
-        Ok(all) => {
-            let text = all.join("; ");
-            let (detail, way_out) = text.split_once("; ").unwrap_or((&text, ""));
-            Finding::limited(name, detail, way_out.trim_start_matches("allow them with: "))
-        }
-        Err(problem) => Finding::missing(
-            name,
-            format!("the kernel's firewall cannot be asked: {problem}"),
-            "modprobe nf_tables; hostNetwork: true does without",
-        ),
-    }
-}
-
 pub(super) fn forwarding() -> Finding {
     let detail = match sysctl("net/ipv4/ip_forward") {
         Some(1) => "on",
         _ => "off; minipod turns it on while there are pods",
     };
     Finding::ok("forwarding", detail)
-}
-
-/// Whether a range of pod addresses is free on this machine.
-pub(super) fn pod_range(settings: &Settings) -> Finding {
-    let name = "pod network";
-    let found = settings.network().map_err(|error| (chain(&error), None)).and_then(|network| {
-        network::free_range(&network).map_err(|error| (chain(&error), error.hint()))
-    });
-    match found {
-        Ok(range) => {
-            let ipv6 = range.ipv6.map_or("no IPv6".to_owned(), |ipv6| ipv6.to_string());
-            Finding::ok(name, format!("{} and {ipv6}", range.cidr))
-        }
-        Err((problem, hint)) => {
-            let way_out = hint.unwrap_or_else(|| "--pod-cidr 10.85.0.0/16".to_owned());
-            Finding::missing(name, problem, way_out)
-        }
-    }
 }
 
 /// Whether pods will find names.

@@ -2,6 +2,7 @@
 
 mod host;
 mod kernel;
+mod network;
 
 use std::fs;
 use std::path::Path;
@@ -50,7 +51,7 @@ impl Finding {
     }
 }
 
-/// Looks at this machine; nothing is changed.
+/// Looks at this machine and tries what cannot be seen; nothing is changed.
 pub fn examine(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![
         kernel::version(),
@@ -63,9 +64,10 @@ pub fn examine(settings: &Settings) -> Vec<Finding> {
     ];
     findings.extend(host::cgroups());
     findings.extend([
-        host::firewall(settings),
+        network::pod_network(),
+        network::pod_addresses(settings),
+        network::other_firewalls(settings),
         host::forwarding(),
-        host::pod_range(settings),
         host::resolver(),
         host::limits(),
         host::directories(settings),

@@ -1,6 +1,7 @@
 //! What can go wrong with a pod's network, and the way out.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
@@ -96,6 +97,14 @@ pub enum NetworkError {
         port: HostPort,
         /// What bind(2) returned.
         source: Errno,
+    },
+    /// A pod does not reach its gateway, although every step succeeded.
+    #[error("a pod does not reach its gateway {gateway}")]
+    Unreachable {
+        /// The bridge's address.
+        gateway: Ipv4Addr,
+        /// What connect(2) returned.
+        source: io::Error,
     },
     /// The link that was just made is not there.
     #[error("cannot find the link {name}, which was made a moment ago")]

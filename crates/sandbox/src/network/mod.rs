@@ -22,6 +22,7 @@ mod netlink;
 mod pod_link;
 mod range;
 mod record;
+mod rehearsal;
 mod route;
 mod setting;
 mod settings;
@@ -35,6 +36,7 @@ pub use error::NetworkError;
 pub use interfaces::{Interface, interfaces, loopback_up};
 pub use netlink::{KernelRefusal, NetlinkError};
 pub use range::free_range;
+pub use rehearsal::rehearse;
 pub use route::MacAddress;
 pub use settings::{
     DEFAULT_BRIDGE, DEFAULT_POD_CIDR, Egress, HostPort, NetworkSettings, PodNetworkRequest,

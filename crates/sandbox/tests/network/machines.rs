@@ -2,9 +2,14 @@
 //! somebody who breaks what minipod made.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsFd;
 
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, ipproto, sockopt};
-use sandbox::network::{PodRange, detach};
+use sandbox::network::{Egress, PodNetworkRequest, PodRange, attach, detach};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule,
+};
 
 use crate::Test;
 use crate::lab::{INTERNET, Machine, Namespace, Pod, fresh_uid, tcp};
@@ -12,6 +17,10 @@ use crate::traces::{BRIDGE, IPV4, IPV6, delete_table};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
+        (
+            "without_nf_tables_a_pod_is_refused_with_the_way_out_and_can_leave",
+            without_nf_tables_a_pod_is_refused_with_the_way_out_and_can_leave,
+        ),
         (
             "behind_a_wire_too_small_for_ipv6_pods_have_ipv4",
             behind_a_wire_too_small_for_ipv6_pods_have_ipv4,
@@ -86,6 +95,52 @@ fn routes_broader_than_the_range_are_not_in_its_way() {
     let inside = other.namespace.listen("0.0.0.0:80");
     pod.namespace.talk((other.address.ip, 80), &inside);
     machine.namespace.talk((other.address.ip, 80), &inside);
+}
+
+/// Makes the thread's kernel one without nfnetlink: `socket(AF_NETLINK, …, NETLINK_NETFILTER)` says
+/// that there is no such protocol.
+fn forget_netfilter() {
+    let is = |argument, value| {
+        let (length, equals) = (SeccompCmpArgLen::Dword, SeccompCmpOp::Eq);
+        SeccompCondition::new(argument, length, equals, value).unwrap()
+    };
+    let (netlink, netfilter) = (16, 12);
+    let rule = SeccompRule::new(vec![is(0, netlink), is(2, netfilter)]).unwrap();
+    let no_such_protocol = SeccompAction::Errno(93);
+    let filter = SeccompFilter::new(
+        [(libc_socket(), vec![rule])].into(),
+        SeccompAction::Allow,
+        no_such_protocol,
+        std::env::consts::ARCH.try_into().unwrap(),
+    );
+    let program: BpfProgram = filter.unwrap().try_into().unwrap();
+    seccompiler::apply_filter(&program).unwrap();
+}
+
+fn libc_socket() -> i64 {
+    if cfg!(target_arch = "x86_64") { 41 } else { 198 } // asm/unistd.h
+}
+
+fn without_nf_tables_a_pod_is_refused_with_the_way_out_and_can_leave() {
+    let machine = Machine::new();
+    let before = machine.state();
+    let (uid, namespace) = (fresh_uid(), Namespace::bare());
+    let request = PodNetworkRequest {
+        pod_uid: &uid,
+        namespace: namespace.as_fd(),
+        host_ports: &[],
+        egress: Egress::All,
+        resolvers: &[],
+    };
+    let (attached, detached) = machine.namespace.run(|| {
+        forget_netfilter();
+        (attach(&machine.settings, &request), detach(&machine.settings, &uid))
+    });
+    let error = attached.unwrap_err();
+    assert_eq!(error.to_string(), "this kernel lacks a part of nf_tables that pods need");
+    assert!(error.hint().unwrap().contains("modprobe bridge veth nf_tables"));
+    assert!(detached.is_ok(), "{detached:?}");
+    assert_eq!(machine.state(), before);
 }
 
 /// A machine whose pods may have one of two ranges, and a way to take the first.
