@@ -9,6 +9,7 @@ mod errors;
 mod gates;
 mod hostile_images;
 mod identity;
+mod image_formats;
 mod images;
 mod isolation;
 mod isolation_defaults;
@@ -23,6 +24,7 @@ mod probes;
 mod propagation;
 mod pulls;
 mod real_life;
+mod registries;
 mod resources;
 mod sharing;
 mod stories;
@@ -78,6 +80,8 @@ const GROUPS: &[&[Test]] = &[
     propagation::TESTS,
     hostile_images::TESTS,
     pulls::TESTS,
+    registries::TESTS,
+    image_formats::TESTS,
     real_life::TESTS,
 ];
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::documents;
+
 /// What the image asks for (OCI image-spec, config.md). Empty lists and `None` mean "not set".
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -29,25 +31,20 @@ pub struct ImageConfig {
 }
 
 impl ImageConfig {
-    pub(crate) fn from_document(document: &oci_spec::image::ImageConfiguration) -> Self {
-        let Some(config) = document.config() else { return Self::default() };
-        let list = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
-        let sorted = |values: &Option<Vec<String>>| {
-            let mut values = list(values);
-            values.sort();
-            values
-        };
-        let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    pub(crate) fn from_document(document: &documents::Configuration) -> Self {
+        let config = document.config.clone();
+        let text = |text: String| Some(text).filter(|text| !text.is_empty());
+        let labels = config.labels.into_iter();
         Self {
-            entrypoint: list(config.entrypoint()),
-            cmd: list(config.cmd()),
-            env: list(config.env()),
-            working_dir: text(config.working_dir()),
-            user: text(config.user()),
-            labels: config.labels().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
-            exposed_ports: sorted(config.exposed_ports()),
-            volumes: sorted(config.volumes()),
-            stop_signal: text(config.stop_signal()),
+            entrypoint: config.entrypoint,
+            cmd: config.cmd,
+            env: config.env,
+            working_dir: text(config.working_dir),
+            user: text(config.user),
+            labels: labels.map(|(key, value)| (key, value.unwrap_or_default())).collect(),
+            exposed_ports: config.exposed_ports.into_iter().collect(),
+            volumes: config.volumes.into_iter().collect(),
+            stop_signal: text(config.stop_signal),
         }
     }
 }

@@ -5,17 +5,19 @@
 //! same shapes under other names. A document that could be read as two things is refused
 //! (CVE-2021-41190).
 
-use oci_spec::image::{ImageConfiguration, ImageIndex, ImageManifest};
 use serde::de::IgnoredAny;
 
 use crate::digest::{Digest, DigestError};
-use crate::platform::Platform;
+use crate::documents;
+use crate::platform::{Choice, Platform};
 
 /// Larger manifests and configurations are refused, as other engines do.
 pub(crate) const DOCUMENT_LIMIT: u64 = 4 << 20;
 /// overlayfs stacks no more.
 const LAYER_LIMIT: usize = 500;
 const INDEX_LIMIT: usize = 1000;
+/// Entries that do not say for which machine they are are looked into, but not more of them.
+const UNKNOWN_LIMIT: usize = 16;
 
 pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -98,6 +100,12 @@ pub enum ImageError {
         /// The type in question.
         media_type: String,
     },
+    /// A blob of the image of which the manifest does not say how large it is.
+    #[error("the manifest does not say how large {digest} is")]
+    NoSize {
+        /// Which one.
+        digest: Digest,
+    },
     /// A digest in a document that is not one.
     #[error("the {document} has a digest that cannot be used")]
     Digest {
@@ -129,18 +137,28 @@ pub(crate) struct Manifest {
 /// A configuration that was checked against its manifest.
 #[derive(Debug, Clone)]
 pub(crate) struct Configuration {
-    pub(crate) document: ImageConfiguration,
+    pub(crate) document: documents::Configuration,
     pub(crate) diff_ids: Vec<Digest>,
 }
 
 /// A document under a tag or digest.
 #[derive(Debug)]
 pub(crate) enum Document {
-    /// The entry for the platform asked for.
+    /// The entry for the platform asked for; or several that do not say for which one they are,
+    /// so that their configurations have to.
     Index {
-        chosen: Descriptor,
+        candidates: Vec<Candidate>,
     },
     Manifest(Manifest),
+}
+
+/// An entry of an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Candidate {
+    pub(crate) digest: Digest,
+    pub(crate) media_type: String,
+    /// Whether only its configuration says for which platform it is.
+    pub(crate) is_unknown: bool,
 }
 
 #[derive(serde::Deserialize)]
@@ -164,7 +182,13 @@ impl Document {
         check_size("manifest", bytes.len() as u64)?;
         let shape: Shape = serde_json::from_slice(bytes).map_err(parse_error("manifest"))?;
         let media_type = agreed_type(&shape, announced)?;
-        let is_index = shape.manifests.is_some();
+        let expected = match media_type.as_deref() {
+            Some(OCI_INDEX | DOCKER_LIST) => Some(true),
+            Some(OCI_MANIFEST | DOCKER_MANIFEST) => Some(false),
+            _ => None,
+        };
+        let is_empty = shape.config.is_none() && shape.layers.is_none();
+        let is_index = shape.manifests.is_some() || (is_empty && expected == Some(true));
         let is_manifest = shape.config.is_some() || shape.layers.is_some();
         if shape.schema_version == Some(1) {
             return Err(ImageError::SchemaOne);
@@ -172,16 +196,11 @@ impl Document {
         if is_index == is_manifest {
             return Err(ImageError::Ambiguous);
         }
-        let expected = match media_type.as_deref() {
-            Some(OCI_INDEX | DOCKER_LIST) => Some(true),
-            Some(OCI_MANIFEST | DOCKER_MANIFEST) => Some(false),
-            _ => None,
-        };
         if expected.is_some_and(|expected| expected != is_index) {
             return Err(ImageError::Ambiguous);
         }
         if is_index {
-            return choose(bytes, platform).map(|chosen| Self::Index { chosen });
+            return choose(bytes, platform).map(|candidates| Self::Index { candidates });
         }
         let media_type = media_type.unwrap_or_else(|| OCI_MANIFEST.to_owned());
         parse_manifest(bytes, media_type).map(Self::Manifest)
@@ -192,13 +211,13 @@ impl Configuration {
     /// Reads the configuration that belongs to a manifest with this many layers.
     pub(crate) fn parse(bytes: &[u8], layers: usize) -> Result<Self, ImageError> {
         check_size("configuration", bytes.len() as u64)?;
-        let document: ImageConfiguration =
+        let document: documents::Configuration =
             serde_json::from_slice(bytes).map_err(parse_error("configuration"))?;
-        let rootfs = document.rootfs();
-        if rootfs.typ() != "layers" {
-            return Err(ImageError::RootFsType { found: rootfs.typ().clone() });
+        let rootfs = &document.rootfs;
+        if !matches!(rootfs.kind.as_str(), "layers" | "") {
+            return Err(ImageError::RootFsType { found: rootfs.kind.clone() });
         }
-        let ids = rootfs.diff_ids().iter().map(|id| Digest::parse(id));
+        let ids = rootfs.diff_ids.iter().map(|id| Digest::parse(id));
         let diff_ids: Vec<Digest> = ids
             .collect::<Result<_, _>>()
             .map_err(|source| ImageError::Digest { document: "configuration", source })?;
@@ -206,6 +225,11 @@ impl Configuration {
             return Err(ImageError::LayerCount { layers, diff_ids: diff_ids.len() });
         }
         Ok(Self { document, diff_ids })
+    }
+
+    /// The platform that the configuration says, or this machine's where it says none.
+    pub(crate) fn platform(&self) -> Platform {
+        Platform::of(&self.document.platform).unwrap_or_else(Platform::host)
     }
 }
 
@@ -222,7 +246,7 @@ fn agreed_type(shape: &Shape, announced: Option<&str>) -> Result<Option<String>,
     }) {
         return Err(ImageError::SchemaOne);
     }
-    match (&shape.media_type, announced) {
+    match (shape.media_type.as_ref().filter(|found| !found.is_empty()), announced) {
         (Some(found), Some(announced)) if found != announced => {
             Err(ImageError::MediaType { announced: announced.to_owned(), found: found.clone() })
         }
@@ -231,50 +255,62 @@ fn agreed_type(shape: &Shape, announced: Option<&str>) -> Result<Option<String>,
     }
 }
 
-fn choose(bytes: &[u8], platform: &Platform) -> Result<Descriptor, ImageError> {
-    let index: ImageIndex = serde_json::from_slice(bytes).map_err(parse_error("image index"))?;
-    let manifests = index.manifests();
+fn choose(bytes: &[u8], platform: &Platform) -> Result<Vec<Candidate>, ImageError> {
+    let index: documents::Index =
+        serde_json::from_slice(bytes).map_err(parse_error("image index"))?;
+    let manifests = &index.manifests;
     if manifests.len() > INDEX_LIMIT {
         return Err(ImageError::TooManyManifests { count: manifests.len() });
     }
-    match platform.choose(manifests) {
-        Some(chosen) => descriptor("image index", chosen),
-        None => Err(ImageError::NoPlatform {
-            wanted: platform.to_string(),
-            offered: Platform::list(manifests),
-        }),
+    let (chosen, is_unknown) = match platform.choose(manifests) {
+        Choice::Best(entry) => (vec![entry], false),
+        Choice::Unknown(entries) => (entries, true),
+    };
+    if chosen.is_empty() {
+        let (wanted, offered) = (platform.to_string(), Platform::list(manifests));
+        return Err(ImageError::NoPlatform { wanted, offered });
     }
+    let candidate = |entry: &documents::Descriptor| {
+        let digest = digest("image index", &entry.digest)?;
+        Ok(Candidate { digest, media_type: entry.media_type.clone(), is_unknown })
+    };
+    chosen.into_iter().take(UNKNOWN_LIMIT).map(candidate).collect()
 }
 
 fn parse_manifest(bytes: &[u8], media_type: String) -> Result<Manifest, ImageError> {
-    let manifest: ImageManifest = serde_json::from_slice(bytes).map_err(parse_error("manifest"))?;
-    let layers = manifest.layers();
+    let manifest: documents::Manifest =
+        serde_json::from_slice(bytes).map_err(parse_error("manifest"))?;
+    let layers = &manifest.layers;
     if layers.len() > LAYER_LIMIT {
         return Err(ImageError::TooManyLayers { count: layers.len() });
     }
-    let layers: Vec<Descriptor> =
-        layers.iter().map(|layer| descriptor("manifest", layer)).collect::<Result<_, _>>()?;
-    if let Some(other) = layers.iter().find(|layer| !is_layer_type(&layer.media_type)) {
+    let is_other = |layer: &&documents::Descriptor| !is_layer_type(&layer.media_type);
+    if let Some(other) = layers.iter().find(is_other) {
         return Err(ImageError::NotALayer { media_type: other.media_type.clone() });
     }
-    let config = descriptor("manifest", manifest.config())?;
+    let layers: Vec<Descriptor> = layers.iter().map(blob).collect::<Result<_, _>>()?;
+    let config = blob(&manifest.config)?;
     check_size("configuration", config.size)?;
     Ok(Manifest { digest: Digest::of(bytes), media_type, bytes: bytes.to_vec(), config, layers })
 }
 
-fn descriptor(
-    document: &'static str,
-    from: &oci_spec::image::Descriptor,
-) -> Result<Descriptor, ImageError> {
-    let digest = Digest::parse(from.digest().as_ref())
-        .map_err(|source| ImageError::Digest { document, source })?;
-    Ok(Descriptor { digest, size: from.size(), media_type: from.media_type().to_string() })
+/// A blob of an image. One without a size could be of any.
+fn blob(from: &documents::Descriptor) -> Result<Descriptor, ImageError> {
+    let digest = digest("manifest", &from.digest)?;
+    let Some(size) = from.size else { return Err(ImageError::NoSize { digest }) };
+    Ok(Descriptor { digest, size, media_type: from.media_type.clone() })
+}
+
+fn digest(document: &'static str, text: &str) -> Result<Digest, ImageError> {
+    Digest::parse(text).map_err(|source| ImageError::Digest { document, source })
 }
 
 /// Layers by any of their names, with or without compression, also the ones that Docker once
-/// kept elsewhere ("foreign"): their bytes count, their URLs are never asked.
+/// kept elsewhere ("foreign"): their bytes count, their URLs are never asked. One without a type is
+/// taken for a layer, because its bytes decide how it is read anyway.
 fn is_layer_type(media_type: &str) -> bool {
-    media_type.starts_with("application/vnd.oci.image.layer.v1.tar")
+    media_type.is_empty()
+        || media_type.starts_with("application/vnd.oci.image.layer.v1.tar")
         || media_type.starts_with("application/vnd.oci.image.layer.nondistributable.v1.tar")
         || media_type.starts_with("application/vnd.docker.image.rootfs.diff.tar")
         || media_type.starts_with("application/vnd.docker.image.rootfs.foreign.diff.tar")

@@ -5,6 +5,7 @@
 
 mod config;
 mod digest;
+mod documents;
 #[doc(hidden)]
 pub mod fuzzing;
 mod image_manifest;

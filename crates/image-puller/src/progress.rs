@@ -46,6 +46,13 @@ pub enum ProgressEvent {
         /// Why the last one failed.
         reason: String,
     },
+    /// Something in a file with images is none: a signature, a bill of materials.
+    NotAnImage {
+        /// The digest of its manifest.
+        digest: Digest,
+        /// What it consists of, as a media type; untrusted text.
+        media_type: String,
+    },
     /// Something in a layer was left out on purpose, for example an extended attribute that an
     /// archive must not set. Reported once per layer and reason.
     Skipped {

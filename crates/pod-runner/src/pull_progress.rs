@@ -114,6 +114,7 @@ impl ProgressSink for Recorder {
             }
             ProgressEvent::Resolved { .. }
             | ProgressEvent::Retrying { .. }
+            | ProgressEvent::NotAnImage { .. }
             | ProgressEvent::Skipped { .. } => {}
         }
     }

@@ -66,6 +66,15 @@ pub fn run(order: &PullOrder) -> PullResult {
     }
 }
 
+/// A tag that has moved on, or a registry that does not answer, is no reason not to start from the
+/// image that is here, if that is what is wanted: images of the tag `latest` are pulled each time
+/// unless the manifest says otherwise.
+const HERE: &str = "; the image is here already and imagePullPolicy: IfNotPresent uses it";
+
+fn is_here(store: &Store, reference: &Reference) -> bool {
+    store.find(reference).is_ok_and(|found| found.is_some())
+}
+
 fn pull(order: &PullOrder) -> Result<(String, u64), PullResult> {
     let failed = |error: &dyn std::error::Error, unreachable, permanent| PullResult::Failed {
         unreachable,
@@ -75,12 +84,17 @@ fn pull(order: &PullOrder) -> Result<(String, u64), PullResult> {
     let parsed = Reference::parse(&order.reference);
     let reference = parsed.map_err(|error| failed(&error, false, true))?;
     let store = Store::open(&order.store).map_err(|error| failed(&error, false, false))?;
+    let is_here = is_here(&store, &reference);
     let options = PullOptions::from_environment();
     let mut options = options.map_err(|error| failed(&error, false, true))?;
     options.docker_configs.extend(order.docker_configs.iter().cloned());
     let progress = Recorder::new(&order.directory, &order.reference);
-    let pulled = Puller::new(store, options)
-        .pull(&reference, &progress)
-        .map_err(|error| failed(&error, error.is_unreachable(), error.is_permanent()))?;
+    let pulled = Puller::new(store, options).pull(&reference, &progress).map_err(|error| {
+        PullResult::Failed {
+            unreachable: error.is_unreachable(),
+            permanent: error.is_permanent(),
+            message: chain(&error) + if is_here { HERE } else { "" },
+        }
+    })?;
     Ok((image_id(&pulled.image, &pulled.reference), pulled.image.size))
 }

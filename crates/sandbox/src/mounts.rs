@@ -44,12 +44,7 @@ pub(crate) fn attach_all(
     for (plan, source) in plans.iter().zip(sources) {
         let failed = cannot_mount(plan);
         set_options(source, plan.options).map_err(&failed)?;
-        let target = if source.is_directory {
-            directory(root, &plan.target)
-        } else {
-            file(root, &plan.target)
-        }
-        .map_err(&failed)?;
+        let target = target(root, plan, source)?;
         check_target(root, &target, &plan.target).map_err(&failed)?;
         attach_to(source.mount.as_fd(), target.as_fd()).map_err(&failed)?;
     }
@@ -61,6 +56,27 @@ pub(crate) fn attach_all(
         }
     }
     Ok(())
+}
+
+/// Opens what a mount is put over: a directory for a directory, a file for a file.
+fn target(root: &OwnedFd, plan: &MountPlan, source: &Detached) -> Result<OwnedFd, StageError> {
+    let (kind, mismatch) =
+        if source.is_directory { ("a directory", libc::ENOTDIR) } else { ("a file", libc::EISDIR) };
+    let failed = |error: io::Error| {
+        let is_mismatch = error.raw_os_error() == Some(mismatch);
+        let more =
+            if is_mismatch { format!(", {kind}, over what is there") } else { String::new() };
+        StageError::prepare(format!("cannot mount {plan}{more}"), error)
+    };
+    if source.is_directory {
+        return directory(root, &plan.target).map_err(failed);
+    }
+    let target = file(root, &plan.target).map_err(failed)?;
+    let stat = fstat(&target).map_err(|error| failed(error.into()))?;
+    if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+        return Err(failed(io::Error::from_raw_os_error(mismatch)));
+    }
+    Ok(target)
 }
 
 /// Files of `/proc` that may be replaced; they only tell numbers.

@@ -15,7 +15,7 @@ use super::settle::Unsettled;
 use super::tree::{Missing, Place, Tree, WalkError, make_directory, reopen};
 use super::view::View;
 use super::whiteout::{self, Name};
-use super::{Limits, UnpackError, printable};
+use super::{Budget, Limits, UnpackError, printable};
 
 const COPY_BUFFER: usize = 128 * 1024;
 /// A million directories need less than half of it.
@@ -38,6 +38,7 @@ pub(crate) struct Applied {
 pub(crate) struct Applier<'a> {
     tree: Tree<'a>,
     limits: Limits,
+    image: &'a Budget,
     applied: Applied,
     /// Bytes of extended attributes.
     attributes: u64,
@@ -46,10 +47,15 @@ pub(crate) struct Applier<'a> {
 }
 
 impl<'a> Applier<'a> {
-    pub(crate) fn new(root: OwnedFd, lower: Option<&'a View>, limits: Limits) -> Self {
+    pub(crate) fn new(
+        root: OwnedFd,
+        lower: Option<&'a View>,
+        (limits, image): (Limits, &'a Budget),
+    ) -> Self {
         Self {
             tree: Tree::new(root, lower),
             limits,
+            image,
             applied: Applied::default(),
             attributes: 0,
             buffer: vec![0; COPY_BUFFER],
@@ -126,9 +132,13 @@ impl<'a> Applier<'a> {
     /// Attributes take room, too, though they are not in the size that is shown.
     fn charge_attributes(&mut self, entry: &Entry) -> Result<(), UnpackError> {
         let sizes = entry.metadata.xattrs.iter().map(|(name, value)| name.len() + value.len());
-        self.attributes += sizes.sum::<usize>() as u64;
+        let own = sizes.sum::<usize>() as u64;
+        self.attributes += own;
         if self.applied.bytes.saturating_add(self.attributes) > self.limits.unpacked_bytes {
             return Err(UnpackError::refused(&entry.path.joined(), Rule::TooLarge));
+        }
+        if !self.image.take(own) {
+            return Err(UnpackError::refused(&entry.path.joined(), Rule::ImageTooLarge));
         }
         Ok(())
     }
@@ -192,6 +202,7 @@ impl<'a> Applier<'a> {
                     let link = (&*parent.directory, base);
                     metadata::apply_to_symlink(link, &entry.metadata, &mut self.applied.skipped)
                 }),
+            EntryKind::Whiteout => self.make_whiteout(parent, base),
             EntryKind::CharacterDevice { major, minor } => {
                 let device = (FileType::CharacterDevice, fs::makedev(*major, *minor));
                 self.make_special(parent, base, device, &entry.metadata)
@@ -206,6 +217,12 @@ impl<'a> Applier<'a> {
             EntryKind::File { .. } | EntryKind::Sparse(_) => Ok(()), // returned above
         };
         result.map_err(|error| UnpackError::from_walk(&entry.path.joined(), error))
+    }
+
+    /// Unlike a name with a prefix it is an entry of the very name, and so replaces one before it.
+    fn make_whiteout(&mut self, parent: &Place, base: &[u8]) -> Result<(), WalkError> {
+        self.clear(parent, base)?;
+        whiteout::apply(&mut self.tree, parent, base)
     }
 
     fn make_special(
@@ -311,6 +328,9 @@ impl<'a> Applier<'a> {
         self.applied.bytes += size;
         if self.applied.bytes > self.limits.unpacked_bytes {
             return Err(FileError::Walk(WalkError::Refused(Rule::TooLarge)));
+        }
+        if !self.image.take(size) {
+            return Err(FileError::Walk(WalkError::Refused(Rule::ImageTooLarge)));
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let mode = metadata.mode & 0o777;

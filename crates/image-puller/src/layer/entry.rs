@@ -47,6 +47,8 @@ pub(crate) enum EntryKind {
     HardLink {
         target: EntryPath,
     },
+    /// A character device 0:0 in the place of what is hidden, as overlayfs has it.
+    Whiteout,
     CharacterDevice {
         major: u32,
         minor: u32,
@@ -367,10 +369,10 @@ fn kind_from(
             target if target.contains(&0) => Err(Rule::NulInName),
             target => Ok(EntryKind::Symlink { target }),
         },
-        b'3' => match device(header)? {
-            (0, 0) => Err(Rule::WhiteoutDevice),
-            (major, minor) => Ok(EntryKind::CharacterDevice { major, minor }),
-        },
+        b'3' => Ok(match device(header)? {
+            (0, 0) => EntryKind::Whiteout,
+            (major, minor) => EntryKind::CharacterDevice { major, minor },
+        }),
         b'4' => device(header).map(|(major, minor)| EntryKind::BlockDevice { major, minor }),
         b'5' => Ok(EntryKind::Directory),
         b'6' => Ok(EntryKind::Fifo),

@@ -93,6 +93,7 @@ fn copy_up(
     let place = tree.enter(&parents, Missing::Create)?.ok_or_else(missing)?;
     if real.0 != own {
         copy_object(lower, (&real, &at), &place.directory, name)?;
+        tree.notes.note_copied(real.0);
     }
     Ok(target(place, name))
 }

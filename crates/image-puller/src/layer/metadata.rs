@@ -242,12 +242,9 @@ fn is_allowed(name: &str) -> bool {
     }
 }
 
-/// `struct vfs_cap_data` versions 2 (20 bytes) and 3 (24 bytes, root id 0): capabilities(7).
+/// `struct vfs_cap_data` versions 2 (20 bytes) and 3 (24 bytes): capabilities(7). Version 3 counts in
+/// the user namespace whose root has the id in it, and means nothing elsewhere.
 fn is_capability(value: &[u8]) -> bool {
     let revision = value.get(3).copied();
-    match (revision, value.len()) {
-        (Some(2), 20) => true,
-        (Some(3), 24) => value[20..] == [0; 4],
-        _ => false,
-    }
+    matches!((revision, value.len()), (Some(2), 20) | (Some(3), 24))
 }

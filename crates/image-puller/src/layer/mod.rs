@@ -22,6 +22,7 @@ mod view;
 pub(crate) mod whiteout;
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use self::compression::Decoder;
 pub(crate) use self::entry::{Entries, EntryKind, EntryPath};
@@ -41,11 +42,29 @@ pub struct Limits {
     pub entries: u64,
     /// Bytes of all files of one layer.
     pub unpacked_bytes: u64,
+    /// Bytes of all files of all layers of an image, also of those that are in the store already.
+    pub image_bytes: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { entries: 2_000_000, unpacked_bytes: 64 << 30 }
+        Self { entries: 2_000_000, unpacked_bytes: 64 << 30, image_bytes: 128 << 30 }
+    }
+}
+
+/// How many bytes the layers of an image may still take; they are unpacked at once.
+#[derive(Debug)]
+pub(crate) struct Budget(AtomicU64);
+
+impl Budget {
+    pub(crate) fn new(bytes: u64) -> Self {
+        Self(AtomicU64::new(bytes))
+    }
+
+    /// Takes so many bytes; false if there are fewer.
+    pub(crate) fn take(&self, bytes: u64) -> bool {
+        let less = |left: u64| left.checked_sub(bytes);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }
 }
 
@@ -79,6 +98,11 @@ pub enum UnpackError {
 }
 
 impl UnpackError {
+    /// That all layers together are too large.
+    pub(crate) fn image_too_large() -> Self {
+        Self::refused(b"", Rule::ImageTooLarge)
+    }
+
     fn refused(name: &[u8], rule: Rule) -> Self {
         Self::Refused { entry: printable(name), rule }
     }

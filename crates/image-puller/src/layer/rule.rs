@@ -27,9 +27,6 @@ pub enum Rule {
     /// `.wh.name/child`.
     #[error("a whiteout cannot have children")]
     WhiteoutAsDirectory,
-    /// A character device 0:0, which overlayfs takes for a whiteout.
-    #[error("a character device 0:0 would be taken for a whiteout")]
-    WhiteoutDevice,
     /// A typeflag that is not one of regular file, links, devices, directory and FIFO.
     #[error("entries of this type are not supported")]
     UnknownType,
@@ -96,6 +93,9 @@ pub enum Rule {
     /// More unpacked bytes than allowed.
     #[error("the layer unpacks to more bytes than allowed")]
     TooLarge,
+    /// More unpacked bytes than allowed in all layers together.
+    #[error("the layers of the image unpack to more bytes than allowed")]
+    ImageTooLarge,
 }
 
 impl Rule {

@@ -66,6 +66,9 @@ pub(crate) struct DirectoryNotes {
     pub(crate) hollow: BTreeSet<Vec<Vec<u8>>>,
     /// Made anew, not merged: nothing of a directory below may shine through, not even its owner.
     pub(crate) replaced: BTreeSet<Vec<Vec<u8>>>,
+    /// Files of the layers below that were brought here to be linked to: no entry is for them, so
+    /// that a whiteout still hides them.
+    pub(crate) copied: BTreeSet<Vec<Vec<u8>>>,
     /// Memory for all that was ever noted, more or less.
     pub(crate) bytes: u64,
 }
@@ -81,6 +84,11 @@ impl DirectoryNotes {
     pub(crate) fn note_whiteout(&mut self, path: Vec<Vec<u8>>) {
         self.bytes += length(&path) as u64;
         self.whiteouts.insert(path);
+    }
+
+    pub(crate) fn note_copied(&mut self, path: Vec<Vec<u8>>) {
+        self.bytes += length(&path) as u64;
+        self.copied.insert(path);
     }
 
     /// Notes that something is hidden in a directory.
@@ -328,8 +336,9 @@ impl<'a> Tree<'a> {
         for path in gone {
             self.notes.metadata.remove(&path);
         }
-        let DirectoryNotes { implied, opaque, whiteouts, hollow, replaced, .. } = &mut self.notes;
-        for set in [implied, opaque, whiteouts, hollow, replaced] {
+        let DirectoryNotes { implied, opaque, whiteouts, hollow, replaced, copied, .. } =
+            &mut self.notes;
+        for set in [implied, opaque, whiteouts, hollow, replaced, copied] {
             take_from(set, path);
         }
     }

@@ -12,7 +12,7 @@ use super::entry::Entries;
 use super::pipe::{self, pipe};
 use super::settle::Unsettled;
 use super::view::View;
-use super::{Limits, UnpackError};
+use super::{Budget, Limits, UnpackError};
 
 const COMPRESSED_BUFFER: usize = 256 * 1024;
 
@@ -37,7 +37,7 @@ pub(crate) fn unpack(
     source: impl Read,
     root: OwnedFd,
     lower: Option<&View>,
-    limits: Limits,
+    limits: (Limits, &Budget),
 ) -> Result<Unpacked, UnpackError> {
     let stream = |source| UnpackError::Stream { source };
     let buffered = BufReader::with_capacity(COMPRESSED_BUFFER, source);
@@ -58,10 +58,10 @@ fn unpack_plain(
     plain: pipe::Reader,
     root: OwnedFd,
     lower: Option<&View>,
-    limits: Limits,
+    (limits, image): (Limits, &Budget),
 ) -> Result<Unpacked, UnpackError> {
     let mut entries = Entries::new(plain);
-    let applied = Applier::new(root, lower, limits).apply_all(&mut entries)?;
+    let applied = Applier::new(root, lower, (limits, image)).apply_all(&mut entries)?;
     let mut plain = entries.into_source();
     // Bytes after the end of the archive are not unpacked, but they count.
     let mut trailing = 0;

@@ -53,6 +53,7 @@ pub(crate) fn apply(tree: &mut Tree<'_>, parent: &Place, hidden: &[u8]) -> Resul
     let stat = fs::statat(&parent.directory, hidden, AtFlags::SYMLINK_NOFOLLOW);
     match stat.map(|stat| FileType::from_raw_mode(stat.st_mode)) {
         Ok(FileType::Directory) => {
+            drop_copied(tree, &path)?;
             drop_below(tree, &path)?;
             if remove_needless(tree, &path)? {
                 return make(tree, parent, path);
@@ -66,6 +67,10 @@ pub(crate) fn apply(tree: &mut Tree<'_>, parent: &Place, hidden: &[u8]) -> Resul
             apply_opaque(tree, &place)?;
             tree.notes.replaced.insert(path);
             Ok(())
+        }
+        Ok(_) if tree.notes.copied.contains(&path) => {
+            drop_copied(tree, &path)?;
+            make(tree, parent, path)
         }
         Ok(_) => Ok(()),
         Err(Errno::NOENT) => make(tree, parent, path),
@@ -103,6 +108,21 @@ fn drop_below(tree: &mut Tree<'_>, path: &[Vec<u8>]) -> Result<(), WalkError> {
     Ok(())
 }
 
+/// Removes what was only copied from the layers below, at or below a path. Other names of it stay.
+fn drop_copied(tree: &mut Tree<'_>, path: &[Vec<u8>]) -> Result<(), WalkError> {
+    for copied in take_from(&mut tree.notes.copied, path) {
+        let Some((name, parents)) = copied.split_last() else { continue };
+        let Some(parent) = tree.enter(parents, Missing::Report)? else { continue };
+        fs::unlinkat(&parent.directory, name.as_slice(), AtFlags::empty())
+            .map_err(WalkError::system("replace"))?;
+        let mut directory = parents;
+        while directory.len() > path.len() && remove_needless(tree, directory)? {
+            directory = &directory[..directory.len() - 1];
+        }
+    }
+    Ok(())
+}
+
 /// Removes a directory that no entry is for if it is empty.
 fn remove_needless(tree: &mut Tree<'_>, path: &[Vec<u8>]) -> Result<bool, WalkError> {
     let Some((name, parents)) = path.split_last() else { return Ok(false) };
@@ -125,6 +145,7 @@ pub(crate) fn apply_opaque(tree: &mut Tree<'_>, place: &Place) -> Result<(), Wal
     if !tree.notes.opaque.contains(&*place.path) {
         tree.make_opaque(place)?;
     }
+    drop_copied(tree, &place.path)?;
     drop_below(tree, &place.path)?;
     tree.notes.note_hollow(&place.path);
     Ok(())

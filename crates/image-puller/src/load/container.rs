@@ -6,19 +6,33 @@ use std::io::{self, BufReader, Read, Seek};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::layer::{Decoder, EntryPath};
+use crate::digest::{Digest, HashingReader};
+use crate::layer::EntryPath;
 use crate::store::open_regular;
+
+use super::compression::{self, Opened};
 
 /// A compressed archive is unpacked to at most so many bytes.
 const ARCHIVE_LIMIT: u64 = 256 << 30;
 const MEMBER_LIMIT: usize = 100_000;
 const LINK_LIMIT: usize = 8;
+/// The unit of archives.
+const BLOCK: u64 = 512;
 
 pub(super) enum Container {
     Directory(PathBuf),
-    Archive { file: File, members: BTreeMap<String, Member> },
+    Archive { file: File, listing: Listing },
 }
 
+/// What an archive has.
+pub(super) struct Listing {
+    members: BTreeMap<String, Member>,
+    /// Whether it ends as archives do: with a block of zeros. One that does not may have lost its
+    /// last members.
+    has_end: bool,
+}
+
+#[derive(Clone, PartialEq, Eq)]
 pub(super) enum Member {
     File {
         offset: u64,
@@ -48,24 +62,34 @@ impl Container {
     /// `scratch` first, so that its members can be read in any order.
     pub(super) fn archive(mut file: File, scratch: &Path) -> io::Result<Self> {
         let is_at_start = file.metadata()?.is_file() && file.stream_position()? == 0;
-        let mut decoder = Decoder::new(BufReader::with_capacity(256 * 1024, &file))?;
-        let copy = match &mut decoder {
-            Decoder::Plain(_) if is_at_start => None,
-            all => Some(unpack_to(scratch, all)?),
+        let source = BufReader::with_capacity(256 * 1024, &file);
+        let copy = match compression::open(source)? {
+            Opened::Plain(_) if is_at_start => None,
+            Opened::Plain(mut plain) => Some(unpack_to(scratch, &mut plain)?),
+            Opened::Compressed(mut inner) => Some(unpack_to(scratch, &mut inner)?),
         };
-        drop(decoder);
         if copy.is_none() {
             file.rewind()?;
         }
         let file = copy.unwrap_or(file);
-        let members = list(&file)?;
-        Ok(Self::Archive { file, members })
+        let listing = list(&file)?;
+        Ok(Self::Archive { file, listing })
+    }
+
+    /// An error if members may be missing because the end is.
+    pub(super) fn require_end(&self) -> io::Result<()> {
+        match self {
+            Self::Archive { listing, .. } if !listing.has_end => {
+                Err(truncated("it has no end, and names no images so far"))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
         match self {
             Self::Directory(path) => path.join(name).is_file(),
-            Self::Archive { members, .. } => members.contains_key(name),
+            Self::Archive { listing, .. } => listing.members.contains_key(name),
         }
     }
 
@@ -73,8 +97,8 @@ impl Container {
     pub(super) fn member(&self, name: &str) -> io::Result<Box<dyn Read + '_>> {
         match self {
             Self::Directory(path) => Ok(Box::new(open_regular(&path.join(clean(name)?))?)),
-            Self::Archive { file, members } => {
-                let (offset, left) = find(members, name)?;
+            Self::Archive { file, listing } => {
+                let (offset, left) = listing.find(name)?;
                 Ok(Box::new(Section { file, offset, left }))
             }
         }
@@ -105,12 +129,24 @@ fn unpack_to(scratch: &Path, source: &mut impl Read) -> io::Result<File> {
     let options = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).clone();
     let mut file = options.open(scratch)?;
     std::fs::remove_file(scratch)?; // stays as long as it is open
-    let count = io::copy(&mut source.take(ARCHIVE_LIMIT), &mut file)?;
+    let count = io::copy(&mut source.take(ARCHIVE_LIMIT), &mut file).map_err(|error| {
+        let is_cut = error.kind() == io::ErrorKind::UnexpectedEof;
+        if is_cut { truncated("its compressed content ends too early") } else { error }
+    })?;
     if count == ARCHIVE_LIMIT {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     file.rewind()?;
     Ok(file)
+}
+
+fn truncated(where_: &str) -> io::Error {
+    let text = format!("the archive is truncated: {where_}");
+    io::Error::new(io::ErrorKind::UnexpectedEof, text)
+}
+
+fn invalid(text: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, text.into())
 }
 
 /// What the reader says of bytes that are no header quotes them.
@@ -121,18 +157,30 @@ fn no_archive(error: io::Error) -> io::Error {
     }
 }
 
-/// Where each member is. A name that occurs twice could be read in two ways, so it is refused.
-fn list(file: &File) -> io::Result<BTreeMap<String, Member>> {
+/// Where each member is. A name may occur twice with the same content, as some writers make it;
+/// with different contents it could be read in two ways, so it is refused.
+fn list(file: &File) -> io::Result<Listing> {
+    let length = file.metadata()?.len();
     let mut archive = tar::Archive::new(file);
     let mut members = BTreeMap::new();
+    let (mut end, mut last) = (0, String::new());
     for entry in archive.entries_with_seek()? {
-        let entry = entry.map_err(no_archive)?;
+        let entry = entry.map_err(|error| match last.as_str() {
+            "" => no_archive(error),
+            _ if end > length || length % BLOCK != 0 => truncated(&format!("after {last:?}")),
+            _ => no_archive(error),
+        })?;
         let name = clean(&String::from_utf8_lossy(&entry.path_bytes()))?;
+        let (offset, size) = (entry.raw_file_position(), entry.size());
         let kind = entry.header().entry_type();
+        let content = offset.checked_add(size).ok_or_else(|| invalid("a size is out of range"))?;
+        if content > length {
+            return Err(truncated(&format!("it ends in the middle of {name:?}")));
+        }
+        end = content.next_multiple_of(BLOCK);
+        last.clone_from(&name);
         let member = match kind {
-            tar::EntryType::Regular | tar::EntryType::Continuous => {
-                Member::File { offset: entry.raw_file_position(), size: entry.size() }
-            }
+            tar::EntryType::Regular | tar::EntryType::Continuous => Member::File { offset, size },
             tar::EntryType::Symlink | tar::EntryType::Link => {
                 let target = entry.link_name_bytes().unwrap_or_default();
                 let target = String::from_utf8_lossy(&target).into_owned();
@@ -144,24 +192,53 @@ fn list(file: &File) -> io::Result<BTreeMap<String, Member>> {
             }
             _ => continue,
         };
-        if members.insert(name.clone(), member).is_some() || members.len() > MEMBER_LIMIT {
-            let text = format!("{name:?} is there twice, or there are too many members");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        match members.get(&name) {
+            Some(known) if !is_same(file, known, &member)? => {
+                return Err(invalid(format!("{name:?} is there twice, with different contents")));
+            }
+            Some(_) => {}
+            None => drop(members.insert(name, member)),
+        }
+        if members.len() > MEMBER_LIMIT {
+            return Err(invalid("there are too many members"));
         }
     }
-    Ok(members)
+    Ok(Listing { members, has_end: last.is_empty() || end < length })
 }
 
-fn find(members: &BTreeMap<String, Member>, name: &str) -> io::Result<(u64, u64)> {
-    let mut name = clean(name)?;
-    for _ in 0..LINK_LIMIT {
-        match members.get(&name) {
-            None => return Err(io::ErrorKind::NotFound.into()),
-            Some(Member::File { offset, size }) => return Ok((*offset, *size)),
-            Some(Member::Link(target)) => name.clone_from(target),
-        }
+/// Whether two members of the same name are the same.
+fn is_same(file: &File, one: &Member, other: &Member) -> io::Result<bool> {
+    let (Member::File { offset, size }, Member::File { offset: at, size: other_size }) =
+        (one, other)
+    else {
+        return Ok(one == other);
+    };
+    if size != other_size {
+        return Ok(false);
     }
-    Err(io::Error::new(io::ErrorKind::InvalidData, "too many links"))
+    let digest = |offset| -> io::Result<Digest> {
+        let mut reader = HashingReader::new(Section { file, offset, left: *size });
+        io::copy(&mut reader, &mut io::sink())?;
+        Ok(reader.finish().0)
+    };
+    Ok(digest(*offset)? == digest(*at)?)
+}
+
+impl Listing {
+    fn find(&self, name: &str) -> io::Result<(u64, u64)> {
+        let mut name = clean(name)?;
+        for _ in 0..LINK_LIMIT {
+            match self.members.get(&name) {
+                None if !self.has_end => {
+                    return Err(truncated("it has no end, and this is missing"));
+                }
+                None => return Err(io::ErrorKind::NotFound.into()),
+                Some(Member::File { offset, size }) => return Ok((*offset, *size)),
+                Some(Member::Link(target)) => name.clone_from(target),
+            }
+        }
+        Err(invalid("too many links"))
+    }
 }
 
 fn clean(name: &str) -> io::Result<String> {

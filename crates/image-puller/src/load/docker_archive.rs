@@ -20,8 +20,8 @@ use super::{Found, LoadError, Problem};
 struct Item {
     config: String,
     repo_tags: Option<Vec<String>>,
-    #[serde(default)]
-    layers: Vec<String>,
+    /// Absent or `null` in images without layers.
+    layers: Option<Vec<String>>,
 }
 
 /// Layer archives by the digest that they turned out to have.
@@ -53,7 +53,7 @@ pub(super) fn images(container: &Container) -> Result<(Members<'_>, Vec<Found>),
 fn image(members: &mut Members<'_>, item: &Item) -> Result<Found, Problem> {
     let config_bytes = read(members.container, &item.config)?;
     let mut layers = Vec::new();
-    for name in &item.layers {
+    for name in item.layers.iter().flatten() {
         let problem = |source| Problem::Known(LoadError::Member { member: name.clone(), source });
         let (digest, size, media_type) = measure(members.container, name).map_err(problem)?;
         members.names.insert(digest.clone(), name.clone());

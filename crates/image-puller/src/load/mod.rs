@@ -3,6 +3,7 @@
 //! Nothing in such a file is trusted: names of members are only looked up, never opened as
 //! paths, and every blob is checked against the digest by which it is asked for.
 
+mod compression;
 mod container;
 mod docker_archive;
 mod oci_layout;
@@ -13,13 +14,14 @@ use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
 use crate::image_manifest::ImageError;
-use crate::progress::ProgressSink;
+use crate::progress::{ProgressEvent, ProgressSink};
 use crate::reference::Reference;
 use crate::store::{
     BlobSource, Documents, Ingest, IngestOptions, LayerError, Store, StoreError, lookup_name,
 };
 
 use container::Container;
+use oci_layout::Other;
 
 /// Why images cannot be loaded from a file.
 #[derive(Debug, thiserror::Error)]
@@ -118,7 +120,7 @@ impl Found {
 impl Store {
     /// Brings the images of a file into the store and answers their names: an OCI image layout
     /// (a directory or a tar archive of it) or a Docker archive; archives may be compressed with
-    /// gzip or zstd. Images without a name are named after their digest.
+    /// gzip, zstd, xz or bzip2. Images without a name are named after their digest.
     pub fn load(
         &self,
         path: &Path,
@@ -150,7 +152,10 @@ impl Store {
         let job = Load { store: self, path, progress };
         if container.has("index.json") {
             let layout = oci_layout::Layout::new(&container);
-            let found = layout.images().map_err(|error| error.at(path))?;
+            let (found, others) = layout.images().map_err(|error| error.at(path))?;
+            for Other { digest, media_type } in others {
+                progress.report(ProgressEvent::NotAnImage { digest, media_type });
+            }
             job.store_all(&layout, found)
         } else if container.has("manifest.json") {
             let (source, found) =
@@ -160,6 +165,8 @@ impl Store {
             }
             job.store_all(&source, found)
         } else {
+            let read = |source| LoadError::Read { path: path.to_owned(), source };
+            container.require_end().map_err(read)?;
             Err(LoadError::NoImages { path: path.to_owned() })
         }
     }

@@ -2,10 +2,9 @@
 
 use std::io::{self, Read};
 
-use oci_spec::image::ImageIndex;
-
 use crate::digest::Digest;
-use crate::image_manifest::{DOCUMENT_LIMIT, Descriptor, Document, ImageError, Manifest};
+use crate::documents::{Descriptor, Index};
+use crate::image_manifest::{self, Candidate, Configuration, DOCUMENT_LIMIT, Document, ImageError};
 use crate::platform::Platform;
 use crate::reference::Reference;
 use crate::store::BlobSource;
@@ -18,6 +17,12 @@ const DEPTH_LIMIT: usize = 3;
 /// Annotations that hold a name, the most specific first.
 const NAMES: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
 
+/// Something beside the images: a signature, a bill of materials.
+pub(super) struct Other {
+    pub(super) digest: Digest,
+    pub(super) media_type: String,
+}
+
 pub(super) struct Layout<'a> {
     container: &'a Container,
 }
@@ -27,16 +32,24 @@ impl<'a> Layout<'a> {
         Self { container }
     }
 
-    /// Every image for this machine that `index.json` names.
-    pub(super) fn images(&self) -> Result<Vec<Found>, Problem> {
+    /// Every image for this machine that `index.json` names, and what else it names.
+    pub(super) fn images(&self) -> Result<(Vec<Found>, Vec<Other>), Problem> {
         let bytes = self.member("index.json")?;
-        let index: ImageIndex = serde_json::from_slice(&bytes).map_err(|source| {
+        let index: Index = serde_json::from_slice(&bytes).map_err(|source| {
             Problem::Image(ImageError::Parse { document: "index.json", source })
         })?;
         let platform = Platform::host();
-        let mut found: Vec<Found> = Vec::new();
-        for entry in index.manifests().iter().filter(|entry| platform.accepts(entry)) {
-            let image = self.image(entry, &platform)?;
+        let (mut found, mut others): (Vec<Found>, Vec<Other>) = (Vec::new(), Vec::new());
+        for entry in index.manifests.iter().filter(|entry| platform.accepts(entry)) {
+            let digest = digest(entry)?;
+            let image = match self.image(entry, &digest, &platform) {
+                Ok(image) => image,
+                Err(Problem::Image(ImageError::NotALayer { media_type })) => {
+                    others.push(Other { digest, media_type });
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let known =
                 found.iter_mut().find(|known| known.manifest.digest == image.manifest.digest);
             match known {
@@ -45,50 +58,75 @@ impl<'a> Layout<'a> {
             }
         }
         if found.is_empty() {
-            return Err(Problem::Image(ImageError::NoPlatform {
-                wanted: platform.to_string(),
-                offered: Platform::list(index.manifests()),
+            return Err(Problem::Image(match others.into_iter().next() {
+                Some(Other { media_type, .. }) => ImageError::NotALayer { media_type },
+                None => ImageError::NoPlatform {
+                    wanted: platform.to_string(),
+                    offered: Platform::list(&index.manifests),
+                },
             }));
         }
-        Ok(found)
+        Ok((found, others))
     }
 
     fn image(
         &self,
-        entry: &oci_spec::image::Descriptor,
+        entry: &Descriptor,
+        digest: &Digest,
         platform: &Platform,
     ) -> Result<Found, Problem> {
-        let digest = Digest::parse(entry.digest().as_ref()).map_err(|source| {
-            Problem::Image(ImageError::Digest { document: "index.json", source })
-        })?;
-        let media_type = entry.media_type().to_string();
-        let (manifest, index_bytes) = self.follow(&digest, &media_type, platform)?;
-        let config_bytes = self.document(&manifest.config.digest)?;
-        let names = entry.annotations().iter().filter_map(|annotations| {
-            NAMES.iter().find_map(|key| Reference::parse(annotations.get(*key)?).ok())
-        });
-        Ok(Found { names: names.collect(), manifest, config_bytes, index_bytes })
+        let followed = self.follow((digest, &entry.media_type), platform, DEPTH_LIMIT)?;
+        let names = NAMES.iter().find_map(|key| Reference::parse(entry.annotation(key)?).ok());
+        Ok(Found { names: names.into_iter().collect(), ..followed })
     }
 
+    /// Follows indexes to the manifest for a platform.
     fn follow(
         &self,
-        digest: &Digest,
-        media_type: &str,
+        (digest, media_type): (&Digest, &str),
         platform: &Platform,
-    ) -> Result<(Manifest, Option<Vec<u8>>), Problem> {
-        let (mut digest, mut media_type) = (digest.clone(), media_type.to_owned());
-        let mut index = None;
-        for _ in 0..DEPTH_LIMIT {
-            let bytes = self.document(&digest)?;
-            match Document::parse(&bytes, Some(&media_type), platform).map_err(Problem::Image)? {
-                Document::Manifest(manifest) => return Ok((manifest, index)),
-                Document::Index { chosen } => {
-                    (digest, media_type) = (chosen.digest, chosen.media_type);
-                    index = index.or(Some(bytes));
-                }
+        depth: usize,
+    ) -> Result<Found, Problem> {
+        let bytes = self.document(digest)?;
+        match Document::parse(&bytes, Some(media_type), platform).map_err(Problem::Image)? {
+            Document::Manifest(manifest) => {
+                let config_bytes = self.document(&manifest.config.digest)?;
+                Ok(Found { manifest, config_bytes, index_bytes: None, names: Vec::new() })
+            }
+            Document::Index { .. } if depth == 1 => Err(Problem::Image(ImageError::TooDeep)),
+            Document::Index { candidates } => {
+                let found = self.choose(&candidates, platform, depth - 1)?;
+                Ok(Found { index_bytes: Some(bytes), ..found })
             }
         }
-        Err(Problem::Image(ImageError::TooDeep))
+    }
+
+    /// The one of several manifests that is for a platform. Where the index does not say it, the
+    /// configurations do; a single one is taken as it is.
+    fn choose(
+        &self,
+        candidates: &[Candidate],
+        platform: &Platform,
+        depth: usize,
+    ) -> Result<Found, Problem> {
+        let mut offered = Vec::new();
+        for candidate in candidates {
+            let is_open = candidate.is_unknown && candidates.len() > 1;
+            let found =
+                match self.follow((&candidate.digest, &candidate.media_type), platform, depth) {
+                    Err(Problem::Image(ImageError::NotALayer { .. })) if is_open => continue,
+                    found => found?,
+                };
+            let layers = found.manifest.layers.len();
+            let configuration = Configuration::parse(&found.config_bytes, layers);
+            let own = configuration.map_err(Problem::Image)?.platform();
+            if !is_open || platform.runs(&own) {
+                return Ok(found);
+            }
+            offered.push(own);
+        }
+        let (wanted, offered) = (platform.to_string(), Platform::names(offered.into_iter()));
+        Err(Problem::Image(ImageError::NoPlatform { wanted, offered }))
     }
 
     fn document(&self, digest: &Digest) -> Result<Vec<u8>, Problem> {
@@ -109,9 +147,15 @@ impl<'a> Layout<'a> {
 }
 
 impl BlobSource for Layout<'_> {
-    fn open(&self, blob: &Descriptor) -> io::Result<Box<dyn Read + '_>> {
+    fn open(&self, blob: &image_manifest::Descriptor) -> io::Result<Box<dyn Read + '_>> {
         self.container.member(&blob_name(&blob.digest))
     }
+}
+
+fn digest(entry: &Descriptor) -> Result<Digest, Problem> {
+    let document = "index.json";
+    let parsed = Digest::parse(&entry.digest);
+    parsed.map_err(|source| Problem::Image(ImageError::Digest { document, source }))
 }
 
 fn blob_name(digest: &Digest) -> String {

@@ -1,6 +1,8 @@
 //! The documents of an image: from the store where they are there, else from the registry.
 
-use crate::image_manifest::{Configuration as ImageDocument, Document, Manifest};
+use crate::image_manifest::{
+    Candidate, Configuration as ImageDocument, Descriptor, Document, Manifest,
+};
 use crate::registry::{Client, RegistryError};
 use crate::store::{
     BlobSource, Documents, Ingest, IngestOptions, LayerError, Nowhere, lookup_name,
@@ -16,8 +18,16 @@ pub(super) struct Fetched {
     index_bytes: Option<Vec<u8>>,
 }
 
-/// What has a digest as its name.
-type ByDigest<'a> = dyn Fn(&Digest) -> Result<(Vec<u8>, Option<String>), PullError> + 'a;
+/// A document and the media type that it came with.
+type Typed = (Vec<u8>, Option<String>);
+
+/// Where the documents of an image are.
+struct Shelf<'a> {
+    /// A manifest or an index.
+    manifest: &'a dyn Fn(&Digest) -> Result<Typed, PullError>,
+    /// A configuration.
+    configuration: &'a dyn Fn(&Descriptor) -> Result<Vec<u8>, PullError>,
+}
 
 impl Puller {
     /// The image in the store, if the registry says that the tag still stands for it: one
@@ -58,10 +68,13 @@ impl Puller {
         let missing = || LayerError::Cancelled { layer: wanted.clone() };
         let missing =
             || PullError::Layer { reference: reference.to_string(), source: Box::new(missing()) };
-        let from_store = |digest: &Digest| {
-            self.store.document(digest).map(|bytes| (bytes, None)).ok_or_else(missing)
+        let shelf = Shelf {
+            manifest: &|digest| {
+                self.store.document(digest).map(|bytes| (bytes, None)).ok_or_else(missing)
+            },
+            configuration: &|config| self.known_configuration(config).ok_or_else(missing),
         };
-        let fetched = self.documents(reference, (bytes, None), &from_store);
+        let fetched = self.documents(reference, (bytes, None), &shelf);
         let pulled =
             fetched.and_then(|fetched| self.ingest(&Nowhere, reference, &fetched, progress));
         Ok(pulled.ok()) // what is not all here is pulled
@@ -96,49 +109,83 @@ impl Puller {
         if let Some(wanted) = reference.digest() {
             require(reference, wanted, &answer.bytes)?;
         }
-        let by_digest = |digest: &Digest| {
-            if let Some(bytes) = self.store.document(digest) {
-                return Ok((bytes, None));
-            }
-            let answer = client.manifest(&digest.to_string()).map_err(registry)?;
-            Ok((answer.bytes, answer.media_type))
+        let shelf = Shelf {
+            manifest: &|digest| {
+                if let Some(bytes) = self.store.document(digest) {
+                    return Ok((bytes, None));
+                }
+                let answer = client.manifest(&digest.to_string()).map_err(registry)?;
+                Ok((answer.bytes, answer.media_type))
+            },
+            configuration: &|config| {
+                if let Some(bytes) = self.known_configuration(config) {
+                    return Ok(bytes);
+                }
+                let bytes = client.document(config).map_err(registry)?;
+                require(reference, &config.digest, &bytes)?;
+                Ok(bytes)
+            },
         };
-        let mut fetched =
-            self.documents(reference, (answer.bytes, answer.media_type), &by_digest)?;
-        if fetched.config_bytes.is_empty() {
-            let config = &fetched.manifest.config;
-            fetched.config_bytes = client.document(config).map_err(registry)?;
-            require(reference, &config.digest, &fetched.config_bytes)?;
-        }
-        Ok(fetched)
+        self.documents(reference, (answer.bytes, answer.media_type), &shelf)
     }
 
-    /// Follows an index to the manifest for this platform. The configuration is empty if it is
-    /// not in the store.
+    fn known_configuration(&self, config: &Descriptor) -> Option<Vec<u8>> {
+        self.store.document(&config.digest).filter(|bytes| bytes.len() as u64 == config.size)
+    }
+
+    /// Follows an index to the manifest for this platform, and that to the configuration.
     fn documents(
         &self,
         reference: &Reference,
-        (bytes, media_type): (Vec<u8>, Option<String>),
-        by_digest: &ByDigest<'_>,
+        (bytes, media_type): Typed,
+        shelf: &Shelf<'_>,
     ) -> Result<Fetched, PullError> {
         let image = |source| PullError::Image { reference: reference.to_string(), source };
         let platform = self.platform();
         let parsed = Document::parse(&bytes, media_type.as_deref(), &platform).map_err(image)?;
-        let (manifest, index_bytes) = match parsed {
-            Document::Manifest(manifest) => (manifest, None),
-            Document::Index { chosen } => {
-                let (inner, media_type) = by_digest(&chosen.digest)?;
-                require(reference, &chosen.digest, &inner)?;
-                let parsed = Document::parse(&inner, media_type.as_deref(), &platform);
-                match parsed.map_err(image)? {
-                    Document::Manifest(manifest) => (manifest, Some(bytes)),
-                    Document::Index { .. } => return Err(image(ImageError::Ambiguous)),
-                }
+        match parsed {
+            Document::Manifest(manifest) => {
+                let config_bytes = (shelf.configuration)(&manifest.config)?;
+                Ok(Fetched { manifest, config_bytes, index_bytes: None })
             }
-        };
-        let known = self.store.document(&manifest.config.digest);
-        let known = known.filter(|bytes| bytes.len() as u64 == manifest.config.size);
-        Ok(Fetched { manifest, config_bytes: known.unwrap_or_default(), index_bytes })
+            Document::Index { candidates } => {
+                let (manifest, config_bytes) = self.choose(reference, &candidates, shelf)?;
+                Ok(Fetched { manifest, config_bytes, index_bytes: Some(bytes) })
+            }
+        }
+    }
+
+    /// The one of several manifests that is for this platform. Where the index does not say it,
+    /// the configurations do; a single one is taken as it is.
+    fn choose(
+        &self,
+        reference: &Reference,
+        candidates: &[Candidate],
+        shelf: &Shelf<'_>,
+    ) -> Result<(Manifest, Vec<u8>), PullError> {
+        let image = |source| PullError::Image { reference: reference.to_string(), source };
+        let platform = self.platform();
+        let mut offered = Vec::new();
+        for candidate in candidates {
+            let is_open = candidate.is_unknown && candidates.len() > 1;
+            let (bytes, media_type) = (shelf.manifest)(&candidate.digest)?;
+            require(reference, &candidate.digest, &bytes)?;
+            let manifest = match Document::parse(&bytes, media_type.as_deref(), &platform) {
+                Ok(Document::Manifest(manifest)) => manifest,
+                Ok(Document::Index { .. }) => return Err(image(ImageError::Ambiguous)),
+                Err(ImageError::NotALayer { .. }) if is_open => continue, // a signature, say
+                Err(error) => return Err(image(error)),
+            };
+            let config_bytes = (shelf.configuration)(&manifest.config)?;
+            let layers = manifest.layers.len();
+            let found = ImageDocument::parse(&config_bytes, layers).map_err(image)?.platform();
+            if !is_open || platform.runs(&found) {
+                return Ok((manifest, config_bytes));
+            }
+            offered.push(found);
+        }
+        let (wanted, offered) = (platform.to_string(), Platform::names(offered.into_iter()));
+        Err(image(ImageError::NoPlatform { wanted, offered }))
     }
 
     pub(super) fn ingest(
@@ -176,12 +223,11 @@ impl Puller {
     /// an error.
     fn check_platform(&self, configuration: &ImageDocument) -> Result<(), ImageError> {
         let Some(wanted) = &self.options.platform else { return Ok(()) };
-        let document = &configuration.document;
-        let offered = format!("{}/{}", document.os(), document.architecture());
-        match Platform::parse(&offered) {
-            Ok(found) if wanted.same_machine(&found) => Ok(()),
-            _ => Err(ImageError::NoPlatform { wanted: wanted.to_string(), offered }),
+        let found = configuration.platform();
+        if wanted.same_machine(&found) {
+            return Ok(());
         }
+        Err(ImageError::NoPlatform { wanted: wanted.to_string(), offered: found.to_string() })
     }
 }
 

@@ -193,12 +193,17 @@ fn blocked(reference: &Reference) -> PullError {
     PullError::Configuration { reference: reference.to_string(), source }
 }
 
-/// A mirror that does not have all of the image, does not let us in or stops answering is passed
-/// over.
+/// A mirror that does not have all of the image, does not let us in, stops answering or sends to
+/// where nothing must be asked is passed over.
 fn tries_next(error: &PullError) -> bool {
     error.registry_error().is_some_and(|error| {
-        let is_absent = matches!(error, RegistryError::NotFound { .. });
-        error.is_passing() || is_absent || matches!(error, RegistryError::Denied { .. })
+        let is_useless = matches!(
+            error,
+            RegistryError::NotFound { .. }
+                | RegistryError::Denied { .. }
+                | RegistryError::Elsewhere { .. }
+        );
+        error.is_passing() || is_useless
     })
 }
 

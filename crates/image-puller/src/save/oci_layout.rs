@@ -50,17 +50,17 @@ fn index(images: &[Saved]) -> Value {
 
 /// One entry per name, or one without a name.
 fn entries(image: &Saved) -> Vec<Value> {
-    let document = &image.configuration.document;
+    let platform = image.configuration.platform();
     let mut entry = json!({
         "mediaType": image.manifest.media_type,
         "digest": image.manifest.digest.to_string(),
         "size": image.manifest.bytes.len(),
         "platform": {
-            "architecture": document.architecture().to_string(),
-            "os": document.os().to_string(),
+            "architecture": platform.architecture,
+            "os": platform.os,
         },
     });
-    if let Some(variant) = document.variant() {
+    if let Some(variant) = platform.variant {
         entry["platform"]["variant"] = json!(variant);
     }
     let named = |name: String| {

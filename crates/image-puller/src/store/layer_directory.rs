@@ -100,6 +100,8 @@ pub(crate) struct Usable {
     /// The name of its directory.
     pub(crate) id: Digest,
     pub(crate) root_given: bool,
+    /// Bytes of its files.
+    pub(crate) bytes: u64,
 }
 
 /// Where a layer of an image is, if it can be used as it is: unpacked, complete, and known to
@@ -116,8 +118,16 @@ pub(crate) fn usable(
     }
     let fits = |record: &LayerRecord| record.diff_id == *diff_id && record.blobs.contains(blob);
     if let Some(record) = complete(places, chain_id, now)?.filter(fits) {
-        return Ok(Some(Usable { id: chain_id.clone(), root_given: record.root_given }));
+        return Ok(Some(Usable {
+            id: chain_id.clone(),
+            root_given: record.root_given,
+            bytes: record.bytes,
+        }));
     }
     let shared = complete(places, diff_id, now)?.filter(|record| record.standalone && fits(record));
-    Ok(shared.map(|record| Usable { id: diff_id.clone(), root_given: record.root_given }))
+    Ok(shared.map(|record| Usable {
+        id: diff_id.clone(),
+        root_given: record.root_given,
+        bytes: record.bytes,
+    }))
 }

@@ -20,16 +20,16 @@ type Make = fn(&Path);
 /// Adds members to an archive.
 type Change<'a> = Box<dyn Fn(Archive) -> Archive + 'a>;
 
-fn image() -> TestImage {
+pub(crate) fn image() -> TestImage {
     TestImage::of(vec![Layer::plain(Archive::new().file("f", b"content").finish())])
 }
 
-fn name() -> Reference {
+pub(crate) fn name() -> Reference {
     Reference::parse("example.org/loaded:1").expect("this is a reference")
 }
 
 /// An OCI image layout as a directory.
-fn layout(directory: &Path, image: &TestImage) {
+pub(crate) fn layout(directory: &Path, image: &TestImage) {
     let blobs = directory.join("blobs/sha256");
     fs::create_dir_all(&blobs).expect("it is new");
     let manifest = image.manifest();
@@ -44,7 +44,7 @@ fn layout(directory: &Path, image: &TestImage) {
     fs::write(directory.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).expect("new");
 }
 
-fn refused(scratch: &Scratch, what: &str, path: &Path, why: &str) {
+pub(crate) fn refused(scratch: &Scratch, what: &str, path: &Path, why: &str) {
     let started = Instant::now();
     let error = scratch.store().load(path, &()).map(|_| ()).expect_err(what);
     assert!(told(&error).contains(why), "{what}: no {why:?} in {}", told(&error));

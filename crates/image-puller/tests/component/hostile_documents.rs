@@ -218,7 +218,11 @@ fn configurations_that_lie_are_refused() {
             with_config(|c| c["rootfs"]["diff_ids"] = json!(["sha256:../x"])),
             "cannot",
         ),
-        ("no root at all", with_config(|c| *c = json!({"os": "linux"})), "cannot read"),
+        (
+            "no root at all",
+            with_config(|c| *c = json!({"os": "linux"})),
+            "lists 1 layers, the configuration 0",
+        ),
         ("not JSON", TestImage::with_config(image().layers, b"<html>".to_vec()), "cannot read"),
     ];
     for (what, image, why) in rows {

@@ -123,7 +123,6 @@ fn entries_that_break_a_rule_are_refused_by_name_and_rule() {
             ".wh.d/f",
             Rule::WhiteoutAsDirectory,
         ),
-        ("a device that is a whiteout", device((0, 0)), "dev", Rule::WhiteoutDevice),
         ("L-34 a type that does not exist", typed(b'Z'), "odd", Rule::UnknownType),
         ("L-92 Solaris attributes", typed(b'X'), "odd", Rule::UnknownType),
         ("L-93 a volume label", typed(b'V'), "odd", Rule::UnknownType),

@@ -39,6 +39,32 @@ fn more_bytes_than_allowed_are_not_written() {
 }
 
 #[test]
+fn all_layers_together_have_a_limit_besides_their_own() {
+    let zeros = vec![0; 4 * MIB];
+    let layer = |name: &str| {
+        let archive = Archive::new().file(name, &zeros).finish();
+        Layer::compressed(gzip(&archive), &archive, "gzip")
+    };
+    let attributes = |name: &str| {
+        let value = vec![b'v'; 3000];
+        let records: [(&str, &[u8]); 1] = [("SCHILY.xattr.user.k", &value)];
+        Layer::plain(Archive::new().pax(b'x', &records).file(name, &zeros).finish())
+    };
+    let mut field = Field::new();
+    field.scratch.limits.image_bytes = 10 * MIB as u64;
+    field.pull(vec![layer("a"), layer("b")]).expect("two are not too many");
+    let rule = Rule::ImageTooLarge.to_string();
+    let too_many = vec![layer("a"), layer("b"), layer("c")];
+    let told = field.pull(too_many).map(|_| ()).expect_err("those that are here count, too");
+    assert!(told.contains(&rule), "{told}");
+    let mut field = Field::new();
+    field.scratch.limits.image_bytes = 8 * MIB as u64 + 4000;
+    let told = field.pull(vec![attributes("a"), attributes("b")]).map(|_| ());
+    let told = told.expect_err("attributes count, too");
+    assert!(told.contains(&rule), "{told}");
+}
+
+#[test]
 fn a_size_that_only_the_header_has_is_refused_before_anything_is_written() {
     let field = Field::new();
     let header = Header { size: 1 << 40, ..Header::new(b'0', "huge") };

@@ -165,3 +165,70 @@ fn parents_that_are_only_implied_keep_the_owner_and_mode_from_below() {
     let metadata = std::fs::metadata(image.layers[1].join("tmp")).expect("it is there");
     assert_eq!((metadata.mode() & 0o7777, metadata.uid()), (0o1777, 5));
 }
+
+/// As podman writes layers, and as overlayfs has them.
+#[test]
+fn a_device_0_0_hides_what_is_below() {
+    let field = Field::new();
+    let lower = Archive::new().file("f", b"lower").directory("d").file("d/g", b"lower");
+    let image = stack(
+        &field,
+        vec![
+            lower.clone().file("stays", b"lower"),
+            Archive::new().device(b'3', "f", (0, 0)).device(b'3', "d", (0, 0)),
+        ],
+    );
+    let image = image.expect("it is a whiteout");
+    assert_eq!(contents(&image, &["f", "d/g", "stays"]), [None, None, some("lower")]);
+    assert_eq!(tree(&image.layers[1]), ["w d", "w f"]);
+
+    // The last entry of a name counts, and without anything below there is nothing to hide.
+    let field = Field::new();
+    let image = stack(
+        &field,
+        vec![
+            lower.clone().device(b'3', "alone", (0, 0)),
+            Archive::new()
+                .file("f", b"upper")
+                .device(b'3', "f", (0, 0))
+                .device(b'3', "d", (0, 0))
+                .directory("d")
+                .file("d/new", b"upper"),
+        ],
+    );
+    let image = image.expect("these are whiteouts");
+    assert_eq!(
+        contents(&image, &["f", "d/g", "d/new", "alone"]),
+        [None, None, some("upper"), None]
+    );
+}
+
+/// moby#41723 and its like: what a layer links to, it may hide afterwards.
+#[test]
+fn a_link_stays_when_its_target_of_a_lower_layer_is_hidden_afterwards() {
+    let lower = || Archive::new().file("d/e/f", b"lower").file("g", b"lower");
+    let link = |archive: Archive| archive.hard_link("link", "d/e/f");
+    let rows = [
+        ("the target", link(Archive::new()).file("d/e/.wh.f", b"")),
+        ("its directory", link(Archive::new()).file("d/.wh.e", b"")),
+        ("the directory above", link(Archive::new()).file(".wh.d", b"")),
+        ("all in its directory", link(Archive::new()).file("d/e/.wh..wh..opq", b"")),
+        ("everything", link(Archive::new()).file(".wh..wh..opq", b"")),
+        ("the target, by a device", link(Archive::new()).device(b'3', "d/e/f", (0, 0))),
+        (
+            "the target, replaced before",
+            link(Archive::new()).file("d/e/f", b"x").device(b'3', "d/e/f", (0, 0)),
+        ),
+    ];
+    for (what, upper) in rows {
+        let field = Field::new();
+        let image = stack(&field, vec![lower(), upper]);
+        let image = image.unwrap_or_else(|told| panic!("{what}: {told}"));
+        assert_eq!(contents(&image, &["link", "d/e/f"]), [some("lower"), None], "{what}");
+    }
+    // What the layer has itself there stays.
+    let upper = link(Archive::new()).file("d/e/f", b"upper").file("d/e/.wh.f", b"");
+    let field = Field::new();
+    let image = stack(&field, vec![lower(), upper]).expect("it is an image");
+    assert_eq!(contents(&image, &["link", "d/e/f"]), [some("lower"), some("upper")]);
+}

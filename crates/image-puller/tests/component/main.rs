@@ -3,6 +3,7 @@
 
 mod addresses;
 mod archive;
+mod archive_formats;
 mod catalogue;
 mod child;
 mod credentials;
@@ -16,6 +17,7 @@ mod interruptions;
 mod layer_bombs;
 mod layer_metadata;
 mod layer_stacks;
+mod lenient_documents;
 mod mirrors;
 mod pruning;
 mod random_input;

@@ -42,6 +42,8 @@ pub(crate) struct Model {
     objects: BTreeMap<Path, Object>,
     inodes: Vec<Inode>,
     layer: usize,
+    /// What entries of this layer are for: its whiteouts do not apply to it.
+    own: BTreeSet<Path>,
     links: Links,
     /// Something happened that umoci does in its own way.
     pub(crate) is_contested: bool,
@@ -57,12 +59,14 @@ impl Model {
     pub(crate) fn new(links: Links) -> Self {
         let root = Attributes { mode: 0o755, ..Attributes::default() };
         let objects = BTreeMap::from([(Path::new(), Object::Directory(root))]);
-        Self { objects, inodes: Vec::new(), layer: 0, links, is_contested: false }
+        let (inodes, own) = (Vec::new(), BTreeSet::new());
+        Self { objects, inodes, layer: 0, own, links, is_contested: false }
     }
 
     /// Goes on to the next layer.
     pub(crate) fn next_layer(&mut self) {
         self.layer += 1;
+        self.own.clear();
     }
 
     pub(crate) fn apply(&mut self, item: &Item) -> Result<(), Refused> {
@@ -88,7 +92,9 @@ impl Model {
         path.push(base.clone());
         let object = match &item.what {
             What::Whiteout => {
-                self.remove(&path);
+                // Umoci knows its own entries by the names that they have in the archive.
+                self.is_contested |= path != clean && !self.own.is_empty();
+                self.hide(&path);
                 return Ok(());
             }
             What::Directory => {
@@ -110,8 +116,22 @@ impl Model {
         if matches!(object, Object::Other(_)) {
             self.remove(&path);
         }
+        self.own.insert(path.clone());
         self.objects.insert(path, object);
         Ok(())
+    }
+
+    /// Removes what entries of this layer are not for. Directories that lead to one are made anew.
+    fn hide(&mut self, path: &Path) {
+        let own = &self.own;
+        let leads_to_own = |known: &Path| own.iter().any(|own| own.starts_with(known));
+        self.objects.retain(|known, _| !known.starts_with(path) || leads_to_own(known));
+        for (known, object) in self.objects.range_mut(path.clone()..) {
+            if known.starts_with(path) && !own.contains(known) {
+                self.is_contested = true; // umoci keeps them as they are
+                *object = Object::Directory(Attributes { mode: 0o755, ..Attributes::default() });
+            }
+        }
     }
 
     /// The inode that a hard link means; none if it is the link itself.
@@ -199,6 +219,7 @@ impl Model {
 
     fn remove(&mut self, path: &Path) {
         self.objects.retain(|known, _| !known.starts_with(path));
+        self.own.retain(|known| !known.starts_with(path));
     }
 
     /// What can be seen of it.

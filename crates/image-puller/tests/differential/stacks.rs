@@ -65,10 +65,21 @@ fn item() -> impl Strategy<Value = Item> {
     })
 }
 
-/// Layers, bottom to top. Whiteouts come first in each, as the specification asks of writers.
+/// Layers, bottom to top. Whiteouts come first in each, as the specification asks of writers; those
+/// that hide what the same layer has linked to can only come after it.
 pub(crate) fn stack() -> impl Strategy<Value = Vec<Vec<Item>>> {
-    let layer = prop::collection::vec(item(), 0..9).prop_map(|mut items| {
+    let items = prop::collection::vec((item(), any::<bool>()), 0..9);
+    let layer = items.prop_map(|items| {
+        let hidden = |(item, is_hidden): &(Item, bool)| match &item.what {
+            What::HardLink(target) if *is_hidden => {
+                Some(Item { path: target.clone(), what: What::Whiteout, ..item.clone() })
+            }
+            _ => None,
+        };
+        let hidden: Vec<Item> = items.iter().filter_map(hidden).collect();
+        let mut items: Vec<Item> = items.into_iter().map(|(item, _)| item).collect();
         items.sort_by_key(|item| !matches!(item.what, What::Whiteout | What::Opaque));
+        items.extend(hidden);
         items
     });
     prop::collection::vec(layer, 1..6)

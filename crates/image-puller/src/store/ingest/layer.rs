@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use crate::digest::Digest;
 use crate::image_manifest::{Configuration, Descriptor, Manifest};
-use crate::layer::{Unpacked, Unsettled, View, unpack};
+use crate::layer::{Budget, UnpackError, Unpacked, Unsettled, View, unpack};
 use crate::progress::ProgressEvent;
 use crate::store::StoreError;
 use crate::store::layer_directory::{Staging, Usable, usable};
@@ -83,6 +83,10 @@ impl Ingest<'_> {
         let present = usable(places, ids, &plan.blob.digest, &self.store.now)
             .map_err(plan.system("read", &places.layers()))?;
         if let Some(layer) = present {
+            if !shared.budget.take(layer.bytes) {
+                let layer = plan.blob.digest.clone();
+                return Err(LayerError::Unpack { layer, source: UnpackError::image_too_large() });
+            }
             self.sink.report(ProgressEvent::LayerPresent { layer: plan.blob.digest.clone() });
             return Ok(Prepared::Placed(layer));
         }
@@ -101,7 +105,11 @@ impl Ingest<'_> {
         staging
             .commit(&plan.diff_id, &record, &self.store.now)
             .map_err(plan.system("write", &places.layers()))?;
-        Ok(Prepared::Placed(Usable { id: plan.diff_id.clone(), root_given: record.root_given }))
+        Ok(Prepared::Placed(Usable {
+            id: plan.diff_id.clone(),
+            root_given: record.root_given,
+            bytes: record.bytes,
+        }))
     }
 
     /// Unpacks the blob that is here; fetches it if it is not, or not what it should be.
@@ -172,6 +180,7 @@ impl Ingest<'_> {
             stop: false.into(),
             fetched: 0.into(),
             queue: std::sync::Mutex::new(VecDeque::new()),
+            budget: Budget::new(self.options.limits.image_bytes),
         };
         self.unpack(plan, Box::new(file), (staging, Some(lower)), (None, &shared))
     }
@@ -186,7 +195,7 @@ impl Ingest<'_> {
         let fetching = copy.is_some();
         let root = staging.open().map_err(plan.system("open", &staging.tree()))?;
         let mut reader = BlobReader::new(source, &plan.blob, copy, (self.sink, &shared.stop));
-        let result = unpack(&mut reader, root, lower, self.options.limits);
+        let result = unpack(&mut reader, root, lower, (self.options.limits, &shared.budget));
         if fetching {
             shared.fetched.fetch_add(reader.count(), Ordering::Relaxed);
         }

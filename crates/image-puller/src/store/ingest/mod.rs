@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::config::ImageConfig;
 use crate::digest::Digest;
 use crate::image_manifest::{Configuration, Descriptor, Manifest};
-use crate::layer::{Limits, UnpackError};
+use crate::layer::{Budget, Limits, UnpackError};
 use crate::progress::{ProgressEvent, ProgressSink};
 
 use super::index::{self, IndexEntry};
@@ -150,6 +150,8 @@ struct Shared {
     stop: AtomicBool,
     fetched: AtomicU64,
     queue: Mutex<VecDeque<usize>>,
+    /// Bytes that the layers may still unpack to.
+    budget: Budget,
 }
 
 impl Ingest<'_> {
@@ -162,6 +164,7 @@ impl Ingest<'_> {
             stop: AtomicBool::new(false),
             fetched: AtomicU64::new(0),
             queue: Mutex::new(layer::largest_first(&layers)),
+            budget: Budget::new(self.options.limits.image_bytes),
         };
         let prepared = self.prepare_all(&layers, &shared)?;
         let mut placed: Vec<Digest> = Vec::new();
@@ -249,7 +252,6 @@ impl Ingest<'_> {
         let index =
             documents.index_bytes.map(|bytes| self.store.put_document(bytes)).transpose()?;
         let document = &documents.configuration.document;
-        let variant = document.variant().as_ref().map(|v| format!("/{v}")).unwrap_or_default();
         let record = ImageRecord {
             written: self.store.now.clone(),
             id: manifest.config.digest.clone(),
@@ -257,8 +259,8 @@ impl Ingest<'_> {
             media_type: manifest.media_type.clone(),
             manifest_size: manifest.bytes.len() as u64,
             index,
-            platform: format!("{}/{}{variant}", document.os(), document.architecture()),
-            created: document.created().clone(),
+            platform: documents.configuration.platform().to_string(),
+            created: document.created.clone(),
             size: manifest.layers.iter().map(|layer| layer.size).sum(),
             config: ImageConfig::from_document(document),
             layers,

@@ -148,6 +148,10 @@ impl ProgressSink for Board {
             ProgressEvent::Retrying { what, attempt, reason } => {
                 self.tell(&format!("Trying {what} again (attempt {attempt}): {reason}\n"));
             }
+            ProgressEvent::NotAnImage { digest, media_type } => {
+                let what = media_type.escape_debug();
+                self.tell(&format!("Left out {digest}: not an image ({what})\n"));
+            }
             ProgressEvent::Skipped { layer, reason } => {
                 let short: String = layer.hex().chars().take(12).collect();
                 self.tell(&format!("Left out of layer {short}: {reason}\n"));

@@ -39,8 +39,17 @@ fn failure(args: &PlaceArgs, reference: &Reference, error: &PullError) -> Failur
         Ok(Vec::new())
     };
     let near = images.ok().and_then(|images| near_name(&images, &reference.to_string()));
-    let is_other = |near: &String| *near != reference.familiar();
-    match (error.hint(), near.filter(is_other)) {
+    if near.as_ref() == Some(&reference.familiar()) {
+        let here = format!(
+            "{} is here already; a pod uses it with imagePullPolicy: IfNotPresent or Never",
+            reference.familiar()
+        );
+        return failure.hint(match error.hint() {
+            Some(hint) => format!("{hint}; {here}"),
+            None => here,
+        });
+    }
+    match (error.hint(), near) {
         (Some(hint), Some(near)) => {
             failure.hint(format!("{hint}; did you mean {near}, which is here?"))
         }

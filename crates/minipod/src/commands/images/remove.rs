@@ -27,7 +27,9 @@ pub(crate) fn remove(args: &PlaceArgs, rmi: &RmiArgs) -> Result<(), Failure> {
         if is_last {
             let digest = meant.image.manifest_digest.clone();
             let pruned = clean_up(args, &store, &Unwanted::This(digest))?;
-            if !pruned.images.is_empty() {
+            // Another name may keep an image with another manifest and the same id.
+            let is_kept = || store.list().map(|all| all.iter().any(|one| one.id == meant.image.id));
+            if !pruned.images.is_empty() && !is_kept()? {
                 screen::answer(&format!("Deleted: {}\n", meant.image.id))?;
             }
         }
