@@ -1,11 +1,13 @@
 //! The program from outside. Each test says what it needs; what a machine lacks is seen as a skip
 //! with its reason, unless `MINIPOD_REQUIRE` names it.
 
+mod claims;
 mod completions;
 mod deletion;
 mod disks;
 mod entering;
 mod errors;
+mod files_and_limits;
 mod gates;
 mod hostile_images;
 mod identity;
@@ -83,6 +85,8 @@ const GROUPS: &[&[Test]] = &[
     registries::TESTS,
     image_formats::TESTS,
     real_life::TESTS,
+    files_and_limits::TESTS,
+    claims::TESTS,
 ];
 
 /// Those that need something more.

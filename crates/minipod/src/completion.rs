@@ -60,8 +60,10 @@ pub(crate) fn containers(current: &OsStr) -> Vec<CompletionCandidate> {
 
 /// Images in the store.
 pub(crate) fn images(current: &OsStr) -> Vec<CompletionCandidate> {
-    let places = Words::of_this_process().places();
-    let images = Store::open(&places.images()).ok().and_then(|store| store.list().ok());
+    let directory = Words::of_this_process().places().images();
+    // A store that is not there must not be made, which opening it would do.
+    let store = directory.is_dir().then(|| Store::open(&directory).ok()).flatten();
+    let images = store.and_then(|store| store.list().ok());
     starting_with(current, images.into_iter().flatten().flat_map(|image| image.names).collect())
 }
 

@@ -3,12 +3,14 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use pod_model::Pod;
 use sandbox::cgroup::{CgroupError, PodCgroup};
 use sandbox::network::{self, NetworkError};
 use thiserror::Error;
 
+use crate::claims;
 use crate::ids;
 use crate::lock;
 use crate::places::PodDir;
@@ -40,13 +42,14 @@ pub enum CleanupError {
 /// Cleans up after a supervisor that is gone. The kernel has killed its children with it; their
 /// network, cgroups and files are still there. What cannot be removed does not keep the rest; then
 /// the pod stays visible, and deleting it again says why. `lock` is the lock file of the pod that
-/// is meant; `fallback` is for a pod whose own settings cannot be read.
+/// is meant, which is waited for until the deadline; `fallback` is for a pod whose own settings cannot be read.
 pub fn after_dead_supervisor(
     dir: &PodDir,
     lock: File,
+    deadline: Instant,
     fallback: &Settings,
 ) -> Result<(), CleanupError> {
-    let Some(_lock) = lock::take_over(dir, lock).map_err(CleanupError::Lock)? else {
+    let Some(_lock) = lock::take_over(dir, lock, deadline).map_err(CleanupError::Lock)? else {
         return Ok(()); // somebody else was faster
     };
     let settings = Settings::load(dir).unwrap_or_else(|_| fallback.clone());
@@ -64,7 +67,9 @@ pub fn after_dead_supervisor(
         outcome = steps.into_iter().fold(outcome, Result::and);
     }
     outcome?;
-    remove_pod_dir(&settings, dir)
+    remove_pod_dir(&settings, dir)?;
+    claims::finish_deletions(&settings.places);
+    Ok(())
 }
 
 /// The pod's uid: from its record, or from what stays when the record is damaged.
@@ -124,6 +129,7 @@ pub(crate) fn finish_removals(state: &Path) {
 /// Removes the record of a pod of which nothing else is left.
 pub(crate) fn remove_record(settings: &Settings, dir: &PodDir) {
     let _ = remove_pod_dir(settings, dir); // what cannot be removed is swept up later
+    claims::finish_deletions(&settings.places);
 }
 
 /// Removes a directory that nobody needs any more; a failure shows when the pod is deleted.

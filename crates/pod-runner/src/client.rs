@@ -5,13 +5,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use rustix::fs::inotify;
 use thiserror::Error;
 
 use crate::control::{ContainerUsage, Refusal, Reply, Request};
 use crate::lock;
 use crate::packet::{Incoming, PacketSocket};
 use crate::places::PodDir;
+use crate::watch::Watcher;
 
 /// How long a supervisor may take from its start until it listens.
 const STARTS_WITHIN: Duration = Duration::from_secs(5);
@@ -57,20 +57,18 @@ pub(crate) fn connect(dir: &PodDir) -> io::Result<PacketSocket> {
         Err(error) if is_coming(&error) && lock::is_held(dir) => error,
         result => return result,
     };
-    let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
-    inotify::add_watch(&watch, dir.path(), inotify::WatchFlags::MOVED_TO).map_err(|_| first)?;
+    let watcher = Watcher::new();
+    watcher.add(dir.path()).map_err(|_| first)?;
     let deadline = Instant::now() + STARTS_WITHIN;
     loop {
         match PacketSocket::connect(&dir.socket()) {
             Err(error) if is_coming(&error) && lock::is_held(dir) && Instant::now() < deadline => {
                 // Nobody tells when a lock is given up, as by a supervisor that cannot begin.
                 let again = deadline.min(Instant::now() + LOOK_AGAIN);
-                let _ = crate::watch::wait_readable(&watch, again);
+                let _ = watcher.wait(None, Some(again));
             }
             result => return result,
         }
-        let mut seen = [std::mem::MaybeUninit::uninit(); 1024];
-        let _ = inotify::Reader::new(&watch, &mut seen).next(); // only that something happened
     }
 }
 

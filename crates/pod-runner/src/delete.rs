@@ -17,6 +17,9 @@ use crate::watch;
 /// A supervisor answers at once; one that takes longer than this has been stopped or hangs.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
+/// One that has said that it is done, and others who clean up after it, end after so long.
+const ENDS_WITHIN: Duration = Duration::from_mins(2);
+
 /// Why a pod was not deleted.
 #[derive(Debug, Error)]
 pub enum DeleteError {
@@ -71,7 +74,7 @@ impl Deletion {
 
     /// Does not wait for a supervisor to do it; what has none is removed at once.
     pub fn leave(self) -> Result<(), DeleteError> {
-        if self.socket.is_none() { self.clean_up() } else { Ok(()) }
+        if self.socket.is_none() { self.clean_up(None) } else { Ok(()) }
     }
 
     /// Waits until nothing of the pod is left. A supervisor that dies meanwhile, or was dead
@@ -93,13 +96,20 @@ impl Deletion {
                 }
             }
         }
-        self.clean_up()?;
-        Ok(true)
+        match self.clean_up(deadline) {
+            Err(DeleteError::Cleanup(CleanupError::Lock(error)))
+                if deadline.is_some() && error.kind() == io::ErrorKind::TimedOut =>
+            {
+                Ok(false)
+            }
+            done => done.map(|()| true),
+        }
     }
 
-    fn clean_up(self) -> Result<(), DeleteError> {
+    fn clean_up(self, deadline: Option<Instant>) -> Result<(), DeleteError> {
         if let Some(lock) = self.lock {
-            cleanup::after_dead_supervisor(&self.dir, lock, &self.settings)?;
+            let deadline = deadline.unwrap_or_else(|| Instant::now() + ENDS_WITHIN);
+            cleanup::after_dead_supervisor(&self.dir, lock, deadline, &self.settings)?;
         }
         // The supervisor may have been killed at its very last step.
         cleanup::finish_removals(&self.settings.places.state);

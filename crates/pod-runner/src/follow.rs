@@ -1,7 +1,7 @@
 //! Follows pods as they change: what `-w` shows.
 //!
 //! Every version that a supervisor published is handed out, none twice. That a supervisor died is
-//! seen too: its lock file is closed with it, which inotify(7) tells.
+//! seen too: its lock file is closed with it, which a [`Watcher`] notices.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -50,7 +50,7 @@ impl PodsFollower {
     pub fn new(pods: Pods) -> Result<Self, PodsError> {
         let failed = |path: PathBuf| move |source| PodsError::List { path, source };
         let path = pods.directory().map_err(failed("pods".into()))?;
-        let watcher = Watcher::new().map_err(failed(path.clone()))?;
+        let watcher = Watcher::new();
         watcher.add(&path).map_err(failed(path))?;
         Ok(Self { pods, watcher, followed: BTreeMap::new() })
     }

@@ -11,6 +11,8 @@ use std::path::Path;
 use rustix::fs::{FlockOperation, flock};
 use sandbox::{ID_COUNT, IdRange};
 
+use crate::roots;
+
 /// The first range begins here (Kubernetes: the first 65536 ids are the machine's own).
 const FIRST: u32 = ID_COUNT;
 /// How many ranges there are: a kubelet's default for a node, 110 pods, and as many again.
@@ -28,7 +30,7 @@ fn range(number: u32) -> IdRange {
 
 /// The pod's range: the one it has, or the first free one.
 pub(crate) fn take(directory: &Path, uid: &str) -> io::Result<IdRange> {
-    fs::create_dir_all(directory)?;
+    roots::make_directory(directory)?;
     let _lock = lock(directory)?;
     let mut free = None;
     for number in 0..RANGES {
@@ -42,7 +44,7 @@ pub(crate) fn take(directory: &Path, uid: &str) -> io::Result<IdRange> {
     let number = free.ok_or_else(|| {
         io::Error::other(format!("all {RANGES} ranges of user ids are in use by other pods"))
     })?;
-    fs::write(directory.join(number.to_string()), uid)?;
+    roots::write(&directory.join(number.to_string()), uid.as_bytes())?;
     Ok(range(number))
 }
 

@@ -4,12 +4,14 @@
 //! which it leaves for the next time. A journal that has grown too long is replaced by a shorter
 //! one through `rename`; a reader notices by the file's number and starts again.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+
+use crate::roots;
 
 /// Why a journal cannot be written or read.
 #[derive(Debug, Error)]
@@ -34,7 +36,7 @@ const LONG: u64 = 1 << 20;
 impl Journal {
     /// Opens the journal, creating it when it does not exist.
     pub fn open(path: PathBuf) -> Result<Self, JournalError> {
-        match OpenOptions::new().append(true).create(true).open(&path) {
+        match roots::private_file().append(true).open(&path) {
             Ok(file) => {
                 let length = file.metadata().map_or(0, |metadata| metadata.len());
                 Ok(Self { path, file, length })
@@ -60,7 +62,7 @@ impl Journal {
         let aside = self.path.with_extension("new");
         let mut text = lines.join(&b'\n');
         text.push(b'\n');
-        std::fs::write(&aside, &text)
+        roots::write(&aside, &text)
             .and_then(|()| std::fs::rename(&aside, &self.path))
             .map_err(|source| self.error("replace", source))?;
         *self = Self::open(self.path.clone())?;
@@ -128,6 +130,8 @@ impl JournalReader {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
+
     use super::*;
 
     fn texts(reader: &mut JournalReader) -> Vec<String> {

@@ -19,6 +19,7 @@ use crate::lock;
 use crate::own_program::OwnProgram;
 use crate::places::PodDir;
 use crate::record::{PodRecord, RecordError};
+use crate::roots;
 use crate::settings::Settings;
 
 /// The hidden subcommand that starts a supervisor; its argument is the pod's directory.
@@ -106,12 +107,12 @@ pub(crate) fn now() -> Time {
 fn prepare(aside: &PodDir, pod: &v1::Pod, settings: &Settings) -> Result<File, LaunchError> {
     let failed = |path: PathBuf| move |source| LaunchError::File { path, source };
     let pods = settings.places.pods();
-    fs::create_dir_all(&pods).map_err(failed(pods))?;
+    roots::make_directory(&pods).map_err(failed(pods))?;
     sweep(&settings.places.state);
-    fs::create_dir(aside.path()).map_err(failed(aside.path().to_owned()))?;
+    roots::make_directory(aside.path()).map_err(failed(aside.path().to_owned()))?;
     let lock = lock::take(aside).map_err(failed(aside.lock()))?;
     let uid = pod.metadata.uid.as_deref().unwrap_or_default();
-    fs::write(aside.uid(), uid).map_err(failed(aside.uid()))?;
+    roots::write(&aside.uid(), uid.as_bytes()).map_err(failed(aside.uid()))?;
     settings.save(aside)?;
     PodRecord::create(aside.clone(), pod.clone())?;
     Ok(lock)
@@ -147,7 +148,7 @@ fn sweep(state: &Path) {
 
 fn start_supervisor(dir: &PodDir, lock: File) -> Result<Child, LaunchError> {
     let path = dir.supervisor_log();
-    let log = File::create(&path).map_err(|source| LaunchError::File { path, source })?;
+    let log = roots::create(&path).map_err(|source| LaunchError::File { path, source })?;
     let supervisor = |source| LaunchError::Supervisor { source };
     let program = OwnProgram::open().map_err(supervisor)?;
     Command::new(program.path())

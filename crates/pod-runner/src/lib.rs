@@ -5,6 +5,7 @@
 //! [`log_reader`]) and ask the supervisor only where something is to be done ([`client`],
 //! [`delete`]). It must not know terminals, tables or how arguments are parsed.
 
+pub mod claims;
 pub mod cleanup;
 pub mod client;
 pub mod clock;
@@ -38,6 +39,7 @@ pub mod pull_progress;
 pub mod pull_worker;
 mod random;
 pub mod record;
+pub mod roots;
 mod secrets;
 pub mod session;
 pub mod settings;

@@ -4,17 +4,21 @@
 //! as its standard input. The lock belongs to the open file, so it is held from before the
 //! supervisor starts until its very end, however it ends.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Instant;
 
 use rustix::fs::{FlockOperation, flock};
 
 use crate::places::PodDir;
+use crate::roots;
 
 /// Locks the pod's lock file for a supervisor that is about to start.
 pub fn take(dir: &PodDir) -> io::Result<File> {
-    let file = OpenOptions::new().write(true).create(true).truncate(false).open(dir.lock())?;
+    let file = roots::private_file().open(dir.lock())?;
     flock(&file, FlockOperation::NonBlockingLockExclusive)?;
     Ok(file)
 }
@@ -32,9 +36,7 @@ pub fn is_held(dir: &PodDir) -> bool {
 
 /// The lock file of the pod that is there now, to take over later; nothing when there is no pod.
 pub fn open(dir: &PodDir) -> io::Result<Option<File>> {
-    let open = |or_create| {
-        OpenOptions::new().write(true).create(or_create).truncate(false).open(dir.lock())
-    };
+    let open = |or_create| roots::private_file().create(or_create).open(dir.lock());
     let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
     match open(false) {
         // Somebody may be emptying the directory, in which nothing must be made then. It has
@@ -46,13 +48,18 @@ pub fn open(dir: &PodDir) -> io::Result<Option<File>> {
 }
 
 /// Waits until no supervisor holds that lock, and holds it then, so that only one cleans up.
-/// Nothing when the pod is gone by then, even if there is a new one of the same name.
-pub fn take_over(dir: &PodDir, file: File) -> io::Result<Option<File>> {
-    while let Err(error) = flock(&file, FlockOperation::LockExclusive) {
-        if error != rustix::io::Errno::INTR {
-            return Err(error.into());
-        }
-    }
+/// Nothing when the pod is gone by then, even if there is a new one of the same name. That it is
+/// still held at the deadline is an error.
+pub fn take_over(dir: &PodDir, file: File, deadline: Instant) -> io::Result<Option<File>> {
+    let late = |_| {
+        let text = format!("something still holds {}", dir.lock().display());
+        io::Error::new(io::ErrorKind::TimedOut, text)
+    };
+    let (sender, receiver) = mpsc::channel();
+    // flock(2) knows no deadline. A thread that is left behind lets go of what it gets.
+    thread::spawn(move || sender.send(wait_for(&file).map(|()| file)));
+    let left = deadline.saturating_duration_since(Instant::now());
+    let file = receiver.recv_timeout(left).map_err(late)??;
     match std::fs::metadata(dir.lock()) {
         Ok(there) => Ok((there.ino() == file.metadata()?.ino()).then_some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -60,8 +67,19 @@ pub fn take_over(dir: &PodDir, file: File) -> io::Result<Option<File>> {
     }
 }
 
+fn wait_for(file: &File) -> io::Result<()> {
+    while let Err(error) = flock(file, FlockOperation::LockExclusive) {
+        if error != rustix::io::Errno::INTR {
+            return Err(error.into());
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -86,29 +104,35 @@ mod tests {
         let pod = PodDir::at(dir.path().join("default_web"));
         std::fs::create_dir(pod.path()).unwrap();
         let opened = || open(&pod).unwrap().expect("the pod is there");
-        assert!(take_over(&pod, opened()).unwrap().is_some(), "nobody else is there");
+        let soon = || Instant::now() + Duration::from_secs(10);
+        assert!(take_over(&pod, opened(), soon()).unwrap().is_some(), "nobody else is there");
         let held = take(&pod).unwrap();
+        let now = Instant::now();
+        assert_eq!(take_over(&pod, opened(), now).unwrap_err().kind(), io::ErrorKind::TimedOut);
         let (waits, late) = (opened(), opened());
-        let waiting = std::thread::spawn({
+        let waiting = thread::spawn({
             let pod = pod.clone();
-            move || take_over(&pod, waits).unwrap().is_some()
+            move || take_over(&pod, waits, soon()).unwrap().is_some()
         });
         while !waits_for_a_lock(waiting.thread()) {
-            std::thread::yield_now();
+            thread::yield_now();
         }
         std::fs::rename(pod.path(), dir.path().join("removed")).unwrap();
         std::fs::create_dir(pod.path()).unwrap();
         let _new = take(&pod).unwrap();
         drop(held);
         assert!(!waiting.join().unwrap());
-        assert!(take_over(&pod, late).unwrap().is_none(), "whoever comes late waits for nobody");
+        assert!(
+            take_over(&pod, late, soon()).unwrap().is_none(),
+            "whoever comes late waits for nobody"
+        );
         std::fs::remove_dir_all(pod.path()).unwrap();
         assert!(open(&pod).unwrap().is_none());
     }
 
     /// A thread that waits in flock(2) shows in `/proc/locks`; it is enough that some thread of
     /// ours does.
-    fn waits_for_a_lock(_thread: &std::thread::Thread) -> bool {
+    fn waits_for_a_lock(_thread: &thread::Thread) -> bool {
         let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
         let own = format!(" {} ", std::process::id());
         locks.lines().any(|line| line.contains("->") && line.contains(&own))

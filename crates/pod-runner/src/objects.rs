@@ -15,9 +15,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+use crate::claims::PROTECTION;
 use crate::launch;
 use crate::places::{Places, file_name};
 use crate::record::{RecordError, write_by_rename};
+use crate::roots;
 
 const IMMUTABLE: &str = "immutable: Forbidden: field is immutable when `immutable` is set";
 const IMMUTABLE_DATA: &str = "data: Forbidden: field is immutable when `immutable` is set";
@@ -86,6 +88,8 @@ pub fn completed<T: StoredObject>(mut object: T, former: Option<&T>) -> Result<T
     });
     metadata.uid = kept.uid;
     metadata.creation_timestamp = kept.creation_timestamp;
+    metadata.deletion_timestamp = kept.deletion_timestamp;
+    metadata.deletion_grace_period_seconds = kept.deletion_grace_period_seconds;
     object.settle();
     Ok(object)
 }
@@ -170,6 +174,10 @@ impl StoredObject for PersistentVolumeClaim {
 
     /// A claim is bound at once: to a directory of its own.
     fn settle(&mut self) {
+        let finalizers = self.metadata.finalizers.get_or_insert_default();
+        if !finalizers.iter().any(|one| one == PROTECTION) {
+            finalizers.push(PROTECTION.to_owned());
+        }
         let uid = self.metadata.uid.clone().unwrap_or_default();
         let spec = self.spec.get_or_insert_default();
         spec.volume_name = Some(format!("pvc-{uid}"));
@@ -238,7 +246,7 @@ impl Objects {
     ) -> Result<(), ObjectError> {
         let path = self.path::<T>(namespace, name);
         let dir = self.places.objects(T::PLURAL);
-        fs::create_dir_all(&dir).map_err(|source| ObjectError::File {
+        roots::make_directory(&dir).map_err(|source| ObjectError::File {
             verb: "create",
             path: dir,
             source,

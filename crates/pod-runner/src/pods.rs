@@ -13,6 +13,7 @@ use crate::lock;
 use crate::lost_pod;
 use crate::places::{Places, PodDir};
 use crate::record;
+use crate::roots;
 
 /// The annotation that a view finds on a pod whose supervisor has died.
 pub const SUPERVISOR: &str = "minipod.dev/supervisor";
@@ -104,7 +105,7 @@ impl Pods {
     /// watched.
     pub fn directory(&self) -> io::Result<PathBuf> {
         let path = self.places.pods();
-        fs::create_dir_all(&path)?;
+        roots::make_directory(&path)?;
         Ok(path)
     }
 }

@@ -12,6 +12,7 @@ use image_puller::{Digest, Phase, ProgressEvent, ProgressSink};
 use serde::{Deserialize, Serialize};
 
 use crate::places::PodDir;
+use crate::roots;
 
 const PREFIX: &str = "pull-";
 /// Nobody sees more often that something changed.
@@ -93,7 +94,7 @@ impl Recorder {
             let aside = self.path.with_extension("new");
             // Who watches sees the last state that could be written.
             let text = serde_json::to_vec(progress).unwrap_or_default();
-            let _ = fs::write(&aside, text).and_then(|()| fs::rename(&aside, &self.path));
+            let _ = roots::write(&aside, &text).and_then(|()| fs::rename(&aside, &self.path));
         }
     }
 }

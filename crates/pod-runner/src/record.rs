@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::journal::{Journal, JournalError};
 use crate::places::PodDir;
+use crate::roots;
 
 /// Why the record cannot be written or read.
 #[derive(Debug, Error)]
@@ -143,7 +144,7 @@ pub fn read_pod(dir: &PodDir) -> Result<v1::Pod, RecordError> {
 /// Replaces a file's content so that a reader sees the old or the new one, never a part.
 pub(crate) fn write_by_rename(path: &std::path::Path, text: &[u8]) -> Result<(), RecordError> {
     let aside = path.with_extension("new");
-    fs::write(&aside, text)
+    roots::write(&aside, text)
         .and_then(|()| fs::rename(&aside, path))
         .map_err(|source| RecordError::File { verb: "write", path: path.to_owned(), source })
 }

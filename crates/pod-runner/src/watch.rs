@@ -1,20 +1,31 @@
-//! Waits for files to change (inotify(7)), so that no view ever polls or sleeps.
+//! Waits for files to change (inotify(7)).
+//!
+//! The kernel counts inotify instances and watches by user, and a container of user 0 is root: it
+//! can take all of them. Then a watcher looks again now and then, and works as before.
 
+use std::cell::Cell;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::io::Errno;
 
 /// Watches directories and files. It tells that something changed, not what: whoever waits reads
 /// again what it follows.
 #[derive(Debug)]
 pub struct Watcher {
-    inotify: OwnedFd,
+    /// None where the machine has no instance left.
+    inotify: Option<OwnedFd>,
+    /// Not everything could be watched.
+    is_incomplete: Cell<bool>,
 }
+
+/// How often a watcher says that something may have changed when the kernel does not tell.
+const LOOKS_AGAIN: Duration = Duration::from_millis(100);
 
 /// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +40,9 @@ pub enum Woken {
 
 impl Watcher {
     /// A watcher that watches nothing yet.
-    pub fn new() -> io::Result<Self> {
-        Ok(Self { inotify: inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)? })
+    pub fn new() -> Self {
+        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok();
+        Self { is_incomplete: Cell::new(inotify.is_none()), inotify }
     }
 
     /// Watches a file or directory; one that does not exist is an error. Watching it twice is
@@ -44,7 +56,14 @@ impl Watcher {
             | WatchFlags::MOVED_TO
             | WatchFlags::MOVE_SELF
             | WatchFlags::CLOSE_WRITE;
-        inotify::add_watch(&self.inotify, path, what)?;
+        let Some(inotify) = &self.inotify else {
+            return std::fs::symlink_metadata(path).map(drop);
+        };
+        match inotify::add_watch(inotify, path, what) {
+            // All watches of the user, or all memory for them (inotify_add_watch(2)).
+            Err(Errno::NOSPC | Errno::NOMEM) => self.is_incomplete.set(true),
+            added => drop(added?),
+        }
         Ok(())
     }
 
@@ -54,22 +73,34 @@ impl Watcher {
         interrupt: Option<BorrowedFd<'_>>,
         deadline: Option<Instant>,
     ) -> io::Result<Woken> {
-        let mut polled = vec![PollFd::new(&self.inotify, PollFlags::IN)];
-        polled.extend(interrupt.map(|file| PollFd::from_borrowed_fd(file, PollFlags::IN)));
-        let ready = wait_for(&mut polled, deadline)?;
-        let interrupted = polled.get(1).is_some_and(|file| !file.revents().is_empty());
-        if interrupted {
+        let readable = |file| PollFd::from_borrowed_fd(file, PollFlags::IN);
+        let mut polled: Vec<PollFd<'_>> = interrupt.into_iter().map(readable).collect();
+        polled.extend(self.inotify.as_ref().map(|inotify| readable(inotify.as_fd())));
+        let again = Instant::now() + LOOKS_AGAIN;
+        let is_last = deadline.is_some_and(|deadline| deadline <= again);
+        let until = if self.is_incomplete.get() && !is_last { Some(again) } else { deadline };
+        let is_ready = wait_for(&mut polled, until)?;
+        if interrupt.is_some() && polled.first().is_some_and(|file| !file.revents().is_empty()) {
             return Ok(Woken::Interrupted);
         }
         self.drain();
-        Ok(if ready { Woken::Changed } else { Woken::TimedOut })
+        Ok(if is_ready || until != deadline { Woken::Changed } else { Woken::TimedOut })
     }
 
     /// Forgets the changes so far; the next wait is for new ones.
     fn drain(&self) {
+        let Some(inotify) = &self.inotify else {
+            return;
+        };
         let mut space = [MaybeUninit::uninit(); 4096];
-        let mut reader = inotify::Reader::new(&self.inotify, &mut space);
+        let mut reader = inotify::Reader::new(inotify, &mut space);
         while reader.next().is_ok() {}
+    }
+}
+
+impl Default for Watcher {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -91,7 +122,7 @@ fn wait_for(polled: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Result<
         });
         match poll(polled, timeout.as_ref()) {
             Ok(count) => return Ok(count > 0),
-            Err(rustix::io::Errno::INTR) => {}
+            Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -107,10 +138,25 @@ mod tests {
     #[test]
     fn a_watcher_wakes_for_a_change_an_interrupt_and_a_deadline() {
         let dir = tempfile::tempdir().unwrap();
-        let watcher = Watcher::new().unwrap();
+        let watcher = Watcher::new();
         watcher.add(dir.path()).unwrap();
         let soon = || Some(Instant::now() + Duration::from_secs(10));
         std::fs::write(dir.path().join("pod.json"), "{}").unwrap();
+        assert_eq!(watcher.wait(None, soon()).unwrap(), Woken::Changed);
+        assert_eq!(watcher.wait(None, Some(Instant::now())).unwrap(), Woken::TimedOut);
+        let (reader, mut writer) = io::pipe().unwrap();
+        writer.write_all(b"!").unwrap();
+        assert_eq!(watcher.wait(Some(reader.as_fd()), soon()).unwrap(), Woken::Interrupted);
+    }
+
+    #[test]
+    fn a_watcher_without_inotify_looks_again_and_wakes_for_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let watcher = Watcher { inotify: None, is_incomplete: Cell::new(true) };
+        watcher.add(dir.path()).unwrap();
+        assert!(watcher.add(&dir.path().join("missing")).is_err());
+        let soon = || Some(Instant::now() + Duration::from_secs(10));
+        assert_eq!(watcher.wait(None, None).unwrap(), Woken::Changed);
         assert_eq!(watcher.wait(None, soon()).unwrap(), Woken::Changed);
         assert_eq!(watcher.wait(None, Some(Instant::now())).unwrap(), Woken::TimedOut);
         let (reader, mut writer) = io::pipe().unwrap();

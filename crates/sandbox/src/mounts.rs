@@ -127,13 +127,18 @@ fn set_options(source: &Detached, options: MountOptions) -> io::Result<()> {
     if options.propagation != Propagation::Bidirectional {
         mount_attributes::change(source.mount.as_fd(), spread)?;
     }
+    if options.nodev {
+        // A host path brings the mounts below it along.
+        let set = libc::MOUNT_ATTR_NODEV;
+        let attributes = Attributes { set, recursive: true, ..Attributes::default() };
+        mount_attributes::change(source.mount.as_fd(), attributes)?;
+    }
     // What is below it becomes read-only here, before mounts of the container are below it, too.
     let is_late = options.readonly && options.mount_points;
     let mut set = 0;
     for (wanted, flag) in [
         (options.readonly && (!is_late || options.recursive_readonly), libc::MOUNT_ATTR_RDONLY),
         (options.nosuid, libc::MOUNT_ATTR_NOSUID),
-        (options.nodev, libc::MOUNT_ATTR_NODEV),
         (options.noexec, libc::MOUNT_ATTR_NOEXEC),
     ] {
         if wanted {

@@ -134,6 +134,10 @@ fn mount_overlay(plan: &RootPlan, ids: Option<IdMap<'_>>) -> Result<OwnedFd, Sta
     let mapped = ids.map(|ids| (ids, layers.as_path()));
     let overlay = Overlay::open(&plan.layers, Some((&upper, &work)), mapped).map_err(failed)?;
     let mount = overlay.mount(&root).map_err(failed)?;
+    if plan.nodev {
+        let attributes = Attributes { set: libc::MOUNT_ATTR_NODEV, ..Attributes::default() };
+        mount_attributes::change(mount.as_fd(), attributes).map_err(failed)?;
+    }
     mounts::attach(mount.as_fd(), CWD, &root).map_err(failed)?;
     open(&root, OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
         .map_err(|error| failed(error.into()))

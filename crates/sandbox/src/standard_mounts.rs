@@ -33,6 +33,10 @@ const LINKS: [(&str, &str); 5] = [
     ("stderr", "/proc/self/fd/2"),
 ];
 
+/// How many pseudo-terminals a container may have: the machine has `kernel.pty.max` for all, 4096
+/// where nobody says otherwise, and keeps a part of them for itself (pty(7)).
+pub(crate) const MOST_TERMINALS: u32 = 256;
+
 /// Where programs look for their cgroups (cgroups(7)).
 const CGROUPS: &str = "/sys/fs/cgroup";
 
@@ -60,7 +64,14 @@ pub(crate) fn mount_all(
     mount_kernel(root, "/dev", ("tmpfs", &dev), NOSUID)?;
     fill_dev(root, plan.devices)?;
     let tty = ids.map_or(5, |ids| ids.outside(5)).to_string();
-    let pts = [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", &tty)];
+    let most = MOST_TERMINALS.to_string();
+    let pts = [
+        ("newinstance", ""),
+        ("ptmxmode", "0666"),
+        ("mode", "0620"),
+        ("gid", &tty),
+        ("max", &most),
+    ];
     mount_kernel(root, "/dev/pts", ("devpts", &pts), NOSUID | NOEXEC)?;
     mount_kernel(root, "/dev/mqueue", ("mqueue", &[]), all)?;
     let failed = |error: io::Error| StageError::prepare("cannot mount /dev/shm", error);

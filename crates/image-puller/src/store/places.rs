@@ -1,8 +1,8 @@
 //! Every path of the store, in one place.
 
-use std::fs::{self, DirBuilder};
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -123,7 +123,9 @@ impl Places {
     /// Writes a small file so that readers see the old or the new one, never a part.
     pub(crate) fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let aside = self.fresh();
-        fs::write(&aside, bytes)?;
+        // Root's alone, whatever the umask.
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
+        file.write_all(bytes)?;
         fs::rename(&aside, path)
     }
 }

@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use pod_runner::claims::ClaimDeletion;
 use pod_runner::delete::Deletion;
 use pod_runner::objects::StoredObject;
-use pod_runner::{Objects, Pods};
+use pod_runner::{Objects, Places, Pods};
 
 use super::object::{self, Object};
 use super::{places, require_root, settings};
@@ -42,6 +43,7 @@ pub(crate) fn run(args: &PlaceArgs, delete: &DeleteArgs) -> Result<(), Failure> 
     let pods = Pods::new(&settings.places);
     let deadline = delete.timeout.map(|timeout| Instant::now() + timeout);
     let mut deletions = Vec::new();
+    let mut claims = Vec::new();
     let mut failures = Vec::new();
     for target in &targets {
         let deleted = match target.resource {
@@ -52,6 +54,7 @@ pub(crate) fn run(args: &PlaceArgs, delete: &DeleteArgs) -> Result<(), Failure> 
                     .map_err(Failure::from),
                 None => Ok(false),
             },
+            Resource::Claim => request_claim(&settings.places, target, &mut claims),
             _ => remove_object(args, target),
         };
         match deleted {
@@ -69,6 +72,10 @@ pub(crate) fn run(args: &PlaceArgs, delete: &DeleteArgs) -> Result<(), Failure> 
             deletion.leave().map_err(Failure::from)
         };
         failures.extend(done.err());
+    }
+    // A claim goes when its pods are gone.
+    for (target, deletion) in claims.into_iter().filter(|_| delete.wait) {
+        failures.extend(wait_for_claim(target, &deletion, deadline).err());
     }
     Failure::told_but_last(failures)
 }
@@ -116,6 +123,31 @@ fn wait(target: &Target, deletion: Deletion, deadline: Option<Instant>) -> Resul
     }
     let text = format!("timed out waiting for the condition on pods/{}", target.name);
     Err(Failure::new(Kind::TimedOut, text).hint("--force kills what does not end by itself"))
+}
+
+/// Asks for a claim's deletion, which is to be waited for; whether the claim was there.
+fn request_claim<'a>(
+    places: &Places,
+    target: &'a Target,
+    claims: &mut Vec<(&'a Target, ClaimDeletion)>,
+) -> Result<bool, Failure> {
+    let deletion = ClaimDeletion::request(places, &target.namespace, &target.name)?;
+    let is_there = deletion.is_some();
+    claims.extend(deletion.map(|deletion| (target, deletion)));
+    Ok(is_there)
+}
+
+fn wait_for_claim(
+    target: &Target,
+    deletion: &ClaimDeletion,
+    deadline: Option<Instant>,
+) -> Result<(), Failure> {
+    if deletion.wait_until(deadline)? {
+        return Ok(());
+    }
+    let (kind, name) = (target.resource.plural(), &target.name);
+    let text = format!("timed out waiting for the condition on {kind}/{name}");
+    Err(Failure::new(Kind::TimedOut, text).hint("delete the pods that use it"))
 }
 
 fn not_found(pods: &Pods, target: &Target) -> Failure {
@@ -204,8 +236,7 @@ fn remove_object(args: &PlaceArgs, target: &Target) -> Result<bool, Failure> {
     let Target { resource, namespace, name } = target;
     match resource {
         Resource::ConfigMap => remove::<ConfigMap>(&objects, namespace, name),
-        Resource::Secret => remove::<Secret>(&objects, namespace, name),
-        _ => remove::<PersistentVolumeClaim>(&objects, namespace, name),
+        _ => remove::<Secret>(&objects, namespace, name),
     }
 }
 

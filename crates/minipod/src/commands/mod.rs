@@ -33,7 +33,7 @@ mod wait;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use pod_runner::{Places, Settings};
+use pod_runner::{Places, Settings, roots};
 
 use crate::cli::{Cli, Command, PlaceArgs};
 use crate::failure::{Failure, Kind};
@@ -41,6 +41,9 @@ use crate::failure::{Failure, Kind};
 /// Runs the command that the command line names.
 pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let places = cli.places;
+    if uses_the_roots(&cli.command) {
+        secure_roots(&places)?;
+    }
     match cli.command {
         Command::Run(args) => return run::run(&places, &args),
         Command::Exec(args) => return exec::run(&places, &args),
@@ -77,6 +80,29 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Whether a command reads or writes minipod's directories.
+fn uses_the_roots(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::Validate(_)
+            | Command::Doctor(_)
+            | Command::ApiResources(_)
+            | Command::Explain(_)
+            | Command::Version(_)
+            | Command::Completion(_)
+            | Command::Man(_)
+    )
+}
+
+/// Makes minipod's directories, or verifies that they are root's alone.
+fn secure_roots(args: &PlaceArgs) -> Result<(), Failure> {
+    require_root()?;
+    roots::secure(&places(args)).map_err(|error| {
+        let hint = error.hint();
+        Failure::of(Kind::Host, &error).maybe_hint(hint)
+    })
+}
+
 /// The settings that the command line gives.
 pub(crate) fn settings(args: &PlaceArgs) -> Settings {
     Settings {
@@ -107,11 +133,14 @@ pub(crate) fn places(args: &PlaceArgs) -> Places {
     }
 }
 
-/// Pods need namespaces, mounts and a bridge, which need root.
+/// Pods need namespaces, mounts and a bridge, and what is known of them is root's alone.
 pub(crate) fn require_root() -> Result<(), Failure> {
     if pod_runner::settings::is_root() {
         return Ok(());
     }
-    Err(Failure::new(Kind::Host, "minipod needs root to create namespaces, mounts and networks")
-        .hint("sudo minipod …; `minipod doctor` tells what this machine allows"))
+    Err(Failure::new(
+        Kind::Host,
+        "minipod needs root: its directories, namespaces, mounts and networks are root's alone",
+    )
+    .hint("sudo minipod …; `minipod doctor` tells what this machine allows"))
 }

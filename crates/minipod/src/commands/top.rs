@@ -33,7 +33,7 @@ pub(crate) fn run(args: &PlaceArgs, top: &TopArgs) -> Result<(), Failure> {
     let (found, is_named) = pods(args, top)?;
     require_root()?;
     let before: Vec<_> = found.iter().map(sample).collect();
-    Watcher::new()?.wait(None, Some(Instant::now() + SAMPLE))?;
+    Watcher::new().wait(None, Some(Instant::now() + SAMPLE))?;
     let mut used = Vec::new();
     for (pod, before) in found.iter().zip(before) {
         match between(pod, before) {

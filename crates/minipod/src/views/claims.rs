@@ -43,6 +43,9 @@ pub(crate) fn row(claim: &PersistentVolumeClaim, is_wide: bool, now: Timestamp) 
 }
 
 pub(crate) fn phase(claim: &PersistentVolumeClaim) -> String {
+    if claim.metadata.deletion_timestamp.is_some() {
+        return "Terminating".to_owned();
+    }
     let phase = claim.status.as_ref().and_then(|status| status.phase.clone());
     phase.unwrap_or_else(|| "Bound".to_owned())
 }

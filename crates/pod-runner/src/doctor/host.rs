@@ -4,10 +4,13 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use rustix::fs::StatVfsMountFlags;
+use rustix::fs::inotify::{self, CreateFlags};
 use sandbox::cgroup::{Hierarchies, Version};
 
 use super::{Finding, sysctl};
-use crate::settings::Settings;
+use crate::roots;
+use crate::settings::{Settings, is_root};
+use crate::text::chain;
 
 /// Fewer inotify instances than these and a handful of `-w` commands use them up.
 const FEW_INSTANCES: u64 = 128;
@@ -39,7 +42,27 @@ pub(super) fn cgroups() -> Vec<Finding> {
         }
         Finding::ok(name, format!("{mode}: {use_}"))
     })
+    .chain([device_filter(&found)])
     .collect()
+}
+
+/// Whether the kernel keeps containers from opening devices.
+fn device_filter(found: &Hierarchies) -> Finding {
+    let name = "cgroup devices";
+    if !is_root() {
+        return Finding::limited(name, "only root may ask", "sudo minipod doctor");
+    }
+    match found.lacks_device_filter() {
+        None => Finding::ok(name, "containers open no device but those of their own /dev"),
+        Some(why) => Finding::limited(
+            name,
+            format!(
+                "{why}; containers have no capability MKNOD, their mounts are nodev, and SYS_ADMIN \
+                 is refused"
+            ),
+            "mount the controller, or start minipod with CAP_SYS_ADMIN and CAP_BPF",
+        ),
+    }
 }
 
 pub(super) fn forwarding() -> Finding {
@@ -80,6 +103,14 @@ pub(super) fn limits() -> Finding {
     let instances = sysctl("fs/inotify/max_user_instances").unwrap_or(u64::MAX);
     let processes = sysctl("kernel/pid_max").unwrap_or(u64::MAX);
     let detail = format!("{instances} inotify instances, {processes} process ids");
+    if inotify::init(CreateFlags::CLOEXEC).is_err() {
+        let detail = format!(
+            "root has all of its {instances} inotify instances in use: what is watched is looked \
+             at ten times a second instead"
+        );
+        let way_out = format!("sysctl -w fs.inotify.max_user_instances={}", FEW_INSTANCES * 8);
+        return Finding::limited("limits", detail, way_out);
+    }
     if instances < FEW_INSTANCES {
         let way_out = format!("sysctl -w fs.inotify.max_user_instances={}", FEW_INSTANCES * 8);
         return Finding::limited("limits", detail, way_out);
@@ -98,6 +129,11 @@ pub(super) fn directories(settings: &Settings) -> Finding {
             let way_out = format!("{option} with a directory that can be written");
             return Finding::missing(name, problem, way_out);
         }
+    }
+    if is_root()
+        && let Some(flaw) = roots::flaws(places).next()
+    {
+        return Finding::missing(name, chain(&flaw), flaw.hint().unwrap_or_default());
     }
     let free = rustix::fs::statvfs(existing(&places.data))
         .map_or(0, |found| found.f_bavail.saturating_mul(found.f_frsize));

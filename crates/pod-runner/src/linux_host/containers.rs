@@ -115,7 +115,10 @@ impl LinuxHost {
         prepare_directory(context, instance, &writable)?;
         let mut plan = plan::container(&context.input(&sandbox.addresses), image, instance)?;
         let limits = plan::limits(&context.pod, &instance.name);
-        let cgroup = sandbox.container_cgroup(name, &limits);
+        let cgroup = sandbox
+            .container_cgroup(name, &limits)
+            .map_err(|error| StartFailure::create(&error))?;
+        let unfiltered = keep_from_devices(&limits, cgroup.as_ref(), &mut plan)?;
         complete(context, sandbox, cgroup.as_ref(), &mut plan)?;
         let log = ContainerLog::create(&context.logs.file(name, instance.attempt.0))
             .map_err(|error| StartFailure::create(&error))?;
@@ -133,6 +136,7 @@ impl LinuxHost {
         self.facts.extend(cgroup.as_ref().and_then(|cgroup| not_limited(name, cgroup)));
         let stop_signal = plan::stop_signal(&context.pod, &instance.name, image);
         self.facts.extend(stop_signal.unknown.map(|unknown| no_signal(name, &unknown)));
+        self.facts.extend(unfiltered);
         self.last_number += 1;
         Ok(RunningContainer {
             number: self.last_number,
@@ -293,6 +297,25 @@ fn complete(
         plan.root.layers.insert(0, layer);
     }
     Ok(())
+}
+
+/// Where the machine's cgroups cannot filter devices, there are none for the container; a warning
+/// of that.
+fn keep_from_devices(
+    limits: &plan::Limits,
+    cgroup: Option<&ContainerCgroup>,
+    plan: &mut ContainerPlan,
+) -> Result<Option<Fact>, StartFailure> {
+    if limits.all_devices || cgroup.is_some_and(ContainerCgroup::confines_devices) {
+        return Ok(None);
+    }
+    plan::without_device_filter(plan)?;
+    let message = format!(
+        "container {} has no capability MKNOD and cannot open devices on its mounts: this \
+         machine's cgroups cannot filter them",
+        plan.name
+    );
+    Ok(Some(Fact::Warned { reason: "CgroupUnavailable", message }))
 }
 
 /// A warning, where the machine cannot limit the container as it asks.

@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::LinuxHost;
 use crate::logs::Stream;
 use crate::supervisor::SupervisorError;
+use crate::volumes::ObjectWatch;
 
 /// What a descriptor that has become ready belongs to. Containers, tasks and connections are
 /// named by numbers that are never used twice, because handling one may remove another.
@@ -43,13 +44,15 @@ pub(super) enum Token {
 impl LinuxHost {
     /// Waits until something happened or the deadline has come, and handles what happened.
     pub(super) fn wait(&mut self, deadline: Option<Uptime>) -> Result<(), SupervisorError> {
-        let own = [self.tasks.next_deadline(), self.storage.next_deadline()];
+        let objects = self.object_watch.as_ref().and_then(ObjectWatch::next_deadline);
+        let own = [self.tasks.next_deadline(), self.storage.next_deadline(), objects];
         let deadline = own.into_iter().chain([deadline]).flatten().min();
         for token in self.ready(deadline)? {
             self.handle(token);
         }
         self.expire_tasks();
         self.look_at_storage();
+        self.look_at_objects();
         Ok(())
     }
 
@@ -84,7 +87,8 @@ impl LinuxHost {
             watched.extend(container.watched());
         }
         watched.extend(self.sandbox.iter().map(|sandbox| (Token::Holder, sandbox.holder())));
-        watched.extend(self.object_watch.iter().map(|watch| (Token::Objects, watch.as_fd())));
+        let objects = self.object_watch.as_ref().and_then(ObjectWatch::descriptor);
+        watched.extend(objects.map(|watch| (Token::Objects, watch)));
         watched
     }
 

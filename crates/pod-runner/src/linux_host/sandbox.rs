@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::os::fd::BorrowedFd;
 
 use pod_lifecycle::Fact;
-use sandbox::cgroup::{ContainerCgroup, Hierarchies, Limits, PodCgroup};
+use sandbox::cgroup::{CgroupError, ContainerCgroup, Hierarchies, Limits, PodCgroup};
 use sandbox::network::{self, Egress, PodAddress, PodNetworkRequest};
 use sandbox::{PodSandbox, PodSandboxPlan, SandboxError, Sharing};
 
@@ -80,9 +80,13 @@ impl RunningSandbox {
         self.addresses.first().copied().unwrap_or(IpAddr::from([127, 0, 0, 1]))
     }
 
-    /// A cgroup for a container; without cgroups the container runs all the same.
-    pub(super) fn container_cgroup(&self, name: &str, limits: &Limits) -> Option<ContainerCgroup> {
-        self.cgroup.as_ref().and_then(|pod| pod.container(name, limits).ok())
+    /// A cgroup for a container; on a machine without cgroups there is none.
+    pub(super) fn container_cgroup(
+        &self,
+        name: &str,
+        limits: &Limits,
+    ) -> Result<Option<ContainerCgroup>, CgroupError> {
+        self.cgroup.as_ref().map(|pod| pod.container(name, limits)).transpose()
     }
 }
 
@@ -112,7 +116,17 @@ impl LinuxHost {
         volumes::set_up_shared_memory(&input, &plan)?;
         if self.object_watch.is_none() {
             // Before the volumes are made, so that no change is missed.
-            self.object_watch = ObjectWatch::for_pod(&input, &self.context.settings.places)?;
+            let (places, now) = (&self.context.settings.places, self.clock.now());
+            self.object_watch = ObjectWatch::for_pod(&input, places, now)?;
+            if self.object_watch.as_ref().is_some_and(|watch| watch.descriptor().is_none()) {
+                let message = "all inotify instances of root are in use \
+                               (fs.inotify.max_user_instances): volumes of ConfigMaps and Secrets \
+                               are looked at every second";
+                self.facts.push_back(Fact::Warned {
+                    reason: "InotifyExhausted",
+                    message: message.to_owned(),
+                });
+            }
         }
         let failures = volumes::set_up(&input);
         if !failures.is_empty() {
@@ -131,6 +145,14 @@ impl LinuxHost {
         self.facts.extend(problems.into_iter().map(warned("DNSConfigForming")));
         self.facts.extend(firewalls.into_iter().map(warned("NetworkBlocked")));
         Ok(addresses)
+    }
+
+    /// Looks for changes where the kernel does not tell of them.
+    pub(super) fn look_at_objects(&mut self) {
+        let now = self.clock.now();
+        if self.object_watch.as_mut().is_some_and(|watch| watch.look(now)) {
+            self.objects_change();
+        }
     }
 
     /// Volumes follow the objects that they are made of.

@@ -3,6 +3,7 @@
 //! The functions are pure but for reading stored ConfigMaps and Secrets and the image's own
 //! `/etc/passwd`. `minipod plan` prints what they return, the sandbox carries it out.
 
+mod devices;
 mod downward;
 mod env_file;
 mod environment;
@@ -28,6 +29,7 @@ use crate::control::ExecRequest;
 use crate::objects::{ObjectError, Objects};
 use crate::places::{PodData, PodDir};
 
+pub(crate) use devices::without_filter as without_device_filter;
 pub(crate) use downward::{field, resource};
 pub use limits::{limits, pod_limits};
 pub(crate) use mounts::cgroup_mounts;
@@ -86,6 +88,9 @@ pub enum PlanError {
     /// A rule about users.
     #[error("{0}")]
     User(String),
+    /// A device that nothing would keep the container from.
+    #[error("{0}")]
+    Devices(String),
     /// A rule about capabilities, seccomp and the like.
     #[error("{0}")]
     Security(String),
@@ -113,7 +118,7 @@ pub enum PlanError {
 impl PlanError {
     /// Whether Kubernetes calls it a configuration error (`CreateContainerConfigError`).
     pub fn is_configuration(&self) -> bool {
-        !matches!(self, Self::NoCommand | Self::SeccompProfile { .. })
+        !matches!(self, Self::NoCommand | Self::Devices(_) | Self::SeccompProfile { .. })
     }
 }
 
@@ -202,6 +207,7 @@ pub fn container(
     Ok(ContainerPlan {
         name: name.to_string(),
         root: RootPlan {
+            nodev: false,
             layers: image.layers.clone(),
             writable,
             readonly: security.read_only_root_filesystem,

@@ -24,6 +24,7 @@ use thiserror::Error;
 
 use crate::objects::ObjectError;
 use crate::plan::PlanInput;
+use crate::roots;
 
 pub(crate) use host_path::kind as host_path_kind;
 use memory::Memory;
@@ -107,6 +108,7 @@ fn set_up_one(input: &PlanInput<'_>, volume: &Volume) -> Result<(), VolumeError>
     if let Some(source) = &volume.host_path {
         return host_path::check(volume, source);
     }
+    claim_stays(input, volume)?;
     let path = path(input, volume)?;
     let is_new = make(volume, &path)?;
     let tree =
@@ -122,6 +124,21 @@ fn set_up_one(input: &PlanInput<'_>, volume: &Volume) -> Result<(), VolumeError>
     Ok(())
 }
 
+/// No pod begins to use a claim that is about to go, as a kubelet has it.
+fn claim_stays(input: &PlanInput<'_>, volume: &Volume) -> Result<(), VolumeError> {
+    let Some(source) = &volume.persistent_volume_claim else {
+        return Ok(());
+    };
+    let (namespace, name) = (&input.pod.namespace, &source.claim_name);
+    match input.objects.find::<PersistentVolumeClaim>(namespace, name) {
+        Ok(Some(claim)) if claim.metadata.deletion_timestamp.is_some() => {
+            let text = format!("error processing PVC {namespace}/{name}: PVC is being deleted");
+            Err(VolumeError::source_of(volume, text))
+        }
+        _ => Ok(()), // what else is wrong with it, its path tells
+    }
+}
+
 /// Makes the volume's directory; whether it was not there before. What a container did to a
 /// directory that is there already stays.
 fn make(volume: &Volume, path: &Path) -> Result<bool, VolumeError> {
@@ -135,7 +152,7 @@ fn make(volume: &Volume, path: &Path) -> Result<bool, VolumeError> {
             .map_err(|source| VolumeError::file(volume, "mount memory at", path, source));
     }
     if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(failed)?;
+        roots::make_directory(parent).map_err(failed)?;
     }
     match fs::create_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),

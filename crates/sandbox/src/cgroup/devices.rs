@@ -1,8 +1,10 @@
 //! Which devices a container may use: any may be made, few may be opened (runc's and docker's list).
 
+use std::fs;
 use std::io;
 use std::os::fd::BorrowedFd;
 
+use super::Directory;
 use crate::sys::cgroup_devices::{self, Instruction};
 
 /// Character devices that may be read and written, by major and minor number; no minor number means
@@ -26,6 +28,19 @@ pub(super) fn allowed() -> impl Iterator<Item = String> {
         let minor = minor.map_or_else(|| "*".to_owned(), |minor| minor.to_string());
         format!("c {major}:{minor} rwm")
     }))
+}
+
+/// Whether the kernel holds a v1 cgroup to a list: without one, its file has a line for all.
+pub(super) fn is_confined(directories: &[Directory]) -> bool {
+    let has_devices = |one: &&Directory| one.controllers.iter().any(|name| name == "devices");
+    let list = directories.iter().find(has_devices).map(|one| one.path.join("devices.list"));
+    let list = list.and_then(|path| fs::read_to_string(path).ok());
+    list.is_some_and(|list| !list.lines().any(|line| line.starts_with('a')))
+}
+
+/// Whether the kernel takes device filters from this process.
+pub(super) fn are_filters_possible() -> io::Result<()> {
+    cgroup_devices::load(&program()).map(drop)
 }
 
 /// The same as a program, for a cgroup v2 directory.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Directory;
+use super::{Directory, devices};
 
 /// The controllers that minipod uses. Nothing is limited by `cpuset`, but a Java virtual machine that
 /// does not find it next to the others in a container ignores every limit on version 1.
@@ -77,6 +77,20 @@ impl Hierarchies {
         &self.mounted
     }
 
+    /// Why the kernel cannot keep containers from opening devices here, if it cannot.
+    pub fn lacks_device_filter(&self) -> Option<String> {
+        match self.version {
+            Version::V1 => {
+                let has = |one: &Directory| one.controllers.iter().any(|name| name == "devices");
+                let text = "the cgroup controller devices is not available";
+                (!self.usable.iter().any(has)).then(|| text.to_owned())
+            }
+            Version::V2 => devices::are_filters_possible()
+                .err()
+                .map(|error| format!("the kernel takes no device filter (bpf): {error}")),
+        }
+    }
+
     /// Controllers that limits need and this machine does not offer, as sentences.
     pub fn missing(&self) -> Vec<String> {
         ["memory", "cpu", "pids"]
@@ -138,6 +152,8 @@ mod tests {
         let expected = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup/cpu,cpuacct"];
         assert_eq!(paths, expected.map(Path::new));
         assert_eq!(found.missing(), ["the cgroup controller pids is not available"]);
+        let devices = "the cgroup controller devices is not available";
+        assert_eq!(found.lacks_device_filter().as_deref(), Some(devices));
         assert_eq!(found.mounted(), found.usable());
     }
 

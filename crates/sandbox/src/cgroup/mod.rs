@@ -123,7 +123,7 @@ impl PodCgroup {
     pub fn container(&self, name: &str, limits: &Limits) -> Result<ContainerCgroup, CgroupError> {
         let mut directories = Vec::new();
         for directory in &self.directories {
-            let path = directory.path.join(name);
+            let path = directory.path.join(directory_name(name));
             files::create(&path)?;
             if self.version == Version::V1 && directory.has("cpuset") {
                 files::inherit_cpuset(&path)?;
@@ -135,12 +135,18 @@ impl PodCgroup {
             (Version::V2, Some(directory)) => Some(files::open_directory(&directory.path)?),
             _ => None,
         };
-        if let (Some(v2), false) = (&v2, limits.all_devices) {
-            let confined = devices::confine(v2.as_fd());
-            warnings.extend(confined.err().map(|error| format!("cannot limit devices: {error}")));
-        }
+        let confined = match &v2 {
+            Some(_) if limits.all_devices => Ok(false),
+            Some(v2) => devices::confine(v2.as_fd()).map(|()| true),
+            None => Ok(devices::is_confined(&directories)),
+        };
+        let confines_devices = confined.unwrap_or_else(|error| {
+            warnings.push(format!("cannot limit devices: {error}"));
+            false
+        });
         let kills_before = files::oom_kills(self.version, &directories);
-        Ok(ContainerCgroup { version: self.version, directories, v2, warnings, kills_before })
+        let version = self.version;
+        Ok(ContainerCgroup { version, directories, v2, warnings, kills_before, confines_devices })
     }
 
     /// Kills every process in the pod's cgroups and waits until they are gone.
@@ -163,6 +169,12 @@ impl PodCgroup {
     }
 }
 
+/// What a container's cgroup is called: on version 1 every cgroup has a file of the name `tasks`,
+/// which a container may have, too; the names of other files are no names of containers.
+fn directory_name(container: &str) -> &str {
+    if container == "tasks" { "tasks_" } else { container }
+}
+
 /// The cgroups of one container.
 #[derive(Debug)]
 pub struct ContainerCgroup {
@@ -171,6 +183,7 @@ pub struct ContainerCgroup {
     v2: Option<OwnedFd>,
     warnings: Vec<String>,
     kills_before: u64,
+    confines_devices: bool,
 }
 
 /// What a container uses.
@@ -214,6 +227,11 @@ impl ContainerCgroup {
     /// What could not be limited, as sentences.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// Whether the kernel keeps the container from opening devices.
+    pub fn confines_devices(&self) -> bool {
+        self.confines_devices
     }
 
     /// What the container uses now.

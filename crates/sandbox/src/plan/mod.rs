@@ -108,6 +108,8 @@ pub struct RootPlan {
     /// Directories that exist, and can be written also when the root is read-only: absolute paths
     /// in the container (`VOLUME` of an image; untrusted).
     pub volumes: Vec<String>,
+    /// `MS_NODEV`.
+    pub nodev: bool,
 }
 
 /// One mount.
@@ -130,7 +132,7 @@ pub struct MountOptions {
     pub recursive_readonly: bool,
     /// `MS_NOSUID`.
     pub nosuid: bool,
-    /// `MS_NODEV`.
+    /// `MS_NODEV`, with everything mounted below it.
     pub nodev: bool,
     /// `MS_NOEXEC`.
     pub noexec: bool,

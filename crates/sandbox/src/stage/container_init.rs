@@ -20,6 +20,7 @@ use crate::container::{Placement, Stdio};
 use crate::namespaces::Shared;
 use crate::plan::{ContainerPlan, TerminalSize};
 use crate::root;
+use crate::standard_mounts::MOST_TERMINALS;
 use crate::sys::keyring;
 use crate::terminal;
 use crate::user_namespace::IdMap;
@@ -118,7 +119,16 @@ pub(super) fn open_terminal(
     report: &ReportWriter,
 ) -> Result<Stdio, StageError> {
     let failed = |error: io::Error| StageError::prepare("cannot make a terminal", error);
-    let (near, far) = terminal::open_pair().map_err(failed)?;
+    let (near, far) = terminal::open_pair().map_err(|error| match error.kind() {
+        io::ErrorKind::StorageFull => {
+            let text = format!(
+                "cannot make a terminal: all {MOST_TERMINALS} of the container are in use, or all \
+                 of the machine (kernel.pty.max)"
+            );
+            StageError::prepare(text, error)
+        }
+        _ => failed(error),
+    })?;
     terminal::set_size(&near, size).map_err(failed)?;
     report.send_terminal(near.as_fd()).map_err(failed)?;
     drop(near);

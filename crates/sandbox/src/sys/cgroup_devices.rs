@@ -43,9 +43,8 @@ struct AttachProgram {
     flags: u32,
 }
 
-/// Makes the kernel ask the program about every use of a device by the cgroup's processes. It stays
-/// attached for as long as the cgroup exists.
-pub(crate) fn attach(cgroup: BorrowedFd<'_>, program: &[Instruction]) -> io::Result<()> {
+/// Gives the program to the kernel, which checks it.
+pub(crate) fn load(program: &[Instruction]) -> io::Result<OwnedFd> {
     let load = LoadProgram {
         kind: BPF_PROG_TYPE_CGROUP_DEVICE,
         count: u32::try_from(program.len()).map_err(io::Error::other)?,
@@ -59,7 +58,13 @@ pub(crate) fn attach(cgroup: BorrowedFd<'_>, program: &[Instruction]) -> io::Res
     };
     let loaded = bpf(BPF_PROG_LOAD, &load)?;
     // SAFETY: the kernel returned a new descriptor that nobody else owns.
-    let loaded = unsafe { OwnedFd::from_raw_fd(loaded) };
+    Ok(unsafe { OwnedFd::from_raw_fd(loaded) })
+}
+
+/// Makes the kernel ask the program about every use of a device by the cgroup's processes. It stays
+/// attached for as long as the cgroup exists.
+pub(crate) fn attach(cgroup: BorrowedFd<'_>, program: &[Instruction]) -> io::Result<()> {
+    let loaded = load(program)?;
     let number = |fd: i32| u32::try_from(fd).map_err(io::Error::other);
     let attach = AttachProgram {
         target: number(cgroup.as_raw_fd())?,

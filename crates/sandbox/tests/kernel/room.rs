@@ -96,6 +96,7 @@ impl Room {
                 writable,
                 readonly: false,
                 volumes: Vec::new(),
+                nodev: false,
             },
             mounts: Vec::new(),
             cgroup_mounts: Vec::new(),
