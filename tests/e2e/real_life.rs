@@ -45,6 +45,10 @@ pub(crate) const TESTS: &[Test] = &[
     ),
     ("a_stop_signal_that_is_none_is_told", a_stop_signal_that_is_none_is_told),
     ("a_terminal_is_the_console_of_its_container", a_terminal_is_the_console_of_its_container),
+    (
+        "a_pod_with_scheduling_gates_starts_when_the_last_is_removed",
+        a_pod_with_scheduling_gates_starts_when_the_last_is_removed,
+    ),
 ];
 
 /// Those with user namespaces.
@@ -403,4 +407,33 @@ fn a_terminal_is_the_console_of_its_container() {
     let lines =
         output(&node, "none", &manifest("none", "ls /dev/console 2> /dev/null || echo none", ""));
     assert_eq!(lines, ["none"]);
+}
+
+fn a_pod_with_scheduling_gates_starts_when_the_last_is_removed() {
+    let node = Node::new("gated", &["busybox"]);
+    let manifest = |gates: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: gated}}\nspec:\n  schedulingGates: {gates}\n  \
+             terminationGracePeriodSeconds: 1\n  containers:\n  \
+             - {{name: main, image: 'busybox:1.36', command: [sleep, '1000']}}\n"
+        )
+    };
+    let _ = node.apply(&manifest("[{name: example.com/a}, {name: example.com/b}]")).succeeds();
+    node.wait_for_status("gated", &["SchedulingGated"]);
+    let _ = node.apply(&manifest("[{name: example.com/b}]")).succeeds();
+    let pod = node.pod("gated");
+    assert_eq!(pod["status"]["phase"], "Pending");
+    assert_eq!(pod["status"]["conditions"][0]["reason"], "SchedulingGated", "{pod:#}");
+    assert!(node.events().is_empty(), "{:?}", node.events());
+    let described = node.run(&["describe", "pod", "gated"]).succeeds().stdout;
+    assert!(described.contains("SchedulingGated") || described.contains("Pending"), "{described}");
+    let _ = node.run(&["logs", "gated"]).ends_with(1);
+    let more = node.apply(&manifest("[{name: example.com/b}, {name: example.com/c}]"));
+    assert!(more.stderr.contains("only deletion is allowed"), "{}", more.stderr);
+    let _ = node.apply(&manifest("[]")).succeeds();
+    node.wait_for_status("gated", &["Running"]);
+    node.delete_leaves_nothing("gated", &[]);
+    let _ = node.apply(&manifest("[{name: example.com/a}]")).succeeds();
+    node.wait_for_status("gated", &["SchedulingGated"]);
+    node.delete_leaves_nothing("gated", &[]);
 }

@@ -80,7 +80,7 @@ impl PodMachine {
 
     fn make_sandbox(&mut self, now: Uptime, actions: &mut Vec<Action>) {
         if let Sandbox::Missing { not_before } = self.state.sandbox
-            && self.state.stop.is_none()
+            && self.state.may_begin()
             && not_before <= now
         {
             self.state.sandbox = Sandbox::Creating;

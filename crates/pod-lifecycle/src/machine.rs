@@ -29,6 +29,7 @@ impl PodMachine {
             sandbox_failures: 0,
             ips: Vec::new(),
             started: now,
+            is_gated: pod.is_gated,
             containers: pod.containers.iter().cloned().map(Container::new).collect(),
             stop: None,
             restart_of_all: None,
@@ -36,22 +37,30 @@ impl PodMachine {
             reason: None,
             gates: Vec::new(),
         };
-        let mut narration = Narration::default();
-        let (namespace, name, node) = (&pod.namespace, &pod.name, &pod.node);
-        let message = format!("Successfully assigned {namespace}/{name} to {node}");
-        narration.pod(now, "Scheduled", message);
         let mut machine = Self {
             pod,
             timing,
             state,
-            narration,
+            narration: Narration::default(),
             to_start: Vec::new(),
             to_hook: Vec::new(),
             conditions: Vec::new(),
             now,
         };
+        if !machine.state.is_gated {
+            machine.begin(now);
+        }
         machine.conditions = machine.status().conditions;
         machine
+    }
+
+    /// The pod is given to the node: from now on it is made.
+    pub(crate) fn begin(&mut self, now: Uptime) {
+        let Pod { namespace, name, node, .. } = &self.pod;
+        let message = format!("Successfully assigned {namespace}/{name} to {node}");
+        self.narration.pod(now, "Scheduled", message);
+        self.state.started = now;
+        self.state.sandbox = Sandbox::Missing { not_before: now };
     }
 
     /// Records what happened. Facts about an earlier attempt are stale and change nothing.
@@ -72,7 +81,7 @@ impl PodMachine {
     /// The next moment at which the passing of time alone changes the answer.
     pub fn next_deadline(&self) -> Option<Uptime> {
         let sandbox = match self.state.sandbox {
-            Sandbox::Missing { not_before } if self.state.stop.is_none() => Some(not_before),
+            Sandbox::Missing { not_before } if self.state.may_begin() => Some(not_before),
             _ => None,
         };
         let admitted = crate::rules::admission::admitted(&self.state.containers);
@@ -124,7 +133,8 @@ impl PodMachine {
 
     /// When `activeDeadlineSeconds` is over.
     pub(crate) fn active_deadline(&self) -> Option<Uptime> {
-        self.pod.active_deadline.map(|limit| self.state.started + limit)
+        let limit = self.pod.active_deadline.filter(|_| !self.state.is_gated)?;
+        Some(self.state.started + limit)
     }
 
     /// Conditions remember since when they are as they are.

@@ -53,6 +53,8 @@ pub(crate) struct PodState {
     pub(crate) sandbox_failures: u32,
     pub(crate) ips: Vec<IpAddr>,
     pub(crate) started: Uptime,
+    /// Scheduling gates keep it from being started.
+    pub(crate) is_gated: bool,
     pub(crate) containers: Vec<Container>,
     pub(crate) stop: Option<PodStop>,
     /// Every container is being removed, to be started afresh; the one named by its index began it.
@@ -63,6 +65,11 @@ pub(crate) struct PodState {
 }
 
 impl PodState {
+    /// Whether a sandbox may be made.
+    pub(crate) fn may_begin(&self) -> bool {
+        self.stop.is_none() && !self.is_gated
+    }
+
     /// Whether a main container has ever run: the pod has been initialized then.
     pub(crate) fn any_main_started(&self) -> bool {
         self.containers.iter().any(|one| one.spec.role == Role::Main && one.newest.is_some())

@@ -15,10 +15,16 @@ pub struct Update {
     pub images: Vec<(ContainerName, String)>,
     /// The new `activeDeadlineSeconds`; `None` leaves it as it is.
     pub active_deadline: Option<Duration>,
+    /// Whether scheduling gates still keep the pod from being started.
+    pub is_gated: bool,
 }
 
 impl PodMachine {
     pub(crate) fn update(&mut self, update: Update, now: Uptime) {
+        if self.state.is_gated && !update.is_gated {
+            self.state.is_gated = false;
+            self.begin(now);
+        }
         if let Some(limit) = update.active_deadline {
             self.pod.active_deadline = Some(limit);
         }

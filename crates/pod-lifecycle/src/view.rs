@@ -18,8 +18,9 @@ pub(crate) fn status(
     let phase = phase::phase(state, policy);
     let has_inits = state.containers.iter().any(|one| one.spec.role != Role::Main);
     let of = |main: bool| {
-        let chosen =
-            state.containers.iter().filter(move |one| (one.spec.role == Role::Main) == main);
+        // A pod that nobody has scheduled has no containers yet.
+        let all = state.containers.iter().filter(|_| !state.is_gated);
+        let chosen = all.filter(move |one| (one.spec.role == Role::Main) == main);
         chosen.map(|one| container(one, has_inits)).collect::<Vec<_>>()
     };
     let mut containers = of(true);
@@ -31,7 +32,7 @@ pub(crate) fn status(
         phase,
         reason: told.map(|(reason, _)| reason.clone()),
         message: told.map(|(_, message)| message.clone()),
-        started: Some(state.started),
+        started: (!state.is_gated).then_some(state.started),
         pod_ips: state.ips.clone(),
         init_containers: of(false),
         containers,

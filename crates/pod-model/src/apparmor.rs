@@ -1,5 +1,6 @@
 //! The annotations that came before the fields: `container.apparmor.security.beta.kubernetes.io/CONTAINER`
 //! means `securityContext.appArmorProfile` of that container, as an API server says.
+
 use crate::yaml::{Key, Node, Place, Value};
 
 const PREFIX: &str = "container.apparmor.security.beta.kubernetes.io/";

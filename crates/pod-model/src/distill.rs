@@ -30,6 +30,7 @@ pub(crate) fn pod(object: v1::Pod) -> Result<Pod, NameError> {
         // Less than a second is one (Kubernetes: a negative value means 1).
         termination_grace: seconds(spec.termination_grace_period_seconds.unwrap_or(30).max(1)),
         active_deadline: spec.active_deadline_seconds.map(seconds),
+        is_gated: spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty()),
         readiness_gates: spec
             .readiness_gates
             .iter()

@@ -41,6 +41,8 @@ pub struct Pod {
     pub active_deadline: Option<Duration>,
     /// The condition types of `spec.readinessGates`.
     pub readiness_gates: Vec<String>,
+    /// Whether `schedulingGates` keep it from being started.
+    pub is_gated: bool,
     /// `spec.nodeName`, or empty.
     pub node: String,
 }

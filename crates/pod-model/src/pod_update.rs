@@ -22,6 +22,8 @@ pub struct PodUpdate {
     pub tolerations: Option<Vec<v1::Toleration>>,
     /// `spec.terminationGracePeriodSeconds`.
     pub termination_grace_period_seconds: Option<i64>,
+    /// `spec.schedulingGates`, of which some may go.
+    pub scheduling_gates: Option<Vec<v1::PodSchedulingGate>>,
 }
 
 /// A change that is not allowed, in Kubernetes' words.
@@ -70,6 +72,7 @@ impl PodUpdate {
             active_deadline_seconds: new_spec.active_deadline_seconds,
             tolerations: new_spec.tolerations.clone(),
             termination_grace_period_seconds: new_spec.termination_grace_period_seconds,
+            scheduling_gates: new_spec.scheduling_gates.clone(),
         };
         let mut changed = former.clone();
         change.apply_to(&mut changed);
@@ -103,6 +106,7 @@ impl PodUpdate {
         }
         spec.active_deadline_seconds = self.active_deadline_seconds;
         spec.tolerations.clone_from(&self.tolerations);
+        spec.scheduling_gates.clone_from(&self.scheduling_gates);
         if spec.termination_grace_period_seconds.is_some_and(|grace| grace < 0)
             && self.termination_grace_period_seconds == Some(1)
         {
@@ -149,12 +153,23 @@ fn errors(old: &v1::PodSpec, new: &v1::PodSpec) -> Vec<String> {
         }
         _ => {}
     }
+    let known: Vec<&str> = gates(old).collect();
+    if let Some(added) = gates(new).find(|gate| !known.contains(gate)) {
+        errors.push(format!(
+            "spec.schedulingGates: Forbidden: only deletion is allowed, but found new scheduling \
+             gate '{added}'"
+        ));
+    }
     if !only_adds(old, new) {
         let text = "spec.tolerations: Forbidden: existing toleration can not be modified except its \
                     tolerationSeconds";
         errors.push(text.into());
     }
     errors
+}
+
+fn gates(spec: &v1::PodSpec) -> impl Iterator<Item = &str> {
+    spec.scheduling_gates.iter().flatten().map(|gate| gate.name.as_str())
 }
 
 /// Whether every toleration of the old pod is there in the new one.
@@ -262,6 +277,21 @@ spec:
         assert!(text.ends_with(
             "\n  - spec.terminationGracePeriodSeconds: -5\n  + spec.terminationGracePeriodSeconds: 10"
         ), "{text}");
+    }
+
+    #[test]
+    fn scheduling_gates_only_go() {
+        let with =
+            |gates: &str| POD.replace("spec:\n", &format!("spec:\n  schedulingGates: {gates}\n"));
+        let change = |old: &str, new: &str| {
+            PodUpdate::between(&pod(&with(old)), &pod(&with(new)))
+                .map_err(|error| error.to_string())
+        };
+        let left = change("[{name: a}, {name: b}]", "[{name: b}]").unwrap().unwrap();
+        assert_eq!(left.scheduling_gates.map(|gates| gates.len()), Some(1));
+        assert!(change("[{name: a}]", "[]").unwrap().is_some());
+        let refused = change("[{name: a}]", "[{name: c}]").unwrap_err();
+        assert!(refused.ends_with("but found new scheduling gate 'c'"), "{refused}");
     }
 
     #[test]

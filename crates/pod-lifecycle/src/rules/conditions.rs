@@ -20,6 +20,16 @@ pub(crate) fn conditions(
     gates: &[String],
     (former, now): (&[Condition], Uptime),
 ) -> Vec<Condition> {
+    if state.is_gated {
+        let since = former.first().map_or(now, |known| known.since);
+        return vec![Condition {
+            kind: "PodScheduled".into(),
+            is_true: false,
+            since,
+            reason: Some("SchedulingGated".into()),
+            message: Some("Scheduling is blocked due to non-empty scheduling gates".into()),
+        }];
+    }
     let drafts = [
         ready_to_start(state),
         initialized(state, phase),

@@ -128,7 +128,7 @@ impl World {
             Step::NewImage { which, tag } => {
                 let name = self.pod.containers[which % self.pod.containers.len()].name.clone();
                 let images = vec![(name, format!("i:{tag}"))];
-                self.observe(Fact::Updated(Update { images, active_deadline: None }));
+                self.observe(Fact::Updated(Update { images, ..Update::default() }));
             }
         }
         self.advance();

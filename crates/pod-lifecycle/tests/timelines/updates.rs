@@ -11,7 +11,7 @@ use crate::{MAIN, TWO_INITS, TWO_MAINS, delete, main_with, pod, sidecars};
 
 fn new_image(container: &str) -> Fact {
     let name = ContainerName::parse(container).expect("a name");
-    Fact::Updated(Update { images: vec![(name, "i:2".into())], active_deadline: None })
+    Fact::Updated(Update { images: vec![(name, "i:2".into())], ..Update::default() })
 }
 
 /// Kubernetes' conformance cases 6 to 8.
@@ -208,7 +208,7 @@ fn a_new_image_starts_nothing_in_a_pod_that_is_being_deleted() {
 
 #[test]
 fn an_active_deadline_can_be_set_later() {
-    let update = Update { images: Vec::new(), active_deadline: Some(Duration::from_secs(8)) };
+    let update = Update { active_deadline: Some(Duration::from_secs(8)), ..Update::default() };
     let timeline = pod("Always", MAIN).at(5, Fact::Updated(update)).run_until(20);
     assert_snapshot!(timeline, @r"
     0s     Pending 0 ready
@@ -219,4 +219,29 @@ fn an_active_deadline_can_be_set_later() {
     8s     Failed 0 ready
     8s finished
     ");
+}
+
+/// A pod with scheduling gates is nobody's until the last of them goes; deleting it needs nothing.
+#[test]
+fn a_pod_with_scheduling_gates_waits_until_they_are_removed() {
+    let gated = |is_gated: bool| Fact::Updated(Update { is_gated, ..Update::default() });
+    let gates = format!(
+        "  schedulingGates: [{{name: example.com/a}}]\n  activeDeadlineSeconds: 30\n{MAIN}"
+    );
+    let timeline = pod("Always", &gates)
+        .at(5, gated(true))
+        .at(100, gated(false))
+        .tell(Tell::Events)
+        .run_until(110);
+    assert_snapshot!(timeline, @r#"
+      0s     Pending 0 ready
+    100s   Scheduled: Successfully assigned default/web to 
+    100s start web#0
+    100s   Pulled: Container image "i:1" already present on machine
+    100s   Created: Created container web
+    100s   Started: Started container web
+    100s     Running 1 ready
+    "#);
+    let timeline = pod("Always", &gates).at(7, delete(None)).tell(Tell::Events).run_until(20);
+    assert!(!timeline.contains("Scheduled") && !timeline.contains("start"), "{timeline}");
 }

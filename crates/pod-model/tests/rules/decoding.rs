@@ -217,15 +217,15 @@ fn fields_that_mean_nothing_here_are_warned_about_but_for_their_defaults() {
 
 #[test]
 fn fields_that_are_not_supported_are_left_out_on_request() {
-    let text = beside("schedulingGates: [{name: a}]");
+    let text = beside("resourceClaims: [{name: a}]");
     let source = Source { name: "pod.yaml", text: &text };
     let problems = pod_model::parse(&source, &ParseOptions::default()).unwrap_err();
     assert_eq!(problems.0[0].hint.as_deref(), Some("--ignore-unsupported goes on without it"));
     let options = ParseOptions { ignore_unsupported: true, ..ParseOptions::default() };
     let manifest = pod_model::parse(&source, &options).unwrap();
-    assert!(manifest.warnings[0].message.starts_with("spec.schedulingGates is ignored"));
+    assert!(manifest.warnings[0].message.starts_with("spec.resourceClaims is ignored"));
     let Object::Pod(pod) = &manifest.objects[0] else { panic!("no pod") };
-    assert_eq!(pod.object.spec.as_ref().unwrap().scheduling_gates, None);
+    assert_eq!(pod.object.spec.as_ref().unwrap().resource_claims, None);
 }
 
 #[test]

@@ -14,6 +14,7 @@ impl LinuxHost {
         update.apply_to(&mut object);
         let deadline = object.spec.as_ref().and_then(|spec| spec.active_deadline_seconds);
         let pod = pod_model::from_object(object.clone()).map_err(|error| error.to_string())?;
+        let is_gated = pod.is_gated;
         self.context.pod = pod;
         let recorded = self.record.update(|recorded| {
             recorded.metadata = object.metadata;
@@ -30,6 +31,7 @@ impl LinuxHost {
             active_deadline: deadline
                 .and_then(|limit| u64::try_from(limit).ok())
                 .map(Duration::from_secs),
+            is_gated,
         }));
         Ok(())
     }
