@@ -124,11 +124,12 @@ impl Model {
     /// Removes what entries of this layer are not for. Directories that lead to one are made anew.
     fn hide(&mut self, path: &Path) {
         let own = &self.own;
+        // Umoci keeps such directories as they are, and touches them.
+        self.is_contested |= own.iter().any(|own| own.starts_with(path));
         let leads_to_own = |known: &Path| own.iter().any(|own| own.starts_with(known));
         self.objects.retain(|known, _| !known.starts_with(path) || leads_to_own(known));
         for (known, object) in self.objects.range_mut(path.clone()..) {
             if known.starts_with(path) && !own.contains(known) {
-                self.is_contested = true; // umoci keeps them as they are
                 *object = Object::Directory(Attributes { mode: 0o755, ..Attributes::default() });
             }
         }
