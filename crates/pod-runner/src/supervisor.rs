@@ -52,9 +52,6 @@ pub fn run(dir: PodDir) -> Result<(), SupervisorError> {
     let record = PodRecord::open(dir.clone())?;
     let pod = pod_model::from_object(record.pod().clone())
         .map_err(|problems| SupervisorError::Pod(problems.to_string()))?;
-    if pod.object.spec.as_ref().is_some_and(|spec| spec.host_pid == Some(true)) {
-        hear_of_orphans(&signals)?;
-    }
     let timing = Timing { backoff_scale: settings.backoff_scale, ..Timing::default() };
     let machine = PodMachine::new(pod.clone(), timing, clock.now());
     let mut host = LinuxHost::new(clock, pod, settings, record, signals)?;
@@ -82,16 +79,6 @@ pub fn supervise(mut machine: PodMachine, host: &mut impl PodHost) -> Result<(),
 /// What asks a supervisor to stop its pod.
 const STOPPING: [Signal; 2] = [Signal::SIGTERM, Signal::SIGINT];
 
-/// Containers in the machine's pid namespace leave their orphans to this process.
-fn hear_of_orphans(signals: &SignalFd) -> Result<(), SupervisorError> {
-    let heard: SigSet = STOPPING.into_iter().chain([Signal::SIGCHLD]).collect();
-    heard
-        .thread_block()
-        .and_then(|()| signals.set_mask(&heard))
-        .map_err(io::Error::from)
-        .map_err(|source| SupervisorError::Prepare { verb: "hear of orphans", source })
-}
-
 /// Leaves the session of whoever started us and takes on the duties of a supervisor.
 fn become_supervisor() -> Result<SignalFd, SupervisorError> {
     let failed = |verb| move |source: io::Error| SupervisorError::Prepare { verb, source };
@@ -110,8 +97,10 @@ fn become_supervisor() -> Result<SignalFd, SupervisorError> {
     mount_change("/", down)
         .map_err(io::Error::from)
         .map_err(failed("separate the mount namespace"))?;
-    let heard: SigSet = STOPPING.into_iter().collect();
-    let blocked: SigSet = STOPPING.into_iter().chain([Signal::SIGHUP, Signal::SIGPIPE]).collect();
+    // That a child has ended is told by its pidfd; the signal tells of those that containers leave.
+    let heard: SigSet = STOPPING.into_iter().chain([Signal::SIGCHLD]).collect();
+    let mut blocked = heard;
+    blocked.extend([Signal::SIGHUP, Signal::SIGPIPE]);
     blocked
         .thread_block()
         .and_then(|()| SignalFd::with_flags(&heard, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK))

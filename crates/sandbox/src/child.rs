@@ -1,13 +1,18 @@
 //! A child process and its end.
+//!
+//! Nothing here waits without a limit. A container that may trace a process keeps it from being
+//! reaped for as long as it likes (ptrace(2): the end of a tracee is its tracer's first), and what
+//! is stopped in the kernel does not end at all.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
 
-use rustix::io::Errno;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
-    Pid, PidfdFlags, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
+    Pid, PidfdFlags, WaitId, WaitIdOptions, getpgid, kill_process_group, pidfd_open, waitid,
 };
 
 use crate::capabilities;
@@ -17,14 +22,13 @@ use crate::stage::pod_holder;
 use crate::sys::clone::{self, Cloned, New};
 use crate::sys::signals;
 
-/// A child process. Dropping it kills and reaps it, so that no error path can leave a stray
-/// process or a zombie behind.
+/// A child process. Dropping it kills it and waits for nobody: [`reap_orphans`] reaps it then.
 #[derive(Debug)]
 pub struct Child {
     pidfd: OwnedFd,
     pid: i32,
     is_reaped: bool,
-    /// It makes another child of this process, in its own process group until it has told of it.
+    is_held: bool,
     makes_another: bool,
 }
 
@@ -37,6 +41,11 @@ pub struct Exit {
     pub signal: Option<i32>,
 }
 
+impl Exit {
+    /// That of a process of which nobody can tell any more how it ended.
+    const UNKNOWN: Self = Self { code: 255, signal: None };
+}
+
 impl Child {
     /// Runs `job` in a child.
     pub(crate) fn spawn(new: New<'_>, job: impl FnOnce() -> i32) -> io::Result<Self> {
@@ -44,15 +53,39 @@ impl Child {
         Ok(Self::known_by(pidfd, pid))
     }
 
-    /// A child that another one has made for this process (`CLONE_PARENT`, clone(2)).
-    pub(crate) fn known_by(pidfd: OwnedFd, pid: i32) -> Self {
+    fn known_by(pidfd: OwnedFd, pid: i32) -> Self {
         KNOWN.with_borrow_mut(|known| known.insert(pid));
-        Self { pidfd, pid, is_reaped: false, makes_another: false }
+        Self { pidfd, pid, is_reaped: false, is_held: false, makes_another: false }
     }
 
-    /// Says whether it makes another child of this process and has not told of it yet.
-    pub(crate) fn set_makes_another(&mut self, makes_another: bool) {
-        self.makes_another = makes_another;
+    /// Says that it makes another child of this process (`CLONE_PARENT`, clone(2)), in its own
+    /// process group, and ends.
+    pub(crate) fn set_makes_another(&mut self) {
+        self.makes_another = true;
+    }
+
+    /// Whether it makes another child, which has not been taken yet.
+    pub(crate) fn makes_another(&self) -> bool {
+        self.makes_another
+    }
+
+    /// The child that it has made, if that is there.
+    ///
+    /// The kernel says which one it is: a child of this process that nobody knows of, in the group
+    /// that is led by this one. A process that a container can trace has no say in it; made to leave
+    /// the group, it is not found, and goes on as nothing but a process of its container.
+    pub(crate) fn take_made(&mut self) -> Option<Self> {
+        self.makes_another = false;
+        self.made().next()
+    }
+
+    fn made(&self) -> impl Iterator<Item = Self> {
+        let is_made =
+            |pid: &Pid| getpgid(Some(*pid)).is_ok_and(|group| group.as_raw_pid() == self.pid);
+        // The number cannot pass on to another process: only this process could reap it.
+        strangers().into_iter().filter(is_made).filter_map(|pid| {
+            Some(Self::known_by(pidfd_open(pid, PidfdFlags::empty()).ok()?, pid.as_raw_pid()))
+        })
     }
 
     /// Takes over a child that was started as a command.
@@ -87,75 +120,81 @@ impl Child {
     /// Kills it and what it has started, as far as that is still in its process group. For a
     /// child that leads a session of its own.
     pub fn kill_group(&self) -> io::Result<()> {
-        // It has not been reaped, so nobody else can have its number.
-        if let (false, Some(group)) = (self.is_reaped, Pid::from_raw(self.pid)) {
+        // A child that has not been reaped keeps its number, so the group can only be its own.
+        if let (true, Some(group)) = (self.can_be_reaped(), Pid::from_raw(self.pid)) {
             let _ = kill_process_group(group, rustix::process::Signal::KILL); // it may not lead yet
         }
         self.kill()
     }
 
-    /// How it ended, if it has.
-    pub fn try_wait(&mut self) -> io::Result<Option<Exit>> {
-        self.reap(WaitIdOptions::EXITED | WaitIdOptions::NOHANG)
+    /// Whether it has ended, whoever may learn how.
+    pub(crate) fn has_ended(&self) -> bool {
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut ends = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        matches!(poll(&mut ends, Some(&at_once)), Ok(1))
     }
 
-    /// Waits for its end.
-    pub fn wait(&mut self) -> io::Result<Exit> {
-        loop {
-            match self.reap(WaitIdOptions::EXITED) {
-                Ok(Some(exit)) => return Ok(exit),
-                Ok(None) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+    /// Whether it has ended and its tracer has not let go of it: its pidfd is readable then, and
+    /// there is nothing to learn before the kernel sends `SIGCHLD` once more.
+    pub fn is_held(&self) -> bool {
+        self.is_held
+    }
+
+    /// How it ended, if that can be told; never waits.
+    pub fn try_wait(&mut self) -> Option<Exit> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        let exit = match waitid(WaitId::PidFd(self.pidfd.as_fd()), options) {
+            Ok(None) => {
+                self.is_held = self.has_ended();
+                return None;
             }
-        }
-    }
-
-    /// Whether it has ended and made another child without telling of it, or none.
-    pub(crate) fn has_ended_untold(&self) -> bool {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        let ended = || waitid(WaitId::PidFd(self.pidfd.as_fd()), options);
-        self.makes_another && !matches!(ended(), Ok(None))
-    }
-
-    /// Reaps the child that it has made and not told of, which was killed with its group.
-    fn reap_group(&self) {
-        let group = WaitId::Pgid(Pid::from_raw(self.pid));
-        while matches!(waitid(group.clone(), WaitIdOptions::EXITED), Ok(_) | Err(Errno::INTR)) {}
-    }
-
-    fn reap(&mut self, options: WaitIdOptions) -> io::Result<Option<Exit>> {
-        let itself = || WaitId::PidFd(self.pidfd.as_fd());
-        if self.makes_another {
-            // Who has ended without having told of the other one cannot tell any more.
-            if waitid(itself(), options | WaitIdOptions::NOWAIT)?.is_none() {
-                return Ok(None);
+            Ok(Some(status)) => {
+                let signal = status.terminating_signal();
+                let code = status.exit_status().or(signal.map(|signal| 128 + signal));
+                Exit { code: code.unwrap_or(Exit::UNKNOWN.code), signal }
             }
-            let _ = self.kill_group(); // there may be none
-        }
-        let Some(status) = waitid(itself(), options)? else {
-            return Ok(None);
+            Err(_) => Exit::UNKNOWN, // it is no child: what never comes is not waited for
         };
         self.is_reaped = true;
         forget(self.pid);
-        if self.makes_another {
-            self.reap_group();
+        Some(exit)
+    }
+
+    /// Waits for its end, until the deadline.
+    pub fn wait_until(&mut self, deadline: Instant) -> Option<Exit> {
+        loop {
+            if let Some(exit) = self.try_wait() {
+                return Some(exit);
+            }
+            let left = deadline.checked_duration_since(Instant::now())?;
+            // One whose tracer holds it is waited for by the clock.
+            let limit = if self.is_held { left.min(HELD_PAUSE) } else { left };
+            let limit = Timespec::try_from(limit).ok()?;
+            let mut ends = [PollFd::new(&self.pidfd, PollFlags::IN)];
+            let _ = poll(if self.is_held { &mut [] } else { &mut ends }, Some(&limit));
         }
-        let signal = status.terminating_signal();
-        let code = match (status.exit_status(), signal) {
-            (Some(code), _) => code,
-            (None, Some(signal)) => 128 + signal,
-            (None, None) => 255,
-        };
-        Ok(Some(Exit { code, signal }))
+    }
+
+    fn can_be_reaped(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        !self.is_reaped && waitid(WaitId::PidFd(self.pidfd.as_fd()), options).is_ok()
     }
 }
 
+/// How often somebody who waits for a process looks whether its tracer has let go of it.
+const HELD_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+
 impl Drop for Child {
     fn drop(&mut self) {
-        if !self.is_reaped {
-            let _ = self.kill(); // it may have ended by itself
-            let _ = self.wait(); // nobody is left to tell
+        if self.is_reaped {
+            return;
+        }
+        let _ = self.kill(); // it may have ended by itself
+        if self.makes_another {
+            // Who has been killed makes nothing any more.
+            self.made().for_each(drop);
+        }
+        if self.try_wait().is_none() {
             forget(self.pid);
         }
     }
@@ -170,17 +209,39 @@ fn forget(pid: i32) {
     KNOWN.with_borrow_mut(|known| known.remove(&pid));
 }
 
-/// Reaps the children that have ended and that there is no [`Child`] for: orphans of a container
-/// whose processes are in this process's pid namespace, and so become this process's children
-/// (`PR_SET_CHILD_SUBREAPER`, prctl(2)). Until then they count against the limit of their cgroup.
-pub fn reap_orphans() -> io::Result<()> {
-    let children = std::fs::read_to_string("/proc/thread-self/children")?;
+/// The children of this process that there is no [`Child`] for (`/proc/thread-self/children`,
+/// proc(5)).
+fn strangers() -> Vec<Pid> {
+    let children = std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
     let pids = children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok());
     let is_known = |pid: i32| KNOWN.with_borrow(|known| known.contains(&pid));
-    for orphan in pids.filter(|pid| !is_known(*pid)).filter_map(Pid::from_raw) {
+    pids.filter(|pid| !is_known(*pid)).filter_map(Pid::from_raw).collect()
+}
+
+/// Reaps the children that have ended and that there is no [`Child`] for: those that were dropped,
+/// and those that containers leave to this process (a process in this process's pid namespace loses
+/// its parent, `PR_SET_CHILD_SUBREAPER`, prctl(2); a command makes a sibling, `CLONE_PARENT`,
+/// clone(2)). Until then they count against the limit of their cgroup, and no pid namespace with one
+/// of them in it ends.
+pub fn reap_orphans() {
+    for orphan in strangers() {
         let _ = waitid(WaitId::Pid(orphan), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
     }
-    Ok(())
+}
+
+/// The same until nobody is left of them, or the deadline comes.
+pub fn reap_orphans_until(deadline: Instant) {
+    loop {
+        reap_orphans();
+        let left = deadline.checked_duration_since(Instant::now());
+        let left = left.map(|left| Timespec::try_from(left.min(HELD_PAUSE)));
+        let (Some(orphan), Some(Ok(left))) = (strangers().into_iter().next(), left) else {
+            return;
+        };
+        if let Ok(pidfd) = pidfd_open(orphan, PidfdFlags::empty()) {
+            let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&left)); // it looks again
+        }
+    }
 }
 
 /// Runs `job` in a child that is where this process is, and keeps no file but `output` and no

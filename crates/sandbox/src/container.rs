@@ -76,10 +76,8 @@ impl OpenPlacement {
 /// A process that is on its way to its program.
 #[derive(Debug)]
 pub struct Starting {
-    // Dropped before the report, which may tell of another one that it has made.
     child: Child,
     report: ReportReader,
-    terminal: Option<OwnedFd>,
 }
 
 /// What became of a start.
@@ -96,12 +94,12 @@ pub enum StartOutcome {
 
 impl Starting {
     pub(crate) fn new(child: Child, report: ReportReader) -> Self {
-        Self { child, report, terminal: None }
+        Self { child, report }
     }
 
     /// The same for a process that makes the one that goes on.
     pub(crate) fn by_maker(mut child: Child, report: ReportReader) -> Self {
-        child.set_makes_another(true);
+        child.set_makes_another();
         Self::new(child, report)
     }
 
@@ -111,34 +109,32 @@ impl Starting {
     }
 
     /// Something of these is readable when there may be an outcome: what it reports, and its end,
-    /// because one that it has made and not told of waits for ever.
+    /// because the report of a process that a container has in its hands may never come.
     pub fn watched(&self) -> [BorrowedFd<'_>; 2] {
         [self.report.as_fd(), self.child.pidfd()]
     }
 
     /// The outcome, if there is one; never waits.
     pub fn outcome(&mut self) -> Option<StartOutcome> {
-        loop {
-            let is_lost = self.child.has_ended_untold(); // before it is looked what it told
+        if self.child.makes_another() {
+            let has_ended = self.child.has_ended(); // before it is looked what it told
             match self.report.read() {
-                Report::Nothing if is_lost => {
-                    let error = StageError::prepare("killed before it ran", Errno::SRCH);
-                    return Some(StartOutcome::Failed(error));
-                }
-                Report::Nothing => return None,
-                Report::Terminal(terminal) => self.terminal = Some(terminal),
-                Report::Process(pidfd, pid) => {
-                    let made = Child::known_by(pidfd, pid);
-                    let mut maker = std::mem::replace(&mut self.child, made);
-                    self.report.acknowledge();
-                    // It has done its part, and ends while the other one goes on.
-                    maker.set_makes_another(false);
-                }
-                Report::Executed => {
-                    return Some(StartOutcome::Executed { terminal: self.terminal.take() });
-                }
                 Report::Failed(error) => return Some(StartOutcome::Failed(error)),
+                Report::Nothing | Report::Executed if !has_ended => return None,
+                Report::Nothing | Report::Executed => {}
             }
+            let Some(made) = self.child.take_made() else { return Some(lost()) };
+            self.child = made;
+            self.report.acknowledge();
+        }
+        let has_ended = self.child.has_ended();
+        match self.report.read() {
+            Report::Nothing if has_ended => Some(lost()),
+            Report::Nothing => None,
+            Report::Executed => {
+                Some(StartOutcome::Executed { terminal: self.report.take_terminal() })
+            }
+            Report::Failed(error) => Some(StartOutcome::Failed(error)),
         }
     }
 
@@ -146,4 +142,8 @@ impl Starting {
     pub fn into_child(self) -> Child {
         self.child
     }
+}
+
+fn lost() -> StartOutcome {
+    StartOutcome::Failed(StageError::prepare("killed before it ran", Errno::SRCH))
 }

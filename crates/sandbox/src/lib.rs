@@ -28,7 +28,7 @@ mod sys;
 mod terminal;
 mod user_namespace;
 
-pub use child::{Child, Exit, reap_orphans, spawn_aside, spawn_unprivileged};
+pub use child::{Child, Exit, reap_orphans, reap_orphans_until, spawn_aside, spawn_unprivileged};
 pub use container::{Placement, StartOutcome, Starting, Stdio};
 pub use host_mounts::remember_host_mounts;
 pub use plan::{

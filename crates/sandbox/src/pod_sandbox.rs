@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::sched::{CloneFlags, setns};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use thiserror::Error;
 
 use crate::child::Child;
@@ -70,7 +70,7 @@ impl PodSandbox {
             user: plan.user_ids.is_some(),
             ..New::default()
         };
-        let (reader, writer) = report::channel()?;
+        let (reader, writer) = report::channel(false)?;
         let (gate, go) = io::pipe()?;
         let (gate, go) = (OwnedFd::from(gate), OwnedFd::from(go));
         let holder = Child::spawn(new, || pod_holder::run(plan, (&gate, &go), writer))
@@ -96,6 +96,11 @@ impl PodSandbox {
         };
         let own_pid_namespace = open_namespace("/proc/self/ns/pid")?;
         Ok(Self { holder, plan: plan.clone(), network, users, own_pid_namespace })
+    }
+
+    /// The holder's process, which is still to be ended; the rest is let go of.
+    pub fn into_holder(self) -> Child {
+        self.holder
     }
 
     /// The holder's process.
@@ -135,7 +140,7 @@ impl PodSandbox {
             stdio,
             placement,
         };
-        let (reader, writer) = report::channel()?;
+        let (reader, writer) = report::channel(plan.process.terminal.is_some())?;
         let job = || container_init::run(plan, setting, &writer);
         let what = || format!("container {:?}", plan.name);
         let child = match self.plan.pid {
@@ -157,7 +162,7 @@ impl PodSandbox {
     ) -> Result<Starting, SandboxError> {
         prepare_profile(plan);
         let new = New { cgroup: placement.birthplace(), ..New::default() };
-        let (reader, writer) = report::channel()?;
+        let (reader, writer) = report::channel(plan.terminal.is_some())?;
         let joined = (container.pidfd(), self.id_map());
         let child = Child::spawn(new, || visitor::run(joined, plan, (stdio, placement), &writer))
             .map_err(|source| SandboxError::Clone { what: "a command".into(), source })?;
@@ -176,7 +181,7 @@ impl PodSandbox {
         job: impl FnOnce() -> i32,
     ) -> Result<Starting, SandboxError> {
         let new = New { cgroup: placement.birthplace(), ..New::default() };
-        let (reader, writer) = report::channel()?;
+        let (reader, writer) = report::channel(false)?;
         let joined = (container.pidfd(), self.id_map());
         let process = (plan, stdio, placement);
         let child = Child::spawn(new, move || file_visitor::run(joined, process, writer, job))
@@ -217,11 +222,14 @@ fn open_namespace(path: &str) -> Result<OwnedFd, SandboxError> {
     opened.map_err(|source| SandboxError::Namespace { verb: "open a namespace", source })
 }
 
+/// Waits for the holder's report. Nobody but this crate's code is at work until then.
 fn wait_for(report: &impl AsFd) -> Result<(), SandboxError> {
+    let limit = Timespec { tv_sec: 60, tv_nsec: 0 };
     loop {
-        match poll(&mut [PollFd::new(report, PollFlags::IN)], None) {
+        match poll(&mut [PollFd::new(report, PollFlags::IN)], Some(&limit)) {
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(SandboxError::Channel(error.into())),
+            Ok(0) => return Err(SandboxError::Channel(io::ErrorKind::TimedOut.into())),
             Ok(_) => return Ok(()),
         }
     }

@@ -14,6 +14,7 @@ use super::inbox::Token;
 use super::output::{self, Drained};
 use super::process::Process;
 use super::sandbox::RunningSandbox;
+use super::tasks::Purpose;
 use crate::cleanup;
 use crate::logs::{ContainerLog, Stream};
 use crate::plan::{self, PlanError};
@@ -93,7 +94,14 @@ impl From<PlanError> for StartFailure {
 impl LinuxHost {
     pub(super) fn start(&mut self, instance: Instance) {
         match self.try_start(&instance) {
-            Ok(container) => self.containers.push(container),
+            Ok(container) => {
+                self.containers.push(container);
+                // What the one before the last wrote goes.
+                if let Some(former) = instance.attempt.0.checked_sub(1) {
+                    let name = instance.name.as_str();
+                    self.remove_aside(self.context.data.container(name, former));
+                }
+            }
             Err(StartFailure { stage, message }) => {
                 self.facts.push_back(Fact::StartFailed { instance, stage, message });
             }
@@ -199,7 +207,7 @@ impl LinuxHost {
         let Process::Running(child) = &mut self.containers[at].process else {
             return;
         };
-        let Ok(Some(exit)) = child.try_wait() else {
+        let Some(exit) = child.try_wait() else {
             return;
         };
         let mut container = self.containers.swap_remove(at);
@@ -226,6 +234,27 @@ impl LinuxHost {
         }
     }
 
+    /// What the kernel tells anew of children may be the end of one that its tracer held.
+    pub(super) fn look_at_held(&mut self) {
+        for id in self.tasks.held() {
+            self.task_exits(id);
+        }
+        let held = self.containers.iter().filter(|one| one.process.is_held());
+        for number in held.map(|one| one.number).collect::<Vec<_>>() {
+            self.container_exits(number);
+        }
+    }
+
+    /// Takes every container away and returns the processes, which are still to be ended.
+    pub(super) fn give_up_containers(&mut self) -> Vec<Child> {
+        let mut children = Vec::new();
+        for mut container in std::mem::take(&mut self.containers) {
+            self.dismiss(&mut container.attached);
+            children.push(container.process.into_child());
+        }
+        children
+    }
+
     pub(super) fn terminate(&mut self, instance: &Instance) {
         if let Some(container) = self.find(instance) {
             let _ = container.process.child().signal(container.stop_signal); // it may just have ended
@@ -240,7 +269,22 @@ impl LinuxHost {
 
     pub(super) fn remove_container(&mut self, instance: &Instance) {
         let Instance { name, attempt } = instance;
-        cleanup::remove_directory(&self.context.data.container(name.as_str(), attempt.0));
+        let directory = self.context.data.container(name.as_str(), attempt.0);
+        self.remove_aside(directory);
+    }
+
+    /// Removes a directory in a child: a container may have put a million files there.
+    fn remove_aside(&mut self, directory: std::path::PathBuf) {
+        if !directory.exists() {
+            return;
+        }
+        let remove = || {
+            cleanup::remove_directory(&directory);
+            0
+        };
+        if let Ok(child) = sandbox::spawn_aside("minipod:rm", remove) {
+            self.tasks.add(Purpose::Remove, child, None);
+        } // else it goes with the pod
     }
 
     /// The live start of a container.
@@ -334,17 +378,13 @@ fn no_signal(name: &str, unknown: &str) -> Fact {
     Fact::Warned { reason: "InvalidStopSignal", message }
 }
 
-/// Makes the directory for what this start writes; what the one before the last wrote goes. What a
-/// failed creation left goes, too: overlayfs takes a volatile layer only once.
+/// Makes the directory for what this start writes. What a failed creation left goes: overlayfs takes
+/// a volatile layer only once.
 fn prepare_directory(
     context: &super::Context,
     instance: &Instance,
     writable: &std::path::Path,
 ) -> Result<(), StartFailure> {
-    let name = instance.name.as_str();
-    if let Some(former) = instance.attempt.0.checked_sub(1) {
-        cleanup::remove_directory(&context.data.container(name, former));
-    }
     cleanup::remove_directory(writable);
     fs::create_dir_all(writable).map_err(|error| StartFailure::create(&error))?;
     termination_message::create(context, instance).map_err(|error| StartFailure::create(&error))

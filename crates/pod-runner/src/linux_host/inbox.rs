@@ -9,6 +9,7 @@ use pod_model::Uptime;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::LinuxHost;
+use super::leaving::Leaving;
 use crate::logs::Stream;
 use crate::supervisor::SupervisorError;
 use crate::volumes::ObjectWatch;
@@ -37,6 +38,10 @@ pub(super) enum Token {
     TaskOutput(u64),
     /// The pod's holder ended.
     Holder,
+    /// A process of a sandbox that is on its way out ended.
+    Leaving,
+    /// The child that takes the pod off the network ended.
+    LeavingNetwork,
     /// A stored object that volumes may be made of changed.
     Objects,
 }
@@ -44,13 +49,18 @@ pub(super) enum Token {
 impl LinuxHost {
     /// Waits until something happened or the deadline has come, and handles what happened.
     pub(super) fn wait(&mut self, deadline: Option<Uptime>) -> Result<(), SupervisorError> {
-        let objects = self.object_watch.as_ref().and_then(ObjectWatch::next_deadline);
-        let own = [self.tasks.next_deadline(), self.storage.next_deadline(), objects];
+        let own = [
+            self.tasks.next_deadline(),
+            self.storage.next_deadline(),
+            self.leaving.as_ref().map(Leaving::next_deadline),
+            self.object_watch.as_ref().and_then(ObjectWatch::next_deadline),
+        ];
         let deadline = own.into_iter().chain([deadline]).flatten().min();
         for token in self.ready(deadline)? {
             self.handle(token);
         }
         self.expire_tasks();
+        self.go_on_leaving();
         self.look_at_storage();
         self.look_at_objects();
         Ok(())
@@ -87,6 +97,10 @@ impl LinuxHost {
             watched.extend(container.watched());
         }
         watched.extend(self.sandbox.iter().map(|sandbox| (Token::Holder, sandbox.holder())));
+        let leaving = self.leaving.iter().flat_map(Leaving::watched);
+        watched.extend(leaving.map(|process| (Token::Leaving, process)));
+        let network = self.leaving_network.iter().filter(|child| !child.is_held());
+        watched.extend(network.map(|child| (Token::LeavingNetwork, child.pidfd())));
         let objects = self.object_watch.as_ref().and_then(ObjectWatch::descriptor);
         watched.extend(objects.map(|watch| (Token::Objects, watch)));
         watched
@@ -104,6 +118,8 @@ impl LinuxHost {
             Token::TaskExit(id) => self.task_exits(id),
             Token::TaskOutput(id) => self.tasks.read_output(id),
             Token::Holder => self.holder_exits(),
+            Token::Leaving => {} // it is looked at after everything else
+            Token::LeavingNetwork => self.left_network(),
             Token::Objects => self.objects_change(),
         }
     }
@@ -113,7 +129,8 @@ impl LinuxHost {
     fn take_signal(&mut self) {
         while let Ok(Some(signal)) = self.signals.read_signal() {
             if signal.ssi_signo == SIGCHLD as u32 {
-                let _ = ::sandbox::reap_orphans(); // they can wait for the next one
+                ::sandbox::reap_orphans();
+                self.look_at_held();
             } else {
                 self.facts.push_back(Fact::DeleteRequested { grace: None });
             }

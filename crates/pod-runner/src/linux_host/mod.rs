@@ -8,6 +8,7 @@ mod checks;
 mod containers;
 mod images;
 mod inbox;
+mod leaving;
 mod output;
 mod prefetch;
 mod process;
@@ -21,6 +22,7 @@ mod update;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use ::sandbox::Child;
 use ::sandbox::cgroup::PodCgroup;
@@ -42,6 +44,7 @@ use crate::volumes::{self, ObjectWatch};
 
 use containers::RunningContainer;
 pub(crate) use images::image_id;
+use leaving::Leaving;
 use prefetch::Prefetch;
 use recording::Recording;
 use requests::Requests;
@@ -80,6 +83,9 @@ impl Context {
     }
 }
 
+/// How long is waited at the very end for what was killed.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// A pod on this machine.
 #[derive(Debug)]
 pub struct LinuxHost {
@@ -90,7 +96,11 @@ pub struct LinuxHost {
     store: Store,
     signals: SignalFd,
     sandbox: Option<RunningSandbox>,
+    /// A sandbox that is on its way out.
+    leaving: Option<Leaving>,
     leaving_network: Option<Child>,
+    /// A sandbox is wanted as soon as the one before is off the network.
+    wants_sandbox: bool,
     /// It could not be taken off the network.
     is_on_network: bool,
     left_cgroup: Option<PodCgroup>,
@@ -144,7 +154,9 @@ impl LinuxHost {
             recording: Recording::new(backoff_scale),
             signals,
             sandbox: None,
+            leaving: None,
             leaving_network: None,
+            wants_sandbox: false,
             is_on_network: false,
             left_cgroup: None,
             has_settled: false,
@@ -174,6 +186,8 @@ impl LinuxHost {
             }
         }
         self.finish_leaving_network();
+        // What was killed is gone before somebody hears that the pod is.
+        ::sandbox::reap_orphans_until(Instant::now() + PATIENCE);
         drop(self.requests); // now those who wait for the deletion learn that it is done
     }
 

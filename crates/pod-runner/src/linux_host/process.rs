@@ -1,6 +1,5 @@
 //! A child of the supervisor that becomes a program, from its start on.
 
-use std::iter;
 use std::os::fd::BorrowedFd;
 
 use sandbox::{Child, Starting};
@@ -26,11 +25,26 @@ impl Process {
         let (token, first, second) = match self {
             Self::Starting(starting) => {
                 let [first, second] = starting.watched();
-                (report, first, Some(second))
+                (report, Some(first), Some(second))
             }
-            Self::Running(child) => (exit, child.pidfd(), None),
+            // One that its tracer holds has nothing to tell before the next SIGCHLD.
+            Self::Running(child) if child.is_held() => (exit, None, None),
+            Self::Running(child) => (exit, Some(child.pidfd()), None),
         };
-        iter::once(first).chain(second).map(move |file| (token, file))
+        first.into_iter().chain(second).map(move |file| (token, file))
+    }
+
+    /// Whether it has ended and its tracer has not let go of it.
+    pub(super) fn is_held(&self) -> bool {
+        matches!(self, Self::Running(child) if child.is_held())
+    }
+
+    /// The process, to be waited for.
+    pub(super) fn into_child(self) -> Child {
+        match self {
+            Self::Starting(starting) => starting.into_child(),
+            Self::Running(child) => child,
+        }
     }
 
     /// The process.

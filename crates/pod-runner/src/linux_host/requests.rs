@@ -19,6 +19,9 @@ use crate::packet::{Incoming, PacketListener, PacketSocket};
 use crate::text::chain;
 use crate::{copy, plan};
 
+/// How many connections are taken before it is the turn of others.
+const MOST_AT_ONCE: usize = 64;
+
 /// The control socket and its connections.
 #[derive(Debug)]
 pub(super) struct Requests {
@@ -42,9 +45,12 @@ impl Requests {
             .chain(connections.map(|(id, socket)| (Token::Connection(*id), socket.as_fd())))
     }
 
-    /// Takes everybody who waits.
+    /// Takes those who wait, and not so many that others have no turn.
     pub(super) fn accept(&mut self) {
-        while let Ok(Some(socket)) = self.listener.accept() {
+        for _ in 0..MOST_AT_ONCE {
+            let Ok(Some(socket)) = self.listener.accept() else {
+                return;
+            };
             self.last_id += 1;
             self.connections.insert(self.last_id, socket);
         }
@@ -253,6 +259,7 @@ impl LinuxHost {
             Purpose::Probe(instance, probe) => self.probe_finished(instance, probe, finished),
             Purpose::Exec(id) => self.exec_finished(id, finished.ending),
             Purpose::Measure => self.measured(&finished),
+            Purpose::Remove => {}
         }
     }
 

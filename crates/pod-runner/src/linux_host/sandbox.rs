@@ -10,7 +10,6 @@ use sandbox::cgroup::{CgroupError, ContainerCgroup, Hierarchies, Limits, PodCgro
 use sandbox::network::{self, Egress, PodAddress, PodNetworkRequest};
 use sandbox::{PodSandbox, PodSandboxPlan, SandboxError, Sharing};
 
-use super::tasks::Purpose;
 use super::{Context, LinuxHost};
 use crate::ids;
 use crate::network_files;
@@ -21,8 +20,8 @@ use crate::volumes::{self, ObjectWatch, VolumeError};
 /// A sandbox that exists. Dropping it ends the holder and with it the pod's namespaces.
 #[derive(Debug)]
 pub(super) struct RunningSandbox {
-    sandbox: PodSandbox,
-    cgroup: Option<PodCgroup>,
+    pub(super) sandbox: PodSandbox,
+    pub(super) cgroup: Option<PodCgroup>,
     pub(super) addresses: Vec<IpAddr>,
 }
 
@@ -92,18 +91,18 @@ impl RunningSandbox {
 
 impl LinuxHost {
     pub(super) fn create_sandbox(&mut self) {
-        let fact = match self.try_create_sandbox() {
-            Ok(ips) => Fact::SandboxReady { ips },
-            Err(failure) => {
-                self.take_down(); // what was made before the failure
-                failure.into_fact()
-            }
-        };
-        self.facts.push_back(fact);
+        self.wants_sandbox = self.leaving_network.is_some();
+        if self.wants_sandbox {
+            return; // the sandbox before is still on the network
+        }
+        match self.try_create_sandbox() {
+            Ok(ips) => self.facts.push_back(Fact::SandboxReady { ips }),
+            // What was made before the failure goes first.
+            Err(failure) => self.take_down(Vec::new(), failure.into_fact()),
+        }
     }
 
     fn try_create_sandbox(&mut self) -> Result<Vec<IpAddr>, Failure> {
-        self.finish_leaving_network(); // a sandbox before this one may be on its way
         let input = self.context.input(&[]);
         let mut plan = plan::pod(&input);
         if let Some(problem) = plan::hostname_problem(&plan.hostname) {
@@ -188,57 +187,6 @@ impl LinuxHost {
         }
         cgroup
     }
-
-    /// Ends the holder and everything that still runs, then takes the network down.
-    pub(super) fn remove_sandbox(&mut self) {
-        self.tasks.cancel(|_| true);
-        for mut container in std::mem::take(&mut self.containers) {
-            self.dismiss(&mut container.attached);
-        }
-        self.take_down();
-        self.facts.push_back(Fact::SandboxGone);
-    }
-
-    /// The holder ended without being asked to: somebody killed it. What runs in its namespaces
-    /// ends with them.
-    pub(super) fn holder_exits(&mut self) {
-        self.tasks.cancel(|purpose| matches!(purpose, Purpose::Hook(..) | Purpose::Probe(..)));
-        self.containers.clear();
-        self.take_down();
-        self.facts.push_back(Fact::SandboxGone);
-    }
-
-    fn take_down(&mut self) {
-        let Some(RunningSandbox { sandbox, cgroup, .. }) = self.sandbox.take() else {
-            return;
-        };
-        self.requests.network_gone();
-        self.begin_to_leave_network();
-        drop(sandbox);
-        // What cannot be removed now is tried again when the pod is deleted.
-        self.left_cgroup = cgroup.filter(|cgroup| cgroup.remove().is_err());
-        volumes::take_down_shared_memory(&self.context.input(&[]));
-    }
-}
-
-impl LinuxHost {
-    /// Takes the pod off the network in a child. The kernel needs tens of milliseconds to remove a
-    /// link, and there is more to clean up. The child also keeps the pod's namespace until the link
-    /// is gone, or the kernel would remove both at once and each would wait for the other.
-    fn begin_to_leave_network(&mut self) {
-        let context = &self.context;
-        match sandbox::spawn_aside("minipod:net", || i32::from(!leave_network(context))) {
-            Ok(child) => self.leaving_network = Some(child),
-            Err(_) => self.is_on_network = !leave_network(context),
-        }
-    }
-
-    /// Waits until the pod is off the network, or cannot get off.
-    pub(super) fn finish_leaving_network(&mut self) {
-        if let Some(mut child) = self.leaving_network.take() {
-            self.is_on_network = child.wait().is_ok_and(|exit| exit.code != 0);
-        }
-    }
 }
 
 /// Gives the pod its addresses.
@@ -285,9 +233,4 @@ fn blocked_by_firewalls(context: &Context, plan: &PodSandboxPlan) -> Vec<String>
     }
     let settings = context.settings.network().ok();
     settings.and_then(|settings| network::warnings(&settings).ok()).unwrap_or_default()
-}
-
-/// Whether it is off the network now. If not, deleting the pod tries again, and tells why not.
-fn leave_network(context: &Context) -> bool {
-    network::detach(&context.settings.network_to_leave(), &context.pod.uid.0).is_ok()
 }

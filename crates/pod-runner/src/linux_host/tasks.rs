@@ -1,7 +1,7 @@
 //! Short-lived children of the supervisor: pulls, probes, hooks, commands of `exec`.
 //!
 //! A task has one purpose, perhaps outputs that are collected, and perhaps a deadline. It is over
-//! when its process has ended; dropping it kills and reaps it.
+//! when its process has ended; dropping it kills it and waits for nobody.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -29,6 +29,8 @@ pub(super) enum Purpose {
     Exec(u64),
     /// Measures what the pod has written.
     Measure,
+    /// Removes what a container has left.
+    Remove,
 }
 
 /// How a task's process came to its end.
@@ -159,9 +161,15 @@ impl Tasks {
         let Process::Running(child) = &mut self.running[at].process else {
             return None;
         };
-        let exit = child.try_wait().ok().flatten()?;
+        let exit = child.try_wait()?;
         self.running[at].read();
         Some(self.finish(at, Ending::Exited(exit)))
+    }
+
+    /// The tasks whose processes have ended and are held by a tracer.
+    pub(super) fn held(&self) -> Vec<u64> {
+        let held = self.running.iter().filter(|task| task.process.is_held());
+        held.map(|task| task.id).collect()
     }
 
     /// Ends every task whose deadline has come.

@@ -54,30 +54,42 @@ pub(super) fn enable_controllers(paths: &[&Path]) -> Result<(), CgroupError> {
     Ok(())
 }
 
-/// Kills every process in the cgroup and below, and waits for each.
+/// Kills every process in the cgroup and below, and waits for each, but not for ever.
 pub(super) fn kill_all(path: &Path) -> Result<(), CgroupError> {
+    let deadline = Instant::now() + PATIENCE;
+    // On v1 a process may fork while we read: again until nobody is left.
+    loop {
+        let killed = kill_once(path)?;
+        for process in &killed {
+            let left = deadline.saturating_duration_since(Instant::now()).try_into().ok();
+            let _ = poll(&mut [PollFd::new(process, PollFlags::IN)], left.as_ref());
+        }
+        if killed.is_empty() || !has_living(path) {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            let source = io::ErrorKind::TimedOut.into();
+            return Err(CgroupError::File { verb: "kill what is in", path: path.into(), source });
+        }
+    }
+}
+
+/// Kills every process that is in the cgroup and below now; their pidfds.
+fn kill_once(path: &Path) -> Result<Vec<OwnedFd>, CgroupError> {
+    let mut killed = Vec::new();
     for below in directories_below(path) {
-        kill_all(&below)?;
+        killed.extend(kill_once(&below)?);
     }
     if path.join("cgroup.kill").exists() {
         write(&path.join("cgroup.kill"), "1")?;
     }
-    // On v1 a process may fork while we read: again until nobody is left.
-    loop {
-        let members = members(path);
-        if members.is_empty() {
-            return Ok(());
-        }
-        for pid in members {
-            if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {
-                let _ = pidfd_send_signal(&pidfd, Signal::KILL); // it may just have ended
-                let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None);
-            }
-        }
-        if !has_living(path) {
-            return Ok(());
+    for pid in members(path) {
+        if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {
+            let _ = pidfd_send_signal(&pidfd, Signal::KILL); // it may just have ended
+            killed.push(pidfd);
         }
     }
+    Ok(killed)
 }
 
 fn members(path: &Path) -> Vec<Pid> {
@@ -87,11 +99,12 @@ fn members(path: &Path) -> Vec<Pid> {
 
 /// A process that has ended stays a member until it is reaped.
 fn has_living(path: &Path) -> bool {
-    members(path).into_iter().any(|pid| {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
-        let state = stat.ok().and_then(|stat| stat.rsplit(") ").next()?.chars().next());
-        !matches!(state, None | Some('Z' | 'X'))
-    })
+    directories_below(path).iter().any(|below| has_living(below))
+        || members(path).into_iter().any(|pid| {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+            let state = stat.ok().and_then(|stat| stat.rsplit(") ").next()?.chars().next());
+            !matches!(state, None | Some('Z' | 'X'))
+        })
 }
 
 /// How long the kernel may take to be done with processes that were killed.
@@ -119,6 +132,22 @@ pub(super) fn remove_tree(path: &Path) -> Result<(), CgroupError> {
                 return Err(CgroupError::File { verb: "remove", path: path.to_owned(), source });
             }
         }
+    }
+}
+
+/// Removes a cgroup and those below it, as far as that can be done at once. What still runs is
+/// killed, so that it can be done later.
+pub(super) fn try_remove_tree(path: &Path) -> Result<(), CgroupError> {
+    for below in directories_below(path) {
+        try_remove_tree(&below)?;
+    }
+    match fs::remove_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => {
+            kill_once(path)?;
+            Err(CgroupError::File { verb: "remove", path: path.to_owned(), source })
+        }
+        Ok(()) => Ok(()),
     }
 }
 

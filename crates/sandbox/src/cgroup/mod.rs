@@ -155,12 +155,24 @@ impl PodCgroup {
     }
 
     /// Removes the pod's cgroups with whatever is left in them, and minipod's own when they are
-    /// empty.
+    /// empty. Waits for what is left to end.
     pub fn remove(&self) -> Result<(), CgroupError> {
+        self.remove_each(files::remove_tree)
+    }
+
+    /// The same without waiting: what is left is killed, and the cgroups can be removed later.
+    pub fn try_remove(&self) -> Result<(), CgroupError> {
+        self.remove_each(files::try_remove_tree)
+    }
+
+    fn remove_each(
+        &self,
+        remove: impl Fn(&Path) -> Result<(), CgroupError>,
+    ) -> Result<(), CgroupError> {
         let mut outcome = Ok(());
         for directory in &self.directories {
             // One hierarchy that fails must not keep the others.
-            outcome = outcome.and(files::remove_tree(&directory.path));
+            outcome = outcome.and(remove(&directory.path));
             if let Some(top) = directory.path.parent() {
                 let _ = fs::remove_dir(top); // other pods may be in it
             }

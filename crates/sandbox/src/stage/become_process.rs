@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::ffi::CString;
 use std::fs;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 
 use nix::errno::Errno;
@@ -21,8 +21,7 @@ use super::report::{ReportWriter, StageError};
 use super::unrunnable;
 use crate::container::Stdio;
 use crate::plan::{LimitedResource, ProcessPlan, Rlimit, SeccompPlan, UserPlan};
-use crate::sys::clone::{self, Cloned};
-use crate::sys::{descriptors, seccomp as filter, signals};
+use crate::sys::{clone, descriptors, seccomp as filter, signals};
 use crate::user_namespace::IdMap;
 use crate::{capabilities, mounts, seccomp, terminal};
 
@@ -81,7 +80,7 @@ pub(crate) fn become_another_process(
     if !is_own_profile {
         give_up(plan)?;
     }
-    descriptors::close_all_but(report.as_fd())
+    descriptors::close_all_but(&report.kept())
         .map_err(|error| StageError::prepare("cannot close what is open", error))?;
     let go_on = || -> Result<Infallible, StageError> {
         report.wait_until_known()?;
@@ -102,11 +101,7 @@ pub(crate) fn become_another_process(
         Ok(never) => match never {},
         Err(error) => report.fail_with(&error),
     });
-    let Cloned { pidfd, pid } =
-        made.map_err(|error| StageError::prepare("cannot start a process", error))?;
-    report
-        .send_process(pidfd.as_fd(), pid)
-        .map_err(|error| StageError::prepare("cannot hand over", error))?;
+    made.map_err(|error| StageError::prepare("cannot start a process", error))?;
     Ok(0)
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn run(
 ) -> i32 {
     match join(container, process, &report) {
         Ok(()) => {
-            drop(report); // tells that the job begins
+            report.close(); // tells that the job begins
             job()
         }
         Err(error) => {
@@ -57,6 +57,6 @@ fn join(
     placement.settle()?;
     let users = ids.map(|ids| Users { ids, mounts: OwnMounts::Joined });
     become_process::confine(plan, stdio, users)?;
-    descriptors::close_all_but(report.as_fd())
+    descriptors::close_all_but(&[report.as_fd()])
         .map_err(|error| StageError::prepare("cannot close what is open", error))
 }

@@ -33,7 +33,7 @@ pub(crate) fn run(
 ) -> i32 {
     match hold(plan, (gate, go), &report) {
         Ok(()) => {
-            drop(report);
+            report.close();
             match pause() {
                 Err(_) => 1,
             }
@@ -137,7 +137,7 @@ pub(crate) fn let_go_of_files(kept: BorrowedFd<'_>) -> io::Result<()> {
     rustix::stdio::dup2_stderr(&null)?;
     drop(null); // before it is closed below, or it would be closed twice
     rustix::process::chdir("/")?;
-    descriptors::close_all_but(kept)
+    descriptors::close_all_but(&[kept])
 }
 
 fn write_sysctl(sysctl: &Sysctl) -> Result<(), StageError> {

@@ -1,8 +1,13 @@
 //! What a stage tells the process that started it: nothing, when all went well.
 //!
-//! The channel is closed by execve(2), so its end means that the program runs. Anything else on
-//! it is the error. A terminal that was made in the container travels on it too, and the process
-//! that a stage has made to go on in its place.
+//! The channel is a pipe that is closed by execve(2), so its end means that the program runs.
+//! Anything else on it is the error. A container that may trace its neighbors can make a stage that
+//! it sees write anything: so only bytes travel here, no open file, and no byte is taken for a
+//! process. Which process goes on in a stage's place is told by the kernel
+//! ([`Child::take_made`](crate::child::Child)).
+//!
+//! A terminal that was made in the container travels on a socket of its own, of which there is one
+//! message. Whoever sends it is not seen by a container, or is the container's first process.
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -10,14 +15,12 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::{Errno, read, retry_on_intr, write};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recv, recvmsg, send, sendmsg,
-    socketpair,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
-
-use crate::child::Child;
+use rustix::pipe::{PIPE_BUF, PipeFlags, pipe_with};
 
 /// What went wrong in a stage, after its process was started.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,9 +103,11 @@ impl StageError {
         let mut bytes = vec![step];
         bytes.extend(self.errno.to_le_bytes());
         bytes.extend(self.doing.as_bytes());
+        bytes.truncate(PIPE_BUF); // so much arrives whole (pipe(7))
         bytes
     }
 
+    /// Whatever it is, it becomes one line.
     fn decode(bytes: &[u8]) -> Self {
         let step = match bytes.first() {
             Some(b'c') => Step::Configure,
@@ -111,7 +116,8 @@ impl StageError {
             _ => Step::Prepare,
         };
         let number = bytes.get(1..5).and_then(|bytes| bytes.try_into().ok());
-        let doing = String::from_utf8_lossy(bytes.get(5..).unwrap_or_default()).into_owned();
+        let doing = String::from_utf8_lossy(bytes.get(5..).unwrap_or_default())
+            .replace(char::is_control, " ");
         Self { step, doing, errno: number.map_or(libc::EIO, i32::from_le_bytes) }
     }
 }
@@ -131,11 +137,20 @@ impl fmt::Display for StageError {
 
 /// The end that a stage writes to.
 #[derive(Debug)]
-pub(crate) struct ReportWriter(OwnedFd);
+pub(crate) struct ReportWriter {
+    errors: OwnedFd,
+    /// One byte comes when the starter knows of the process that was made in another one's place.
+    known: OwnedFd,
+    terminal: Option<OwnedFd>,
+}
 
 /// The end that its starter reads, without waiting.
 #[derive(Debug)]
-pub(crate) struct ReportReader(OwnedFd);
+pub(crate) struct ReportReader {
+    errors: OwnedFd,
+    known: OwnedFd,
+    terminal: Option<OwnedFd>,
+}
 
 /// What a report says.
 #[derive(Debug)]
@@ -144,28 +159,33 @@ pub(crate) enum Report {
     Nothing,
     /// The program runs.
     Executed,
-    /// A terminal was made.
-    Terminal(OwnedFd),
-    /// Another process goes on: its pidfd and its id.
-    Process(OwnedFd, i32),
     /// The stage failed.
     Failed(StageError),
 }
 
-/// A channel for one report.
-pub(crate) fn channel() -> io::Result<(ReportReader, ReportWriter)> {
-    let (reader, writer) =
-        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    Ok((ReportReader(reader), ReportWriter(writer)))
+/// A channel for one report, and for a terminal if there is to be one.
+pub(crate) fn channel(with_terminal: bool) -> io::Result<(ReportReader, ReportWriter)> {
+    let (errors, far_errors) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (far_known, known) = pipe_with(PipeFlags::CLOEXEC)?;
+    for own in [&errors, &known] {
+        rustix::io::ioctl_fionbio(own, true)?;
+    }
+    let (mut terminal, mut far_terminal) = (None, None);
+    if with_terminal {
+        let flags = SocketFlags::CLOEXEC;
+        let (near, far) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        (terminal, far_terminal) = (Some(near), Some(far));
+    }
+    Ok((
+        ReportReader { errors, known, terminal },
+        ReportWriter { errors: far_errors, known: far_known, terminal: far_terminal },
+    ))
 }
 
 impl ReportWriter {
     /// Tells what went wrong.
     pub(crate) fn fail(&self, error: &StageError) {
-        let mut beside = SendAncillaryBuffer::default();
-        let text = error.encode();
-        // If the starter is gone, there is nobody to tell.
-        let _ = sendmsg(&self.0, &[IoSlice::new(&text)], &mut beside, SendFlags::NOSIGNAL);
+        let _ = write(&self.errors, &error.encode()); // if the starter is gone, there is nobody
     }
 
     /// The same; the exit code of a process that fails so.
@@ -174,21 +194,34 @@ impl ReportWriter {
         if error.is_not_found() { 127 } else { 126 }
     }
 
+    /// Tells that all went well, in a process that runs no program and has closed everything else.
+    pub(crate) fn close(self) {
+        let Self { errors, known, terminal } = self;
+        drop(errors);
+        std::mem::forget((known, terminal)); // closed already, under their owner
+    }
+
+    /// What a process keeps open that another one may look into.
+    pub(crate) fn kept(&self) -> [BorrowedFd<'_>; 2] {
+        [self.errors.as_fd(), self.known.as_fd()]
+    }
+
     /// Hands over the near end of a terminal.
     pub(crate) fn send_terminal(&self, terminal: BorrowedFd<'_>) -> io::Result<()> {
-        self.send(b"t", terminal)
+        let socket = self.terminal.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut beside = SendAncillaryBuffer::new(&mut space);
+        let files = [terminal];
+        beside.push(SendAncillaryMessage::ScmRights(&files));
+        sendmsg(socket, &[IoSlice::new(b"t")], &mut beside, SendFlags::NOSIGNAL)?;
+        Ok(())
     }
 
-    /// Tells which process goes on in the place of this one.
-    pub(crate) fn send_process(&self, pidfd: BorrowedFd<'_>, pid: i32) -> io::Result<()> {
-        self.send(&pid.to_le_bytes(), pidfd)
-    }
-
-    /// Waits until the starter knows of this process, which another one has made. What it reports
-    /// must not come before that it exists, and it must not go on where nobody would end or reap it.
+    /// Waits until the starter knows of this process, which another one has made: it must not go on
+    /// where nobody would end or reap it.
     pub(crate) fn wait_until_known(&self) -> Result<(), StageError> {
-        match retry_on_intr(|| recv(&self.0, &mut [0; 1], RecvFlags::empty())) {
-            Ok((1, _)) => Ok(()),
+        match retry_on_intr(|| read(&self.known, &mut [0; 1])) {
+            Ok(1) => Ok(()),
             _ => Err(StageError::prepare("nobody knows of this process", Errno::SRCH)),
         }
     }
@@ -198,89 +231,69 @@ impl ReportWriter {
     /// (`PR_SET_PDEATHSIG`, prctl(2)), so whoever asks first and looks here then misses nothing,
     /// provided that it has no copy of the starter's end itself.
     pub(crate) fn require_starter(&self) -> Result<(), StageError> {
-        let mut ends = [PollFd::new(&self.0, PollFlags::empty())];
+        let mut ends = [PollFd::new(&self.errors, PollFlags::empty())];
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
         match poll(&mut ends, Some(&at_once)) {
             Ok(0) => Ok(()),
             _ => Err(StageError::prepare("the supervisor has ended", Errno::SRCH)),
         }
     }
-
-    fn send(&self, text: &[u8], file: BorrowedFd<'_>) -> io::Result<()> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut beside = SendAncillaryBuffer::new(&mut space);
-        let files = [file];
-        beside.push(SendAncillaryMessage::ScmRights(&files));
-        sendmsg(&self.0, &[IoSlice::new(text)], &mut beside, SendFlags::NOSIGNAL)?;
-        Ok(())
-    }
 }
 
 impl ReportReader {
-    /// Lets a process that was told of go on.
+    /// Lets the process go on that was made in another one's place.
     pub(crate) fn acknowledge(&self) {
-        let _ = send(&self.0, b"!", SendFlags::NOSIGNAL); // it may have been killed meanwhile
+        let _ = write(&self.known, b"!"); // it may have been killed meanwhile
     }
 
     /// What there is to read.
     pub(crate) fn read(&self) -> Report {
-        let mut text = [0_u8; 4096];
+        let mut text = [0_u8; PIPE_BUF];
+        match read(&self.errors, &mut text) {
+            Ok(0) => Report::Executed, // the other end is gone, as after execve
+            Ok(count) => Report::Failed(StageError::decode(&text[..count])),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => Report::Nothing,
+            Err(errno) => Report::Failed(StageError::prepare("cannot read a report", errno)),
+        }
+    }
+
+    /// The terminal, once the program runs. Anything else in its place is none.
+    pub(crate) fn take_terminal(&mut self) -> Option<OwnedFd> {
+        let socket = self.terminal.take()?;
+        let mut text = [0_u8; 1];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut beside = RecvAncillaryBuffer::new(&mut space);
         let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-        let mut parts = [IoSliceMut::new(&mut text)];
-        let bytes = match recvmsg(&self.0, &mut parts, &mut beside, flags) {
-            Ok(received) => received.bytes,
-            Err(Errno::WOULDBLOCK | Errno::INTR) => return Report::Nothing,
-            Err(_) => return Report::Executed, // the other end is gone, as after execve
-        };
+        recvmsg(&socket, &mut [IoSliceMut::new(&mut text)], &mut beside, flags).ok()?;
         let file = beside.drain().find_map(|message| match message {
             RecvAncillaryMessage::ScmRights(mut files) => files.next(),
             _ => None,
         });
-        match (bytes, file) {
-            (count, Some(file)) => match text[..count].try_into() {
-                Ok(pid) => Report::Process(file, i32::from_le_bytes(pid)),
-                Err(_) => Report::Terminal(file),
-            },
-            (0, None) => Report::Executed,
-            (count, None) => Report::Failed(StageError::decode(&text[..count])),
-        }
-    }
-}
-
-impl Drop for ReportReader {
-    /// Ends a process that was told of and that nobody has taken.
-    fn drop(&mut self) {
-        loop {
-            match self.read() {
-                Report::Process(pidfd, pid) => drop(Child::known_by(pidfd, pid)),
-                Report::Terminal(_) => {}
-                Report::Nothing | Report::Executed | Report::Failed(_) => return,
-            }
-        }
+        file.filter(|file| rustix::termios::isatty(file))
     }
 }
 
 impl AsFd for ReportWriter {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.errors.as_fd()
     }
 }
 
 impl AsFd for ReportReader {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.errors.as_fd()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     #[test]
     fn an_error_arrives_as_it_was_sent_and_the_end_means_that_the_program_runs() {
-        let (reader, writer) = channel().unwrap();
+        let (reader, writer) = channel(false).unwrap();
         assert!(matches!(reader.read(), Report::Nothing));
         let error = StageError::exec("exec: \"x\"", io::Error::from_raw_os_error(libc::ENOENT));
         writer.fail(&error);
@@ -293,8 +306,31 @@ mod tests {
     }
 
     #[test]
+    fn what_a_tracer_makes_a_stage_say_is_one_line_and_no_more_than_an_error() {
+        for said in [&b"x"[..], &[1, 0, 0, 0], &[0xff; 60_000], b"x\x02\0\0\0a\x1b[2J\nb"] {
+            let (reader, writer) = channel(false).unwrap();
+            write(&writer.errors, said).unwrap();
+            let Report::Failed(error) = reader.read() else { panic!("{said:?}") };
+            assert!(!error.to_string().contains(char::is_control), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_handed_over_in_a_terminals_place_is_not_taken() {
+        let (null, (mut reader, writer)) =
+            (File::open("/dev/null").unwrap(), channel(true).unwrap());
+        writer.send_terminal(null.as_fd()).unwrap();
+        assert!(reader.take_terminal().is_none());
+        let (near, _far) = crate::terminal::open_pair().unwrap();
+        let (mut reader, writer) = channel(true).unwrap();
+        writer.send_terminal(near.as_fd()).unwrap();
+        assert!(reader.take_terminal().is_some());
+        assert!(reader.take_terminal().is_none(), "there is one");
+    }
+
+    #[test]
     fn a_stage_sees_that_nobody_waits_for_its_report_any_more() {
-        let (reader, writer) = channel().unwrap();
+        let (reader, writer) = channel(false).unwrap();
         assert_eq!(writer.require_starter(), Ok(()));
         drop(reader);
         let error = writer.require_starter().unwrap_err();

@@ -35,8 +35,7 @@ fn visit(
     report: &ReportWriter,
 ) -> Result<i32, StageError> {
     let _ = nix::sys::prctl::set_name(c"minipod:exec"); // only what ps shows
-    // The supervisor finds the process that this one makes in its group, if this one is killed
-    // before it can tell of it.
+    // The supervisor finds the process that this one makes in its group.
     rustix::process::setpgid(None, None)
         .map_err(|error| StageError::prepare("cannot lead a process group", error))?;
     hide_from_others()?;

@@ -71,21 +71,18 @@ pub(crate) fn clone(new: New<'_>, job: impl FnOnce() -> i32) -> io::Result<Clone
 /// Runs `job` in a sibling: a child of this process's parent, born in the pid namespace that this
 /// process has chosen for its children. For a process that was itself made by [`clone`] and is all
 /// but confined: a seccomp filter lets this call pass, and `clone3` not.
-pub(crate) fn clone_sibling(job: impl FnOnce() -> i32) -> io::Result<Cloned> {
-    let flags = libc::CLONE_PARENT | libc::CLONE_PIDFD | libc::SIGCHLD;
-    let (mut pidfd, none) = (-1, std::ptr::null_mut::<libc::c_int>());
+///
+/// The parent learns of it from the kernel alone: it is a new child in this process's group.
+pub(crate) fn clone_sibling(job: impl FnOnce() -> i32) -> io::Result<()> {
+    let flags = libc::CLONE_PARENT | libc::SIGCHLD;
+    let none = std::ptr::null_mut::<libc::c_int>();
     // SAFETY: this process has one thread, being a child of `clone` that has started none, so the
     // sibling inherits no lock that nobody in it can release; without CLONE_VM it goes on with a
-    // copy of this stack and cannot write to our memory; the kernel stores a descriptor in `pidfd`.
-    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, none, &raw mut pidfd, none, 0) };
-    match i32::try_from(pid).unwrap_or(-1) {
+    // copy of this stack and cannot write to our memory; the kernel is given no address.
+    match unsafe { libc::syscall(libc::SYS_clone, flags, none, none, none, 0) } {
         -1 => Err(io::Error::last_os_error()),
         0 => end_child(job),
-        pid => {
-            // SAFETY: on success the kernel stored a new descriptor here that nobody else owns.
-            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-            Ok(Cloned { pidfd, pid })
-        }
+        _ => Ok(()),
     }
 }
 

@@ -8,14 +8,19 @@ pub(crate) fn close_on_exec_from(first: u32) -> io::Result<()> {
     close_range(first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
 }
 
-/// Closes every descriptor from 3 on but one. Only for a child that will neither return to its
+/// Closes every descriptor from 3 on but some. Only for a child that will neither return to its
 /// parent's frames nor drop what they own: their descriptors are closed under them.
-pub(crate) fn close_all_but(kept: BorrowedFd<'_>) -> io::Result<()> {
-    let kept = kept.as_raw_fd().unsigned_abs();
-    if kept > 3 {
-        close_range(3, kept - 1, 0)?;
+pub(crate) fn close_all_but(kept: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut kept: Vec<u32> = kept.iter().map(|file| file.as_raw_fd().unsigned_abs()).collect();
+    kept.sort_unstable();
+    let mut next = 3;
+    for number in kept {
+        if number > next {
+            close_range(next, number - 1, 0)?;
+        }
+        next = next.max(number + 1);
     }
-    close_range(kept.max(2) + 1, u32::MAX, 0)
+    close_range(next, u32::MAX, 0)
 }
 
 /// Makes a descriptor mean what another one means (dup2(2)). Whoever owns it goes on owning it.

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sandbox::cgroup::ContainerCgroup;
@@ -154,9 +154,14 @@ impl Running {
     pub(crate) fn end(mut self) -> Ended {
         let mut output = String::new();
         self.output.read_to_string(&mut output).unwrap();
-        let code = self.child.wait().unwrap().code;
+        let code = wait(&mut self.child).code;
         Ended { code, output }
     }
+}
+
+/// Waits for a process's end.
+pub(crate) fn wait(child: &mut Child) -> sandbox::Exit {
+    child.wait_until(Instant::now() + PATIENCE).expect("the process ends")
 }
 
 /// Waits for a start's outcome.
