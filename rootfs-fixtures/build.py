@@ -101,6 +101,7 @@ def probe():
     layer.copy("probe", CACHE / "probe")
     layer.copy("setuid-probe", CACHE / "probe", 0o4755)
     layer.copy("verdicts", CACHE / "verdicts")
+    layer.copy("hostile", CACHE / "hostile")
     return layer
 
 

@@ -9,6 +9,7 @@ mod entering;
 mod errors;
 mod files_and_limits;
 mod gates;
+mod hostile_containers;
 mod hostile_images;
 mod identity;
 mod image_formats;
@@ -80,6 +81,7 @@ const GROUPS: &[&[Test]] = &[
     identity::TESTS,
     verdicts::TESTS,
     propagation::TESTS,
+    hostile_containers::TESTS,
     hostile_images::TESTS,
     pulls::TESTS,
     registries::TESTS,

@@ -1,0 +1,121 @@
+//! What a container tries against its own supervisor: forged reports, processes that nobody can
+//! reap, trees without a bottom, log files that are something else.
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use e2e_tests::Node;
+use e2e_tests::node::{PATIENCE, Watch};
+
+use crate::Test;
+
+pub(crate) const TESTS: &[Test] = &[
+    (
+        "a_forged_report_ends_no_process_of_the_machine",
+        a_forged_report_ends_no_process_of_the_machine,
+    ),
+    (
+        "a_tracer_that_holds_a_command_holds_up_neither_probes_nor_logs_nor_deletion",
+        a_tracer_that_holds_a_command_holds_up_nobody,
+    ),
+];
+
+/// A pod of one probe container.
+fn pod(name: &str, command: &str, more: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  \
+         terminationGracePeriodSeconds: 0\n  containers:\n  - name: main\n    \
+         image: minipod/probe:1.0\n    command: {command}\n{more}"
+    )
+}
+
+/// The processor time that the pod's supervisor has used (`proc_pid_stat(5)`), in clock ticks of a
+/// hundredth of a second.
+fn ticks_of_supervisor(node: &Node) -> u64 {
+    let [state, ..] = node.directories();
+    let supervisors = e2e_tests::leaks::processes_for(&state);
+    let ticks = fs::read_dir("/proc").expect("/proc").flatten().filter_map(|entry| {
+        let command = fs::read_to_string(entry.path().join("cmdline")).ok()?;
+        let is_ours = command.contains(&state.display().to_string());
+        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+        let fields: Vec<&str> = stat.rsplit(") ").next()?.split(' ').collect();
+        let name = stat.contains("(minipod:sup)");
+        let spent = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+        (is_ours && name).then_some(spent)
+    });
+    let ticks: Vec<u64> = ticks.collect();
+    assert_eq!(ticks.len(), 1, "{supervisors:?}");
+    ticks[0]
+}
+
+/// That the supervisor waits instead of looking again and again.
+fn supervisor_rests(node: &Node) {
+    let before = ticks_of_supervisor(node);
+    let begin = Instant::now();
+    // The time passes with something to wait for.
+    let words = ["wait", "pod", "--all", "--for=delete", "--timeout=3s"];
+    let _ = node.run(&words);
+    let (spent, passed) = (ticks_of_supervisor(node) - before, begin.elapsed());
+    assert!(passed >= Duration::from_secs(2), "nothing was waited for");
+    assert!(spent < 100, "{spent} ticks in {passed:?}");
+}
+
+fn a_forged_report_ends_no_process_of_the_machine() {
+    let node = Node::new("forge", &["probe"]);
+    let mut victim = {
+        use std::os::unix::process::CommandExt;
+        Command::new("sleep").arg("1000").process_group(0).spawn().expect("sleep")
+    };
+    let may_trace = "    securityContext: {capabilities: {add: [SYS_PTRACE]}}\n";
+    for kind in ["process", "bytes", "many", "files", "nothing"] {
+        let command = format!("[/hostile, forge, {kind}, '{}']", victim.id());
+        let _ = node.apply(&pod(kind, &command, may_trace)).succeeds();
+        node.wait_for_log(kind, "main", "ready");
+        // Some commands are caught on their way, and some are not.
+        let deadline = Instant::now() + PATIENCE;
+        let mut caught = false;
+        while !caught {
+            assert!(Instant::now() < deadline, "{kind}: it catches none");
+            let mut exec = Watch::start(node.command(&["exec", kind, "--", "true"]));
+            let _ = exec.line(Instant::now() + Duration::from_secs(2)); // there is none
+            let _ = exec.child().kill();
+            let _ = exec.child().wait();
+            caught = node.run(&["logs", kind]).stdout.contains("got one");
+        }
+        supervisor_rests(&node);
+        assert!(
+            victim.try_wait().expect("it is a child").is_none(),
+            "{kind}: the victim was killed"
+        );
+        node.delete_leaves_nothing(kind, &[]);
+        assert!(
+            victim.try_wait().expect("it is a child").is_none(),
+            "{kind}: the victim was killed"
+        );
+    }
+    victim.kill().expect("it runs");
+    victim.wait().expect("it ends");
+}
+
+fn a_tracer_that_holds_a_command_holds_up_nobody() {
+    let node = Node::new("hold", &["probe"]);
+    let probes = "    livenessProbe: {exec: {command: [sleep, '77777']}, timeoutSeconds: 1, \
+                  periodSeconds: 1, failureThreshold: 1000}\n";
+    let _ = node.apply(&pod("hold", "[/hostile, hold, '77777']", probes)).succeeds();
+    node.wait_for_log("hold", "main", "got one");
+    node.wait_for_event("Unhealthy", "timed out");
+    supervisor_rests(&node);
+    let said = node.run(&["exec", "hold", "--", "echo", "still here"]).succeeds().stdout;
+    assert_eq!(said, "still here\n");
+    // One that ends while it is held, and one whose client goes.
+    let mut held = Watch::start(node.command(&["exec", "hold", "--", "sleep", "77777"]));
+    node.wait_until("hold", |_| node.run(&["logs", "hold"]).stdout.matches("got one").count() > 3);
+    let _ = held.child().kill();
+    let _ = held.child().wait();
+    supervisor_rests(&node);
+    assert!(node.run(&["logs", "hold"]).succeeds().stdout.contains("got one"));
+    let begin = Instant::now();
+    node.delete_leaves_nothing("hold", &[]);
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+}
