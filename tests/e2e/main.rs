@@ -23,6 +23,8 @@ mod lives;
 mod logs;
 mod manifests;
 mod network;
+mod network_machines;
+mod network_neighbours;
 mod probes;
 mod propagation;
 mod pulls;
@@ -77,6 +79,8 @@ const GROUPS: &[&[Test]] = &[
     terminals::TESTS,
     logs::TESTS,
     network::TESTS,
+    network_machines::TESTS,
+    network_neighbours::TESTS,
     manifests::TESTS,
     identity::TESTS,
     verdicts::TESTS,

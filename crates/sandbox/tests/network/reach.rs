@@ -13,7 +13,10 @@ pub(crate) fn tests() -> Vec<Test> {
         ("a_pod_reaches_itself_by_its_own_address_and_by_loopback", itself),
         ("nobody_outside_reaches_a_port_that_is_not_published", unpublished),
         ("a_packet_passes_at_once_after_attach", at_once),
-        ("with_ipv6_pods_reach_each_other_and_the_internet_and_are_published", ipv6),
+        (
+            "with_ipv6_pods_reach_each_other_and_the_internet_and_are_published",
+            with_ipv6_pods_reach_each_other_and_the_internet_and_are_published,
+        ),
         ("without_ipv6_nobody_on_the_bridge_has_an_ipv6_address", no_ipv6),
     ]
 }
@@ -74,7 +77,7 @@ fn at_once() {
     }
 }
 
-fn ipv6() {
+fn with_ipv6_pods_reach_each_other_and_the_internet_and_are_published() {
     let (machine, internet) = Machine::with_internet6();
     let before = machine.state();
     let (one, two) = (machine.pod(&[]), machine.pod(&[tcp(8080, 80)]));
