@@ -118,8 +118,11 @@ fn a_range_that_is_taken_is_told_with_the_option_and_the_pod_can_be_deleted() {
     node.delete_leaves_nothing("odd", &[]);
 }
 
-fn a_pod_is_deleted_whatever_was_broken_of_its_network() {
-    let break_it: [(&str, fn(&Node, &Path)); 8] = [
+/// What somebody does to the lab's machine, and to the state directory.
+type Breakage = fn(&Node, &Path);
+
+fn breakages() -> Vec<(&'static str, Breakage)> {
+    vec![
         ("the bridge", |node, _| {
             let bridge = links(node).into_iter().find(|name| name.starts_with("minipod-"));
             machine(node, &format!("ip link del {}", bridge.expect("a bridge")));
@@ -149,11 +152,14 @@ fn a_pod_is_deleted_whatever_was_broken_of_its_network() {
             remove_pods_links(node);
             fs::remove_file(settings_of(state)).expect("settings");
         }),
-    ];
+    ]
+}
+
+fn a_pod_is_deleted_whatever_was_broken_of_its_network() {
     let node = Node::new("broken", &["busybox"]);
     let [state, ..] = node.directories();
     let before = links(&node);
-    for (what, break_it) in break_it {
+    for (what, break_it) in breakages() {
         for supervisor in ["lives", "is killed"] {
             let _ = node.apply(SLEEPS).succeeds();
             node.wait_for_status("odd", &["Running"]);
