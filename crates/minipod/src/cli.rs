@@ -22,6 +22,7 @@ pub(crate) use pods::{
     DeleteArgs, DescribeArgs, EventsArgs, GetArgs, LogsArgs, RunArgs, TopArgs, Until, WaitArgs,
 };
 
+use pod_runner::MaxPodDisk;
 use pod_runner::settings::Egress;
 
 use images::{ImageCommand, ImagesArgs, LoadArgs, PullArgs, RmiArgs, SaveArgs};
@@ -73,6 +74,11 @@ pub(crate) struct PlaceArgs {
     #[arg(long, global = true, env = "MINIPOD_BACKOFF_SCALE", hide_env_values = true)]
     #[arg(default_value_t = 1.0, value_name = "FACTOR")]
     pub(crate) backoff_scale: f64,
+    /// How much each pod may write to the disk: a quantity such as 10Gi; auto: what there is, but
+    /// the pod that has written most is evicted when less than 10 % is left; or none: no limit
+    #[arg(long, global = true, env = "MINIPOD_MAX_POD_DISK", hide_env_values = true)]
+    #[arg(default_value = "auto", value_name = "SIZE")]
+    pub(crate) max_pod_disk: MaxPodDisk,
     /// The namespace
     #[arg(long, short, global = true, default_value = "default", value_name = "NAME")]
     pub(crate) namespace: String,

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod control;
 pub mod copy;
 pub mod delete;
+mod disk_pressure;
 mod disk_usage;
 pub mod doctor;
 pub mod follow;
@@ -50,6 +51,7 @@ pub mod text;
 mod volumes;
 pub mod watch;
 
+pub use disk_pressure::MaxPodDisk;
 pub use objects::Objects;
 pub use places::{Places, PodDir};
 pub use pods::Pods;

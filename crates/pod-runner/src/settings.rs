@@ -7,6 +7,7 @@ pub use sandbox::network::{Egress, ParseError};
 use sandbox::network::{Ipv4Cidr, Ipv6Cidr, NetworkSettings, PodRange};
 use serde::{Deserialize, Serialize};
 
+use crate::disk_pressure::MaxPodDisk;
 use crate::places::{Places, PodDir};
 use crate::record::{RecordError, write_by_rename};
 
@@ -36,6 +37,9 @@ pub struct Settings {
     pub pod_egress: Egress,
     /// Factor on crash-loop and image-pull back-off; 1 is Kubernetes' own timing.
     pub backoff_scale: f64,
+    /// How much a pod may write to the disk.
+    #[serde(default)]
+    pub max_pod_disk: MaxPodDisk,
     /// The node's name in events and status.
     pub node_name: String,
 }
@@ -49,6 +53,7 @@ impl Settings {
             pod_cidr6: None,
             pod_egress: Egress::All,
             backoff_scale: 1.0,
+            max_pod_disk: MaxPodDisk::Auto,
             node_name: node_name(),
         }
     }

@@ -118,6 +118,7 @@ pub(crate) fn settings(args: &PlaceArgs) -> Settings {
         },
         pod_egress: args.pod_egress,
         backoff_scale: args.backoff_scale,
+        max_pod_disk: args.max_pod_disk.clone(),
         ..Settings::of_this_machine()
     }
 }

@@ -8,6 +8,7 @@ use rustix::fs::inotify::{self, CreateFlags};
 use sandbox::cgroup::{Hierarchies, Version};
 
 use super::{Finding, sysctl};
+use crate::disk_pressure::MaxPodDisk;
 use crate::roots;
 use crate::settings::{Settings, is_root};
 use crate::text::chain;
@@ -137,7 +138,12 @@ pub(super) fn directories(settings: &Settings) -> Finding {
     }
     let free = rustix::fs::statvfs(existing(&places.data))
         .map_or(0, |found| found.f_bavail.saturating_mul(found.f_frsize));
-    let detail = format!("{} GiB free below {}", free >> 30, places.data.display());
+    let evicts = match &settings.max_pod_disk {
+        MaxPodDisk::Unlimited => "a pod may fill it".to_owned(),
+        MaxPodDisk::Auto => "below 10 % the pod that has written most is evicted".to_owned(),
+        MaxPodDisk::Limit(most) => format!("a pod that has written more than {most} is evicted"),
+    };
+    let detail = format!("{} GiB free below {}; {evicts}", free >> 30, places.data.display());
     if free < LITTLE_SPACE {
         return Finding::limited(name, detail, "minipod image prune, or --data-dir");
     }

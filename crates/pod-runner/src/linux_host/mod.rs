@@ -144,9 +144,8 @@ impl LinuxHost {
         };
         let requests = Requests::listen(&context.dir.socket())
             .map_err(|source| SupervisorError::Prepare { verb: "take requests", source })?;
-        let scale = context.settings.backoff_scale;
         Ok(Self {
-            storage: StorageWatch::of(&context.pod, scale, clock.now()),
+            storage: StorageWatch::of(&context.pod, &context.settings, clock.now()),
             store: Store::open(&context.settings.places.images())?,
             clock,
             context,

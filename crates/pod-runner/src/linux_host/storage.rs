@@ -12,27 +12,37 @@ use pod_model::{Pod, Uptime};
 
 use super::tasks::{Finished, Purpose};
 use super::{LinuxHost, output};
+use crate::disk_pressure::{self, Disk, MaxPodDisk};
 use crate::disk_usage;
 use crate::plan::{self, StorageLimits, StorageUse};
+use crate::settings::Settings;
 
 /// How often a kubelet looks.
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// When the next look is due; never for a pod without limits.
+/// How often the disk is looked at when it is nearly full: a kubelet's ten seconds would be enough
+/// to fill the rest of it.
+const PERIOD_WHEN_FILLING: Duration = Duration::from_secs(1);
+
+/// When the next look is due. A pod without limits is measured only when the disk is nearly full.
 #[derive(Debug)]
 pub(super) struct StorageWatch {
     limits: StorageLimits,
+    /// Whether a pod may fill the disk.
+    is_unlimited: bool,
     period: Duration,
     next: Option<Uptime>,
 }
 
 impl StorageWatch {
-    /// Watches that pod; `scale` shortens the period.
-    pub(super) fn of(pod: &Pod, scale: f64, now: Uptime) -> Self {
-        let limits = plan::storage_limits(pod);
-        let period = PERIOD.mul_f64(scale.clamp(0.001, 1.0));
-        let next = (!limits.is_empty()).then(|| now + period);
-        Self { limits, period, next }
+    /// Watches that pod; the scale of back-off shortens the period of its limits.
+    pub(super) fn of(pod: &Pod, settings: &Settings, now: Uptime) -> Self {
+        let limits = plan::storage_limits(pod, &settings.max_pod_disk);
+        let scale = if limits.is_empty() { 1.0 } else { settings.backoff_scale.clamp(0.001, 1.0) };
+        let period = PERIOD.mul_f64(scale);
+        let is_unlimited = settings.max_pod_disk == MaxPodDisk::Unlimited;
+        let next = (!limits.is_empty() || !is_unlimited).then(|| now + period);
+        Self { limits, is_unlimited, period, next }
     }
 
     /// When it wants to look.
@@ -51,9 +61,15 @@ impl LinuxHost {
         if self.storage.next.is_none_or(|next| next > now) {
             return;
         }
+        let data = self.context.data.path().to_owned();
+        let disk = if self.storage.is_unlimited { None } else { Disk::of(&data) };
+        let is_filling = disk.is_some_and(Disk::is_filling);
+        let period = self.storage.period;
+        let period = if is_filling { period.min(PERIOD_WHEN_FILLING) } else { period };
         // Should the measuring not come to its end, there is a next time.
-        self.storage.next = Some(now + self.storage.period);
-        if self.tasks.has(&Purpose::Measure) {
+        self.storage.next = Some(now + period);
+        let is_low = disk.is_some_and(Disk::is_low);
+        if self.tasks.has(&Purpose::Measure) || (self.storage.limits.is_empty() && !is_low) {
             return;
         }
         let (volumes, containers) = (self.volume_parts(), self.container_parts());
@@ -63,7 +79,8 @@ impl LinuxHost {
         };
         let measure = || {
             let used = StorageUse { volumes: sizes(volumes), containers: sizes(containers) };
-            let message = limits.exceeded(&used).unwrap_or_default();
+            let blamed = || disk?.blames(&used, || disk_pressure::most_of_others(&data));
+            let message = limits.exceeded(&used).or_else(blamed).unwrap_or_default();
             i32::from(File::from(writer).write_all(message.as_bytes()).is_err())
         };
         if let Ok(child) = sandbox::spawn_aside("minipod:usage", measure) {

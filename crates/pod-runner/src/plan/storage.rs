@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 use pod_model::{Pod, Quantity};
 
 use super::pod::spec;
+use crate::disk_pressure::MaxPodDisk;
 
 /// The limits on local storage that a manifest states.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub(crate) struct StorageLimits {
     pub(crate) volumes: Vec<(String, Limit)>,
     /// Containers with an `ephemeral-storage` limit: what they write, with their logs.
     pub(crate) containers: Vec<(String, Limit)>,
+    /// What no manifest states: all that a pod may write (`--max-pod-disk`).
+    pub(crate) pod: Option<Limit>,
 }
 
 /// A limit with the text that states it.
@@ -37,7 +40,7 @@ pub(crate) struct StorageUse {
 }
 
 /// The limits of that pod.
-pub(crate) fn storage_limits(pod: &Pod) -> StorageLimits {
+pub(crate) fn storage_limits(pod: &Pod, most: &MaxPodDisk) -> StorageLimits {
     let spec = spec(pod);
     let volumes = spec.volumes.iter().flatten().filter_map(|volume| {
         let source = volume.empty_dir.as_ref()?;
@@ -50,7 +53,11 @@ pub(crate) fn storage_limits(pod: &Pod) -> StorageLimits {
         let limit = ephemeral_storage(container.resources.as_ref())?;
         Some((container.name.clone(), limit))
     });
-    StorageLimits { volumes: volumes.collect(), containers: containers.collect() }
+    let pod = match most {
+        MaxPodDisk::Limit(text) => Limit::of(&Text(text.clone())),
+        MaxPodDisk::Auto | MaxPodDisk::Unlimited => None,
+    };
+    StorageLimits { volumes: volumes.collect(), containers: containers.collect(), pod }
 }
 
 /// The pod's volumes of type emptyDir on disk.
@@ -69,7 +76,7 @@ fn ephemeral_storage(resources: Option<&ResourceRequirements>) -> Option<Limit> 
 impl StorageLimits {
     /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
-        self.volumes.is_empty() && self.containers.is_empty()
+        self.volumes.is_empty() && self.containers.is_empty() && self.pod.is_none()
     }
 
     /// The kubelet's message on the first limit that is exceeded: volumes, then the pod as a whole,
@@ -87,6 +94,11 @@ impl StorageLimits {
             }
         }
         let total: u64 = used.volumes.iter().chain(&used.containers).map(|(_, bytes)| bytes).sum();
+        if let Some(Limit { text, .. }) = self.pod.as_ref().filter(|limit| total > limit.bytes) {
+            return Some(format!(
+                "Pod ephemeral local storage usage exceeds the limit of --max-pod-disk, {text}. "
+            ));
+        }
         let most: u64 = self.containers.iter().map(|(_, limit)| limit.bytes).sum();
         if !self.containers.is_empty() && total > most {
             let text = self.total_text(most);
@@ -123,6 +135,7 @@ mod tests {
         StorageLimits {
             volumes: vec![("scratch".into(), limit("10Mi"))],
             containers: vec![("a".into(), limit("1Mi")), ("b".into(), limit("2Mi"))],
+            pod: None,
         }
     }
 
@@ -147,6 +160,20 @@ mod tests {
     fn volumes_and_containers_together_have_the_containers_limits() {
         let text = "Pod ephemeral local storage usage exceeds the total limit of containers 3Mi. ";
         assert_eq!(said(3, 1, 0).as_deref(), Some(text));
+    }
+
+    #[test]
+    fn a_pod_over_the_limit_of_every_pod_evicts() {
+        let most = Limit::of(&Text("5Mi".into()));
+        let limits = StorageLimits { pod: most, ..StorageLimits::default() };
+        let used = |mebibytes: u64| StorageUse {
+            volumes: vec![("v".into(), 3 << 20)],
+            containers: vec![("a".into(), mebibytes << 20)],
+        };
+        assert_eq!(limits.exceeded(&used(2)), None);
+        let text = "Pod ephemeral local storage usage exceeds the limit of --max-pod-disk, 5Mi. ";
+        assert_eq!(limits.exceeded(&used(3)).as_deref(), Some(text));
+        assert!(!limits.is_empty());
     }
 
     #[test]
