@@ -8,9 +8,14 @@
  * verdicts swap A B   exchanges two names for ever
  * verdicts exe        opens the program of every process for writing, for ever; prints what it
  *                     could open
- * verdicts look PATH  looks into every process of minipod's and those just started, for ever; prints what of the
+ * verdicts look PATH A B
+ *                     looks into every process of minipod's and those just started, for ever; prints what of the
  *                     machine it finds: a file PATH below a root or a working directory, a variable
- *                     CANARY, an open file, a capability that it has not itself
+ *                     CANARY, an open file, a capability that it has not itself, and in memory the
+ *                     text A followed by B
+ * verdicts own PATH A B POD
+ *                     looks into every process of minipod's that has the text POD in its command, for
+ *                     ever; prints which it sees and what of each it can open
  * verdicts type TEXT  types a text on each of its streams and on its terminal (TIOCSTI); prints the
  *                     verdicts
  */
@@ -39,6 +44,8 @@
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "look.h"
 
 typedef long (*call)(void);
 
@@ -240,83 +247,6 @@ static void open_programs(void) {
     }
 }
 
-/* Each thing is told once. */
-static void told(const char *what, const char *detail) {
-    static char seen[64][200];
-    static int count;
-    char line[200];
-    snprintf(line, sizeof line, "%s %s", what, detail);
-    for (int i = 0; i < count; i++)
-        if (!strcmp(seen[i], line)) return;
-    if (count < 64) strcpy(seen[count++], line);
-    puts(line);
-    fflush(stdout);
-}
-
-static int read_file(const char *process, const char *name, char *text, int size) {
-    char path[300];
-    snprintf(path, sizeof path, "/proc/%s/%s", process, name);
-    int file = open(path, O_RDONLY);
-    int count = file < 0 ? -1 : read(file, text, size - 1);
-    if (file >= 0) close(file);
-    text[count < 0 ? 0 : count] = 0;
-    return count;
-}
-
-static unsigned long long capabilities(const char *process) {
-    char text[4096];
-    read_file(process, "status", text, sizeof text);
-    char *line = strstr(text, "CapPrm:");
-    return line ? strtoull(line + 7, NULL, 16) : 0;
-}
-
-static void look_into(const char *process, const char *path) {
-    char name[64], text[8192], place[600], target[300];
-    read_file(process, "comm", name, sizeof name);
-    name[strcspn(name, "\n")] = 0;
-    if (!strncmp(name, "minipod", 7)) told("saw", name);
-    for (int i = 0; i < 2; i++) {
-        snprintf(place, sizeof place, "/proc/%s/%s%s", process, i ? "cwd" : "root", path);
-        if (!access(place, F_OK)) told("path", name);
-    }
-    int count = read_file(process, "environ", text, sizeof text);
-    for (int at = 0; at < count; at += strlen(text + at) + 1)
-        if (!strncmp(text + at, "CANARY=", 7)) told("variable", name);
-    if (capabilities(process) & ~capabilities("self")) told("capability", name);
-    for (int file = 3; file < 40; file++) {
-        snprintf(place, sizeof place, "/proc/%s/fd/%d", process, file);
-        int length = readlink(place, target, sizeof target - 1);
-        if (length < 0) continue;
-        target[length] = 0;
-        if (strncmp(target, "socket:", 7)) told("file", target);
-    }
-}
-
-static void look(const char *path) {
-    long me = getpid(), last = 0;
-    for (;;) {
-        DIR *processes = opendir("/proc");
-        for (struct dirent *one; (one = readdir(processes));) {
-            long pid = atol(one->d_name);
-            if (pid <= 0 || pid == me) continue;
-            look_into(one->d_name, path);
-            if (pid > last) {
-                /* What has just been born is stopped, so that it can be looked at. */
-                last = pid;
-                if (!ptrace(PTRACE_SEIZE, pid, 0, 0)) {
-                    ptrace(PTRACE_INTERRUPT, pid, 0, 0);
-                    look_into(one->d_name, path);
-                    told("traced", "one");
-                    waitpid(pid, NULL, __WALL);
-                    look_into(one->d_name, path);
-                    ptrace(PTRACE_DETACH, pid, 0, 0);
-                }
-            }
-        }
-        closedir(processes);
-    }
-}
-
 static int type_on(int file, const char *text) {
     for (; *text; text++)
         if (ioctl(file, TIOCSTI, text)) return errno;
@@ -345,8 +275,10 @@ int main(int count, char **words) {
         for (;;) syscall(SYS_renameat2, AT_FDCWD, words[2], AT_FDCWD, words[3], 2 /* EXCHANGE */);
     } else if (!strcmp(words[1], "exe")) {
         open_programs();
-    } else if (!strcmp(words[1], "look") && count == 3) {
-        look(words[2]);
+    } else if (!strcmp(words[1], "look") && count == 5) {
+        look(words[2], words[3], words[4]);
+    } else if (!strcmp(words[1], "own") && count == 6) {
+        look_at_own(words[2], words[3], words[4], words[5]);
     } else if (!strcmp(words[1], "type") && count == 3) {
         type(words[2]);
     } else {

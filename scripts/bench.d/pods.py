@@ -92,7 +92,7 @@ class Minipod:
     def round(self):
         start = self.run("run", "--until=ready", self.file)
         command = self.run("exec", "bench", "-c", "c", "--", "true")
-        memory = pss("minipod:sup", "minipod:pod", word=self.env["MINIPOD_STATE_DIR"])
+        memory = pss("minipod:sup", "minipod:spawn", "minipod:pod", word=self.env["MINIPOD_STATE_DIR"])
         delete = self.run("delete", "pod", "bench", "--force")
         version = self.run("version")
         return {"start": start, "exec": command, "delete": delete, "memory": memory,

@@ -25,6 +25,7 @@ mod manifests;
 mod network;
 mod network_machines;
 mod network_neighbours;
+mod own_processes;
 mod probes;
 mod propagation;
 mod pulls;
@@ -87,6 +88,7 @@ const GROUPS: &[&[Test]] = &[
     propagation::TESTS,
     hostile_containers::TESTS,
     hostile_images::TESTS,
+    own_processes::TESTS,
     pulls::TESTS,
     registries::TESTS,
     image_formats::TESTS,

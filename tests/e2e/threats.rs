@@ -45,7 +45,7 @@ fn a_debugger_finds_nothing_of_the_machine_in_a_command() {
     let node = Node::new("look", &["probe"]).with("CANARY", "of the host");
     let canary = node.directory("canary").join("file");
     fs::write(&canary, "").expect("a file of the test");
-    let command = format!("[/verdicts, look, {}]", canary.display());
+    let command = format!("[/verdicts, look, {}, hush-, canary]", canary.display());
     let may_trace = "    securityContext: {capabilities: {add: [SYS_PTRACE]}}\n";
     let _ = node.apply(&pod("look", &command, may_trace)).succeeds();
     node.wait_for_status("look", &["Running"]);

@@ -151,6 +151,7 @@ fn start_supervisor(dir: &PodDir, lock: File) -> Result<Child, LaunchError> {
     let log = roots::create(&path).map_err(|source| LaunchError::File { path, source })?;
     let supervisor = |source| LaunchError::Supervisor { source };
     let program = OwnProgram::open().map_err(supervisor)?;
+    sandbox::close_on_exec_from(3).map_err(supervisor)?; // what our caller has left open
     Command::new(program.path())
         .arg0("minipod")
         .arg(SUPERVISE)

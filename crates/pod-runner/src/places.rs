@@ -173,6 +173,11 @@ impl PodDir {
         self.0.join("shm")
     }
 
+    /// Where the supervisor's mount namespace holds the `/proc` of the pod's processes.
+    pub fn processes(&self) -> PathBuf {
+        self.0.join("proc")
+    }
+
     /// Where the supervisor's mount namespace holds a volume with `medium: Memory`.
     pub fn memory_volume(&self, name: &str) -> PathBuf {
         self.0.join("volumes").join(name)

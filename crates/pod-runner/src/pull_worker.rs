@@ -57,6 +57,7 @@ pub enum PullResult {
 /// Carries out one order; the whole life of the hidden subcommand [`PULL_WORKER`].
 pub fn run(order: &PullOrder) -> PullResult {
     let started = Instant::now();
+    let _ = sandbox::hide_from_others(); // it has passwords, and as many privileges as keep out others
     match pull(order) {
         Ok((image_id, bytes)) => {
             let took = started.elapsed();

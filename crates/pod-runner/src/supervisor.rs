@@ -12,6 +12,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use pod_lifecycle::{PodMachine, Timing};
 use rustix::mount::{MountPropagationFlags, mount_change};
+use sandbox::{Jobs, Spawner};
 use thiserror::Error;
 
 use crate::clock::Clock;
@@ -20,6 +21,7 @@ use crate::linux_host::LinuxHost;
 use crate::places::PodDir;
 use crate::record::{PodRecord, RecordError};
 use crate::settings::Settings;
+use crate::{copy, prober};
 
 /// Why a supervisor cannot go on. What goes wrong with the pod is a fact, not one of these.
 #[derive(Debug, Error)]
@@ -38,6 +40,9 @@ pub enum SupervisorError {
         /// Why not.
         source: io::Error,
     },
+    /// The process that makes the others.
+    #[error("cannot prepare for starting processes")]
+    Spawner(#[from] sandbox::SandboxError),
     /// The image store.
     #[error("cannot open the image store")]
     Store(#[from] image_puller::StoreError),
@@ -47,14 +52,14 @@ pub enum SupervisorError {
 /// subcommand [`crate::launch::SUPERVISE`].
 pub fn run(dir: PodDir) -> Result<(), SupervisorError> {
     let clock = Clock::start();
-    let signals = become_supervisor()?;
+    let (signals, spawner) = become_supervisor()?;
     let settings = Settings::load(&dir)?;
     let record = PodRecord::open(dir.clone())?;
     let pod = pod_model::from_object(record.pod().clone())
         .map_err(|problems| SupervisorError::Pod(problems.to_string()))?;
     let timing = Timing { backoff_scale: settings.backoff_scale, ..Timing::default() };
     let machine = PodMachine::new(pod.clone(), timing, clock.now());
-    let mut host = LinuxHost::new(clock, pod, settings, record, signals)?;
+    let mut host = LinuxHost::new(clock, pod, settings, record, (signals, spawner))?;
     supervise(machine, &mut host)?;
     host.finish();
     Ok(())
@@ -80,8 +85,11 @@ pub fn supervise(mut machine: PodMachine, host: &mut impl PodHost) -> Result<(),
 const STOPPING: [Signal; 2] = [Signal::SIGTERM, Signal::SIGINT];
 
 /// Leaves the session of whoever started us and takes on the duties of a supervisor.
-fn become_supervisor() -> Result<SignalFd, SupervisorError> {
+/// What enters containers is a copy of what this process is here: nothing of the pod has been read
+/// yet, which may have Secrets in it.
+fn become_supervisor() -> Result<(SignalFd, Spawner), SupervisorError> {
     let failed = |verb| move |source: io::Error| SupervisorError::Prepare { verb, source };
+    sandbox::hide_from_others().map_err(failed("hide from other processes"))?;
     rustix::process::setsid().map_err(io::Error::from).map_err(failed("leave the session"))?;
     let _ = nix::sys::prctl::set_name(c"minipod:sup"); // only what ps shows
     nix::sys::prctl::set_child_subreaper(true)
@@ -97,13 +105,18 @@ fn become_supervisor() -> Result<SignalFd, SupervisorError> {
     mount_change("/", down)
         .map_err(io::Error::from)
         .map_err(failed("separate the mount namespace"))?;
+    let spawner = Spawner::start(JOBS)?;
     // That a child has ended is told by its pidfd; the signal tells of those that containers leave.
     let heard: SigSet = STOPPING.into_iter().chain([Signal::SIGCHLD]).collect();
     let mut blocked = heard;
     blocked.extend([Signal::SIGHUP, Signal::SIGPIPE]);
-    blocked
+    let signals = blocked
         .thread_block()
         .and_then(|()| SignalFd::with_flags(&heard, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK))
         .map_err(io::Error::from)
-        .map_err(failed("listen for signals"))
+        .map_err(failed("listen for signals"))?;
+    Ok((signals, spawner))
 }
+
+/// What the spawner's copies do for this crate.
+const JOBS: Jobs = Jobs { files: copy::serve, look_up: prober::look_up, ask: prober::run };

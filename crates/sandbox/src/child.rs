@@ -15,10 +15,7 @@ use rustix::process::{
     Pid, PidfdFlags, WaitId, WaitIdOptions, getpgid, kill_process_group, pidfd_open, waitid,
 };
 
-use crate::capabilities;
-use crate::plan::CapabilitySets;
 use crate::signal::Signal;
-use crate::stage::pod_holder;
 use crate::sys::clone::{self, Cloned, New};
 use crate::sys::signals;
 
@@ -53,7 +50,8 @@ impl Child {
         Ok(Self::known_by(pidfd, pid))
     }
 
-    fn known_by(pidfd: OwnedFd, pid: i32) -> Self {
+    /// A child that another process has made for this one (`CLONE_PARENT`, clone(2)).
+    pub(crate) fn known_by(pidfd: OwnedFd, pid: i32) -> Self {
         KNOWN.with_borrow_mut(|known| known.insert(pid));
         Self { pidfd, pid, is_reaped: false, is_held: false, makes_another: false }
     }
@@ -242,21 +240,6 @@ pub fn reap_orphans_until(deadline: Instant) {
             let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&left)); // it looks again
         }
     }
-}
-
-/// Runs `job` in a child that is where this process is, and keeps no file but `output` and no
-/// capability.
-pub fn spawn_unprivileged(
-    title: &str,
-    output: OwnedFd,
-    job: impl FnOnce(OwnedFd) -> i32,
-) -> Result<Child, crate::SandboxError> {
-    spawn_aside(title, || {
-        let is_ready = pod_holder::die_with_supervisor().is_ok()
-            && pod_holder::let_go_of_files(output.as_fd()).is_ok()
-            && capabilities::apply(&CapabilitySets::default()).is_ok();
-        if is_ready { job(output) } else { 1 }
-    })
 }
 
 /// Runs `job` in a child that shares everything with this process but its memory.

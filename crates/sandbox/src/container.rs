@@ -1,7 +1,7 @@
 //! A container from the outside: started, joined, and known by its first process.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
@@ -39,36 +39,31 @@ impl<'a> Placement<'a> {
         self.cgroup.and_then(ContainerCgroup::v2_dir)
     }
 
-    /// Opens the way into the cgroup while its files can be reached.
-    pub(crate) fn open(self) -> Result<OpenPlacement, StageError> {
-        let doors = self.cgroup.map_or_else(|| Ok(Vec::new()), ContainerCgroup::doors);
-        let doors = doors.map_err(|error| match error {
-            CgroupError::File { path, source, .. } => {
-                StageError::prepare(format!("cannot open {}", path.display()), source)
-            }
-            error @ CgroupError::Unavailable => {
-                StageError::prepare(error.to_string(), io::ErrorKind::NotFound)
-            }
-        })?;
-        Ok(OpenPlacement { doors, gate: Gate(self.gate) })
+    /// Opens the files through which a process gets into the cgroup.
+    pub(crate) fn tasks_files(&self) -> Result<Vec<File>, CgroupError> {
+        self.cgroup.map_or_else(|| Ok(Vec::new()), ContainerCgroup::tasks_files)
     }
 }
 
 /// A placement that needs no paths any more.
 #[derive(Debug)]
 pub(crate) struct OpenPlacement {
-    doors: Vec<File>,
+    tasks: Vec<File>,
     gate: Gate,
 }
 
 impl OpenPlacement {
+    pub(crate) fn new(tasks: Vec<File>, gate: Gate) -> Self {
+        Self { tasks, gate }
+    }
+
     /// Waits until the program may run and moves this process to where it has to be. What was
     /// prepared before is so not slowed down by the limits of the program.
     pub(crate) fn settle(self) -> Result<(), StageError> {
         self.gate.pass();
-        let mut doors = self.doors.iter();
-        doors
-            .try_for_each(|mut door| door.write_all(b"0"))
+        let mut tasks = self.tasks.iter();
+        tasks
+            .try_for_each(|mut file| file.write_all(b"0"))
             .map_err(|error| StageError::prepare("cannot join the cgroup", error))
     }
 }

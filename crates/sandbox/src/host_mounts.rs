@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -28,6 +28,11 @@ pub fn remember_host_mounts() -> io::Result<()> {
     let host = File::open(OWN)?;
     let _ = HOST.set(host.into()); // whoever comes second finds the same
     Ok(())
+}
+
+/// The host's mount namespace, if it is remembered.
+pub(crate) fn namespace() -> Option<BorrowedFd<'static>> {
+    HOST.get().map(AsFd::as_fd)
 }
 
 /// Does a job in the host's mount namespace, and comes back. Only for a process that has not

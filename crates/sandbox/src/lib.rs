@@ -16,19 +16,21 @@ mod mounts;
 mod namespaces;
 pub mod network;
 mod overlay;
+mod packet;
 pub mod paths;
 pub mod plan;
 pub mod pod_sandbox;
 mod root;
 pub mod seccomp;
 mod signal;
+pub mod spawner;
 pub mod stage;
 mod standard_mounts;
 mod sys;
 mod terminal;
 mod user_namespace;
 
-pub use child::{Child, Exit, reap_orphans, reap_orphans_until, spawn_aside, spawn_unprivileged};
+pub use child::{Child, Exit, reap_orphans, reap_orphans_until, spawn_aside};
 pub use container::{Placement, StartOutcome, Starting, Stdio};
 pub use host_mounts::remember_host_mounts;
 pub use plan::{
@@ -38,7 +40,10 @@ pub use plan::{
 };
 pub use pod_sandbox::{PodSandbox, SandboxError};
 pub use signal::{Signal, UnknownSignal};
+pub use spawner::{Jobs, Spawner};
+pub use stage::harmless::hide_from_others;
 pub use stage::report::StageError;
+pub use sys::descriptors::close_on_exec_from;
 pub use sys::mount_attributes::read_only;
 pub use sys::own_pages::release as release_own_pages;
 pub use user_namespace::{ID_COUNT, IdRange};

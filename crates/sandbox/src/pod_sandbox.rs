@@ -1,23 +1,24 @@
 //! A pod's sandbox: its holder, and the containers that join it.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::rc::Rc;
 
-use nix::sched::{CloneFlags, setns};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use thiserror::Error;
 
+use crate::cgroup::CgroupError;
 use crate::child::Child;
 use crate::container::{Placement, Starting, Stdio};
 use crate::namespaces::Shared;
 use crate::plan::{ContainerPlan, PidSharing, PodSandboxPlan, ProcessPlan, SeccompPlan, Sharing};
-use crate::seccomp;
-use crate::stage::container_init::{self, Setting};
-use crate::stage::report::{self, Report, StageError};
-use crate::stage::{file_visitor, pod_holder, visitor};
+use crate::spawner::{Birth, Spawner};
+use crate::stage::order::{Files, Order, Question, Slot};
+use crate::stage::report::{self, Report, ReportReader, StageError};
 use crate::sys::clone::New;
-use crate::user_namespace::IdMap;
 
 /// Why a sandbox or a process in it cannot be started.
 #[derive(Debug, Error)]
@@ -41,6 +42,9 @@ pub enum SandboxError {
         /// Why not.
         source: io::Error,
     },
+    /// The cgroup cannot be joined.
+    #[error("cannot join the cgroup")]
+    Cgroup(#[from] CgroupError),
     /// A channel to the new process.
     #[error("cannot open a channel to the new process")]
     Channel(#[from] io::Error),
@@ -54,27 +58,30 @@ pub struct PodSandbox {
     plan: PodSandboxPlan,
     network: Option<OwnedFd>,
     users: Option<OwnedFd>,
-    own_pid_namespace: OwnedFd,
+    spawner: Rc<Spawner>,
 }
 
 impl PodSandbox {
     /// Starts the holder and waits until the shared namespaces are set up.
-    pub fn create(plan: &PodSandboxPlan) -> Result<Self, SandboxError> {
+    pub fn create(spawner: &Rc<Spawner>, plan: &PodSandboxPlan) -> Result<Self, SandboxError> {
         let shared = Shared::of(plan);
         let new = New {
             network: shared.network,
             ipc: shared.ipc,
             uts: shared.uts,
-            pid: plan.pid == PidSharing::Pod,
-            mount: plan.pid == PidSharing::Pod, // the containers see it then
+            pid: shared.pid,
+            mount: true, // for an empty root
             user: plan.user_ids.is_some(),
             ..New::default()
         };
         let (reader, writer) = report::channel(false)?;
         let (gate, go) = io::pipe()?;
-        let (gate, go) = (OwnedFd::from(gate), OwnedFd::from(go));
-        let holder = Child::spawn(new, || pod_holder::run(plan, (&gate, &go), writer))
+        let files = Files::default().with_report(&writer).with(Slot::Gate, gate.as_fd());
+        let birth = Birth { new, ..Birth::default() };
+        let holder = spawner
+            .spawn(birth, &Order::Holder(Cow::Borrowed(plan)), &files)
             .map_err(|source| SandboxError::Clone { what: "the pod's holder".into(), source })?;
+        drop(writer);
         if let Some(ids) = plan.user_ids {
             ids.write_maps(holder.pid()).map_err(|source| SandboxError::Namespace {
                 verb: "map the user ids of the pod",
@@ -94,8 +101,10 @@ impl PodSandbox {
             Some(_) => Some(open_namespace(&format!("/proc/{}/ns/user", holder.pid()))?),
             None => None,
         };
-        let own_pid_namespace = open_namespace("/proc/self/ns/pid")?;
-        Ok(Self { holder, plan: plan.clone(), network, users, own_pid_namespace })
+        if shared.pid {
+            mount_processes(spawner, &holder, &plan.proc_dir)?;
+        }
+        Ok(Self { holder, plan: plan.clone(), network, users, spawner: Rc::clone(spawner) })
     }
 
     /// The holder's process, which is still to be ended; the rest is let go of.
@@ -125,31 +134,21 @@ impl PodSandbox {
         stdio: Stdio,
         placement: Placement<'_>,
     ) -> Result<Starting, SandboxError> {
-        prepare_profile(&plan.process);
         let new = New {
             mount: true,
             pid: self.plan.pid == PidSharing::Container,
             cgroup: placement.birthplace(),
             ..New::default()
         };
-        let setting = Setting {
-            holder: self.holder.pidfd(),
-            shared: Shared::of(&self.plan),
-            ids: self.id_map(),
-            shm_dir: &self.plan.shm_dir,
-            stdio,
-            placement,
-        };
-        let (reader, writer) = report::channel(plan.process.terminal.is_some())?;
-        let job = || container_init::run(plan, setting, &writer);
-        let what = || format!("container {:?}", plan.name);
-        let child = match self.plan.pid {
-            PidSharing::Pod => self.spawn_among(self.holder.pidfd(), new, job),
-            PidSharing::Container | PidSharing::Host => Child::spawn(new, job),
-        }
-        .map_err(|source| SandboxError::Clone { what: what(), source })?;
-        drop(writer);
-        Ok(Starting::new(child, reader))
+        let birth = Birth { new, profile: profile(&plan.process), ..Birth::default() };
+        let order = Order::Container(Cow::Borrowed(plan), Cow::Borrowed(&self.plan));
+        let what = format!("container {:?}", plan.name);
+        let (child, reader) =
+            self.spawn(what, (birth, order), (self.holder.pidfd(), stdio, placement))?;
+        Ok(match self.plan.pid {
+            PidSharing::Pod => Starting::by_maker(child, reader),
+            PidSharing::Container | PidSharing::Host => Starting::new(child, reader),
+        })
     }
 
     /// Starts a process that joins a running container.
@@ -160,61 +159,108 @@ impl PodSandbox {
         stdio: Stdio,
         placement: Placement<'_>,
     ) -> Result<Starting, SandboxError> {
-        prepare_profile(plan);
         let new = New { cgroup: placement.birthplace(), ..New::default() };
-        let (reader, writer) = report::channel(plan.terminal.is_some())?;
-        let joined = (container.pidfd(), self.id_map());
-        let child = Child::spawn(new, || visitor::run(joined, plan, (stdio, placement), &writer))
-            .map_err(|source| SandboxError::Clone { what: "a command".into(), source })?;
-        drop(writer);
+        let birth = Birth { new, profile: profile(plan), ..Birth::default() };
+        let order = Order::Visitor(Cow::Borrowed(plan), Cow::Borrowed(&self.plan));
+        let process = (container.pidfd(), stdio, placement);
+        let (child, reader) = self.spawn("a command".into(), (birth, order), process)?;
         Ok(Starting::by_maker(child, reader))
     }
 
-    /// Runs `job` in a child that sees a running container's files as the planned process would,
-    /// with that process's rights, and nothing else of the container. The container does not see
-    /// the child: it is in no process namespace of the pod's.
+    /// Runs [`Jobs::files`](crate::Jobs::files) in a child that sees a running container's files as
+    /// the planned process would, with that process's rights, and nothing else of the container. The
+    /// container does not see the child, which is in no process namespace of the pod's.
     pub fn visit_files(
         &self,
         container: &Child,
         plan: &ProcessPlan,
         (stdio, placement): (Stdio, Placement<'_>),
-        job: impl FnOnce() -> i32,
+        job: &str,
     ) -> Result<Starting, SandboxError> {
         let new = New { cgroup: placement.birthplace(), ..New::default() };
-        let (reader, writer) = report::channel(false)?;
-        let joined = (container.pidfd(), self.id_map());
-        let process = (plan, stdio, placement);
-        let child = Child::spawn(new, move || file_visitor::run(joined, process, writer, job))
-            .map_err(|source| SandboxError::Clone { what: "a copy".into(), source })?;
+        let birth = Birth { new, profile: profile(plan), ..Birth::default() };
+        let order = Order::Files(Cow::Borrowed(plan), self.plan.user_ids, Cow::Borrowed(job));
+        let process = (container.pidfd(), stdio, placement);
+        let (child, reader) = self.spawn("a copy".into(), (birth, order), process)?;
         Ok(Starting::new(child, reader))
     }
 
-    /// The pod's user namespace, where it has one of its own.
-    fn id_map(&self) -> Option<IdMap<'_>> {
-        let namespace = self.users.as_ref()?.as_fd();
-        Some(IdMap { namespace, range: self.plan.user_ids? })
+    /// Runs [`Jobs::ask`](crate::Jobs::ask) in a child that has no file but `output`, an empty root, a
+    /// user of its own and no capability. With `looks_up`,
+    /// [`Jobs::look_up`](crate::Jobs::look_up) comes first.
+    pub fn ask(
+        &self,
+        title: &str,
+        output: BorrowedFd<'_>,
+        (job, looks_up): (&str, bool),
+    ) -> Result<Child, SandboxError> {
+        let order = Order::Ask(Question {
+            title: Cow::Borrowed(title),
+            job: Cow::Borrowed(job),
+            looks_up,
+            supervisor: std::process::id(),
+        });
+        let files =
+            Files::default().with(Slot::Member, self.holder.pidfd()).with(Slot::Output, output);
+        self.spawner
+            .spawn(Birth::default(), &order, &files)
+            .map_err(|source| SandboxError::Clone { what: title.to_owned(), source })
     }
 
-    /// Runs `job` in a child that is born in the pid namespace of `member`. For the time of the
-    /// clone, children of this process are born there (setns(2), `CLONE_NEWPID`).
-    fn spawn_among(
+    /// Starts a process that reports.
+    fn spawn(
         &self,
-        member: BorrowedFd<'_>,
-        new: New<'_>,
-        job: impl FnOnce() -> i32,
-    ) -> io::Result<Child> {
-        setns(member, CloneFlags::CLONE_NEWPID)?;
-        let child = Child::spawn(new, job);
-        setns(&self.own_pid_namespace, CloneFlags::CLONE_NEWPID)?;
-        child
+        what: String,
+        (birth, order): (Birth<'_>, Order<'_>),
+        (member, stdio, placement): (BorrowedFd<'_>, Stdio, Placement<'_>),
+    ) -> Result<(Child, ReportReader), SandboxError> {
+        let has_terminal = match &order {
+            Order::Container(plan, _) => plan.process.terminal.is_some(),
+            Order::Visitor(plan, _) => plan.terminal.is_some(),
+            _ => false,
+        };
+        let (reader, writer) = report::channel(has_terminal)?;
+        let tasks = placement.tasks_files()?;
+        let mut files = Files::default()
+            .with_report(&writer)
+            .with(Slot::Member, member)
+            .with(Slot::Users, self.users.as_ref().map(AsFd::as_fd))
+            .with(Slot::Stdin, stdio.stdin.as_ref().map(AsFd::as_fd))
+            .with(Slot::Stdout, stdio.stdout.as_ref().map(AsFd::as_fd))
+            .with(Slot::Stderr, stdio.stderr.as_ref().map(AsFd::as_fd))
+            .with(Slot::Gate, placement.gate.as_ref().map(AsFd::as_fd));
+        for file in &tasks {
+            files = files.with(Slot::Tasks, file.as_fd());
+        }
+        let child = self
+            .spawner
+            .spawn(birth, &order, &files)
+            .map_err(|source| SandboxError::Clone { what, source })?;
+        Ok((child, reader))
     }
 }
 
-/// Compiles the default profile here, where the next process finds it, too.
-fn prepare_profile(process: &ProcessPlan) {
-    if process.seccomp == SeccompPlan::RuntimeDefault {
-        drop(seccomp::default_profile(process.capabilities.bounding));
+/// Mounts the `/proc` of the holder's pid namespace, which only a process in it can do, before there
+/// is anybody in it who would look into that process.
+fn mount_processes(spawner: &Spawner, holder: &Child, path: &Path) -> Result<(), SandboxError> {
+    let (reader, writer) = report::channel(false)?;
+    let files = Files::default().with_report(&writer);
+    let what = || "the process that mounts /proc".to_owned();
+    let child = spawner
+        .spawn_among(holder.pidfd(), &Order::Processes(Cow::Borrowed(path)), &files)
+        .map_err(|source| SandboxError::Clone { what: what(), source })?;
+    drop(writer);
+    wait_for(&reader)?;
+    if let Report::Failed(error) = reader.read() {
+        return Err(SandboxError::Holder(error));
     }
+    drop(child);
+    Ok(())
+}
+
+/// The bounding set of the default profile that a process needs.
+fn profile(process: &ProcessPlan) -> Option<u64> {
+    (process.seccomp == SeccompPlan::RuntimeDefault).then_some(process.capabilities.bounding)
 }
 
 fn open_namespace(path: &str) -> Result<OwnedFd, SandboxError> {

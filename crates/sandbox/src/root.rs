@@ -17,7 +17,7 @@ use rustix::process::{fchdir, pivot_root};
 use crate::mount_sources;
 use crate::mounts;
 use crate::overlay::Overlay;
-use crate::plan::{ContainerPlan, RootPlan};
+use crate::plan::{ContainerPlan, PidSharing, PodSandboxPlan, RootPlan};
 use crate::stage::report::StageError;
 use crate::standard_mounts;
 use crate::sys::mount_attributes::{self, Attributes};
@@ -34,21 +34,25 @@ pub(crate) struct BuiltRoot {
 /// Builds the container's root in this process's mount namespace.
 pub(crate) fn build(
     plan: &ContainerPlan,
-    shm_dir: &Path,
+    pod: &PodSandboxPlan,
     ids: Option<IdMap<'_>>,
 ) -> Result<BuiltRoot, StageError> {
     separate_mounts()?;
     // Sources are opened before anything is mounted that could hide them.
     let sources = mount_sources::open_all(&plan.mounts, ids)?;
     let cgroups = mount_sources::open_all(&plan.cgroup_mounts, None)?;
-    let shm = mount_sources::clone_tree(shm_dir, false)
+    let shm = mount_sources::clone_tree(&pod.shm_dir, false)
         .map_err(|error| StageError::prepare("cannot open the pod's shared memory", error))?;
+    let processes = (pod.pid == PidSharing::Pod)
+        .then(|| mount_sources::clone_tree(&pod.proc_dir, false))
+        .transpose()
+        .map_err(|error| StageError::prepare("cannot open the pod's /proc", error))?;
     let root = mount_overlay(&plan.root, ids)?;
     let range = ids.map(|ids| ids.range);
     // Directories that are made here belong to the container's root.
     let null = user_namespace::with_files_of_root(range, || {
         volumes_of_image(&root, &plan.root)?;
-        standard_mounts::mount_all(&root, plan, (shm, range))?;
+        standard_mounts::mount_all(&root, plan, (processes, shm, range))?;
         let null = standard_mounts::null_device(&root)?; // before a volume could hide it
         mounts::attach_all(&root, &plan.cgroup_mounts, &cgroups)?;
         standard_mounts::name_cgroups(&root, &plan.cgroup_mounts)?;

@@ -45,14 +45,18 @@ const NODEV: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NODEV;
 const NOEXEC: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOEXEC;
 const RDONLY: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_RDONLY;
 
-/// Mounts them all, parents first.
+/// Mounts them all, parents first. Where the pod shares its processes their file system is there
+/// already.
 pub(crate) fn mount_all(
     root: &OwnedFd,
     plan: &ContainerPlan,
-    (shm, ids): (Detached, Option<IdRange>),
+    (processes, shm, ids): (Option<Detached>, Detached, Option<IdRange>),
 ) -> Result<(), StageError> {
     let all = NOSUID | NODEV | NOEXEC;
-    mount_kernel(root, "/proc", ("proc", &[]), all)?;
+    match processes {
+        Some(mount) => attach_processes(root, &mount)?,
+        None => mount_kernel(root, "/proc", ("proc", &[]), all)?,
+    }
     let sys = if plan.privileged_mounts { all } else { all | RDONLY };
     mount_kernel(root, "/sys", ("sysfs", &[]), sys)?;
     // Version 2 is mounted on the directory itself, hierarchies of version 1 below it.
@@ -77,6 +81,18 @@ pub(crate) fn mount_all(
     let failed = |error: io::Error| StageError::prepare("cannot mount /dev/shm", error);
     let target = mounts::directory(root, "/dev/shm").map_err(failed)?;
     mounts::attach_to(shm.mount.as_fd(), target.as_fd()).map_err(failed)
+}
+
+/// Mounts the processes of this process's pid namespace at a directory of the host.
+pub(crate) fn mount_processes(path: &Path) -> io::Result<()> {
+    let mount = mounts::new_filesystem("proc", &[], NOSUID | NODEV | NOEXEC)?;
+    mounts::attach(mount.as_fd(), rustix::fs::CWD, path)
+}
+
+fn attach_processes(root: &OwnedFd, processes: &Detached) -> Result<(), StageError> {
+    let failed = |error: io::Error| StageError::prepare("cannot mount proc on /proc", error);
+    let place = mounts::ordinary_directory(root, "/proc").map_err(failed)?;
+    mounts::attach_to(processes.mount.as_fd(), place.as_fd()).map_err(failed)
 }
 
 /// A kind of file system with its options.

@@ -9,7 +9,7 @@ use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 use serde::{Deserialize, Serialize};
 
 use crate::capabilities;
-use crate::stage::pod_holder::{die_with_supervisor, hide_from_others};
+use crate::stage::harmless::stay_hidden;
 use crate::stage::report::StageError;
 use crate::sys::mount_attributes::{self, Attributes};
 
@@ -51,7 +51,7 @@ pub(crate) fn with_files_of_root<T>(
         setfsgid(gid);
         setfsuid(uid);
         // A change of user resets them.
-        hide_from_others().and_then(|()| die_with_supervisor())
+        stay_hidden()
     };
     let (own_uid, own_gid) = (Uid::effective(), Gid::effective());
     become_owner(Uid::from_raw(first), Gid::from_raw(first))?;
@@ -69,7 +69,12 @@ pub(crate) struct IdMap<'a> {
     pub(crate) range: IdRange,
 }
 
-impl IdMap<'_> {
+impl<'a> IdMap<'a> {
+    /// Both, where the pod has them.
+    pub(crate) fn of(namespace: Option<BorrowedFd<'a>>, range: Option<IdRange>) -> Option<Self> {
+        Some(Self { namespace: namespace?, range: range? })
+    }
+
     /// Files in a detached mount belong to the same ids inside the namespace as they do outside
     /// of it (`MOUNT_ATTR_IDMAP`, `mount_setattr(2)`).
     pub(crate) fn apply_to(self, mount: BorrowedFd<'_>) -> io::Result<()> {

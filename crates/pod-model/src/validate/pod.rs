@@ -25,6 +25,7 @@ pub(super) fn check(spec: &PodSpec, findings: &mut Findings) {
     findings.maybe_one_of(&path.child("dnsPolicy"), spec.dns_policy.as_ref(), &words);
     metadata::labels(spec.node_selector.as_ref(), &path.child("nodeSelector"), findings);
     security::check_pod(spec, &path.child("securityContext"), findings);
+    security::check_tracing(spec, &path, findings);
     check_dns(spec, &path.child("dnsConfig"), findings);
     scheduling::check_gates(spec, &path, findings);
     check_host_users(spec, &path, findings);

@@ -63,6 +63,31 @@ pub(super) fn check_pod(spec: &PodSpec, path: &Path, findings: &mut Findings) {
     );
 }
 
+/// Who sees every process of the machine and may look into each is root on it.
+pub(super) fn check_tracing(spec: &PodSpec, path: &Path, findings: &mut Findings) {
+    if spec.host_pid != Some(true) {
+        return;
+    }
+    let no_containers = Vec::new();
+    let inits = spec.init_containers.as_ref().unwrap_or(&no_containers);
+    for (list, containers) in [("initContainers", inits), ("containers", &spec.containers)] {
+        for (at, container) in containers.iter().enumerate() {
+            let capabilities = container.security_context.as_ref();
+            let added =
+                capabilities.and_then(|context| context.capabilities.as_ref()?.add.as_ref());
+            let names = ["SYS_PTRACE", "CAP_SYS_PTRACE", "ALL"];
+            let may_trace = |name: &String| names.contains(&name.to_uppercase().as_str());
+            if added.is_some_and(|added| added.iter().any(may_trace)) {
+                let path = path.child(list).index(at).child("securityContext");
+                findings.warn(
+                    &path.child("capabilities").child("add"),
+                    "with `hostPID` SYS_PTRACE opens every file and process of the machine",
+                );
+            }
+        }
+    }
+}
+
 fn check_sysctls(
     spec: &PodSpec,
     context: &PodSecurityContext,

@@ -275,6 +275,17 @@ fn ports_of_the_host_are_given_once() {
             ],
         ),
         (
+            "{hostPID: true, containers: [{name: a, image: i, securityContext: {capabilities: \
+             {add: [NET_ADMIN, SYS_PTRACE]}}}]}",
+            &[
+                "spec.containers[0].securityContext.capabilities.add: with `hostPID` SYS_PTRACE opens every file and process of the machine",
+            ],
+        ),
+        (
+            "{containers: [{name: a, image: i, securityContext: {capabilities: {add: [SYS_PTRACE]}}}]}",
+            &[],
+        ),
+        (
             "{containers: [{name: a, image: i}], initContainers: [{name: b, image: i, ports: \
              [{containerPort: 80, hostPort: 80}, {containerPort: 81, hostPort: 80}]}]}",
             &["spec.initContainers[0].ports[1].hostPort: Duplicate value: \"TCP//80\""],

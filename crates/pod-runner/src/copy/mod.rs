@@ -42,8 +42,13 @@ struct Place {
     name: OsString,
 }
 
-/// The container's end of a copy; its streams are this process's. Returns an exit code.
-pub(crate) fn serve(request: &CopyRequest) -> i32 {
+/// The container's end of a copy, which is asked for in JSON; its streams are this process's.
+/// Returns an exit code.
+pub(crate) fn serve(request: &str) -> i32 {
+    serde_json::from_str(request).map_or(1, |request| carry_out(&request))
+}
+
+fn carry_out(request: &CopyRequest) -> i32 {
     let mut is_whole = true;
     let mut tell = |note: Note| {
         is_whole = false;

@@ -1,6 +1,7 @@
 //! Probes and hooks: a command in the container, or a question asked from the node.
 
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use pod_lifecycle::{Fact, Hook, Instance, ProbeKind, ProbeOutcome};
@@ -107,9 +108,10 @@ impl LinuxHost {
         };
         let is_probe = matches!(purpose, Purpose::Probe(..));
         let asker = if is_probe { Asker::Probe } else { Asker::Hook };
-        let question = Question { target, timeout, asker };
-        let ask = |output| prober::run(&question, output);
-        let child = sandbox::spawn_unprivileged("minipod:probe", writer, ask)?;
+        let question = Question { target, timeout, asker, addresses: Vec::new() };
+        let job = serde_json::to_string(&question).map_err(io::Error::other)?;
+        let job = (job.as_str(), question.name().is_some());
+        let child = sandbox.ask("minipod:probe", writer.as_fd(), job)?;
         // The prober keeps the time itself, so as to say what it was waiting for; this is for one
         // that cannot.
         let deadline = deadline.map(|deadline| deadline + Duration::from_secs(1));
@@ -179,7 +181,7 @@ impl LinuxHost {
 }
 
 /// A pipe for each output: the near ends, and what the command gets.
-fn outputs() -> std::io::Result<(Vec<OwnedFd>, Stdio)> {
+fn outputs() -> io::Result<(Vec<OwnedFd>, Stdio)> {
     let (stdout, far_stdout) = output::pipe()?;
     let (stderr, far_stderr) = output::pipe()?;
     let stdio = Stdio { stdin: None, stdout: Some(far_stdout), stderr: Some(far_stderr) };

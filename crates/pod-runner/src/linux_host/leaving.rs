@@ -94,7 +94,7 @@ impl LinuxHost {
         for child in &children {
             let _ = child.kill(); // it may have ended by itself
         }
-        volumes::take_down_shared_memory(&self.context.input(&[]));
+        volumes::take_down_shared(&self.context.input(&[]));
         let until = self.clock.now() + PATIENCE;
         self.leaving = Some(Leaving { children, cgroup, again: until, until, then });
         self.go_on_leaving();

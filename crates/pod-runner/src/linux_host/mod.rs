@@ -22,10 +22,11 @@ mod update;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use ::sandbox::Child;
 use ::sandbox::cgroup::PodCgroup;
+use ::sandbox::{Child, Spawner};
 use image_puller::{Digest, Image, Pin, Store};
 use nix::sys::signalfd::SignalFd;
 use pod_lifecycle::{Action, Fact, PodMachine};
@@ -95,6 +96,7 @@ pub struct LinuxHost {
     recording: Recording,
     store: Store,
     signals: SignalFd,
+    spawner: Rc<Spawner>,
     sandbox: Option<RunningSandbox>,
     /// A sandbox that is on its way out.
     leaving: Option<Leaving>,
@@ -126,7 +128,7 @@ impl LinuxHost {
         pod: Pod,
         settings: Settings,
         record: PodRecord,
-        signals: SignalFd,
+        (signals, spawner): (SignalFd, Spawner),
     ) -> Result<Self, SupervisorError> {
         let places = &settings.places;
         let dir = places.pod(&pod.namespace, pod.name.as_str());
@@ -152,6 +154,7 @@ impl LinuxHost {
             record,
             recording: Recording::new(backoff_scale),
             signals,
+            spawner: Rc::new(spawner),
             sandbox: None,
             leaving: None,
             leaving_network: None,
@@ -174,6 +177,7 @@ impl LinuxHost {
 
     /// Leaves nothing of a deleted pod; the record of one that ended by itself stays.
     pub fn finish(mut self) {
+        self.spawner.end(); // nothing starts any more
         let is_left = self.left_cgroup.as_ref().is_some_and(|cgroup| cgroup.remove().is_err());
         // Whoever deletes the pod tries again as long as its files are there, and tells why not.
         if self.recording.is_deleted() && !is_left {

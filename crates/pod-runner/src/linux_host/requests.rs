@@ -16,8 +16,8 @@ use super::sandbox::RunningSandbox;
 use super::tasks::{Ending, Finished, Purpose, Report};
 use crate::control::{ContainerUsage, CopyRequest, ExecRequest, Refusal, Reply, Request};
 use crate::packet::{Incoming, PacketListener, PacketSocket};
+use crate::plan;
 use crate::text::chain;
-use crate::{copy, plan};
 
 /// How many connections are taken before it is the turn of others.
 const MOST_AT_ONCE: usize = 64;
@@ -206,9 +206,10 @@ impl LinuxHost {
         // Outside of the container's process namespace it has no entry in the container's /proc.
         let process = plan::visitor(&container.plan.process, &[]);
         let process = ProcessPlan { oom_score_adj: None, ..process };
-        let job = || copy::serve(request);
+        let job =
+            serde_json::to_string(request).map_err(|error| (Refusal::Failed, error.to_string()))?;
         let starting = sandbox
-            .visit_files(child, &process, (streams(files), placement), job)
+            .visit_files(child, &process, (streams(files), placement), &job)
             .map_err(|error| (Refusal::Failed, chain(&error)))?;
         self.tasks.add_starting(Purpose::Exec(id), starting, Vec::new(), None);
         Ok(())

@@ -131,7 +131,8 @@ impl LinuxHost {
         if !failures.is_empty() {
             return Err(Failure::Volumes(failures));
         }
-        let sandbox = PodSandbox::create(&plan)?;
+        volumes::set_up_processes(&input, &plan)?;
+        let sandbox = PodSandbox::create(&self.spawner, &plan)?;
         let cgroup = self.create_cgroup();
         let running =
             self.sandbox.insert(RunningSandbox { sandbox, cgroup, addresses: Vec::new() });

@@ -38,11 +38,25 @@ pub fn pod(input: &PlanInput<'_>) -> PodSandboxPlan {
             (_, Some(true)) => PidSharing::Pod,
             _ => PidSharing::Container,
         },
+        may_trace: may_trace(spec),
         user_ids: (spec.host_users == Some(false)).then(ids::first_range),
         sysctls: sysctls(spec, network),
         shm_dir,
         shm_size: SHARED_MEMORY,
+        proc_dir: input.dir.processes(),
     }
+}
+
+/// Whether a container of the pod has `SYS_PTRACE`.
+fn may_trace(spec: &PodSpec) -> bool {
+    let all = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    all.filter_map(|container| container.security_context.as_ref()).any(|context| {
+        let added = context.capabilities.iter().flat_map(|some| some.add.iter().flatten());
+        context.privileged == Some(true)
+            || added.map(|name| name.to_uppercase()).any(|name| {
+                matches!(name.strip_prefix("CAP_").unwrap_or(&name), "SYS_PTRACE" | "ALL")
+            })
+    })
 }
 
 /// The pod's host name: `hostname`, else the pod's name, cut to what the kernel takes.

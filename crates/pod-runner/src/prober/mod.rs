@@ -1,12 +1,14 @@
 //! Asks a pod's ports from the node, as a kubelet does.
 //!
-//! A question is asked by a child of the supervisor, so that the supervisor never waits for a network, and speaks neither TLS nor HTTP/2. The child is forked
-//! and not started afresh: with hundreds of probes that is most of what one costs. The verdict
-//! comes back as JSON.
+//! A question is asked by a child of the supervisor, so that the supervisor never waits for a
+//! network, and speaks neither TLS nor HTTP/2. The child is a copy of
+//! the spawner and not started afresh: with hundreds of probes that is most of what one costs. It
+//! has an empty root and no privilege. The question and the verdict are JSON.
 
 mod deadline;
 mod grpc;
 mod http;
+mod names;
 mod tcp;
 
 use std::fs::File;
@@ -18,7 +20,7 @@ use pod_model::{Handler, HttpScheme};
 use serde::{Deserialize, Serialize};
 
 /// What to ask.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Question {
     /// How to ask.
     pub target: Target,
@@ -26,10 +28,12 @@ pub struct Question {
     pub timeout: Option<Duration>,
     /// Whether it is a probe or a hook: they judge answers differently.
     pub asker: Asker,
+    /// The addresses of the host, if it is a name that has been looked up.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// Who asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Asker {
     /// A probe: 200 to 399 is success.
     Probe,
@@ -38,7 +42,7 @@ pub enum Asker {
 }
 
 /// Whom to ask, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Target {
     /// An HTTP server.
     Http {
@@ -110,9 +114,34 @@ impl Target {
     }
 }
 
-/// Asks and tells; the whole life of the child.
-pub(crate) fn run(question: &Question, output: OwnedFd) -> i32 {
-    let told = serde_json::to_writer(File::from(output), &ask(question));
+impl Question {
+    /// The host, where it is a name.
+    pub(crate) fn name(&self) -> Option<&str> {
+        match &self.target {
+            Target::Http { host, .. } | Target::Tcp { host, .. } | Target::Grpc { host, .. } => {
+                Some(host.as_str()).filter(|host| names::is_name(host))
+            }
+            Target::Sleep(_) => None,
+        }
+    }
+}
+
+/// The question with the addresses of its host.
+pub(crate) fn look_up(question: &str) -> Option<String> {
+    let mut question: Question = serde_json::from_str(question).ok()?;
+    question.addresses = names::look_up(question.name()?);
+    serde_json::to_string(&question).ok()
+}
+
+/// Asks and tells; the whole life of the child. Returns an exit code.
+pub(crate) fn run(question: &str, output: OwnedFd) -> i32 {
+    let Ok(question) = serde_json::from_str::<Question>(question) else {
+        return 1;
+    };
+    if let Some(name) = question.name() {
+        names::remember(name, question.addresses.clone());
+    }
+    let told = serde_json::to_writer(File::from(output), &ask(&question));
     i32::from(told.is_err())
 }
 

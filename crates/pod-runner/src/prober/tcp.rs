@@ -1,11 +1,11 @@
 //! TCP: whoever takes the connection is well.
 
 use std::io;
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 use std::time::Duration;
 
-use super::Verdict;
 use super::deadline::Deadline;
+use super::{Verdict, names};
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -27,8 +27,7 @@ pub(super) fn ask(host: &str, port: u16, timeout: Option<Duration>) -> Verdict {
 /// Connects to the first of the host's addresses that takes the connection.
 pub(super) fn connect(host: &str, port: u16, deadline: Deadline) -> Result<TcpStream, Refused> {
     let unknown = |why: String| Refused { timed_out: false, text: why };
-    let addresses = (host, port)
-        .to_socket_addrs()
+    let addresses = names::addresses(host, port)
         .map_err(|_| unknown(format!("dial tcp: lookup {host}: no such host")))?;
     let mut first = None;
     for address in addresses {

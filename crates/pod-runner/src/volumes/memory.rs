@@ -11,7 +11,7 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, UnmountFlags, fsconfig_create,
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, unmount,
 };
-use sandbox::{PodSandboxPlan, Sharing};
+use sandbox::{PidSharing, PodSandboxPlan, Sharing};
 
 use crate::plan::PlanInput;
 
@@ -58,7 +58,7 @@ pub(crate) fn set_up_shared_memory(input: &PlanInput<'_>, plan: &PodSandboxPlan)
     if plan.ipc == Sharing::Host {
         return Ok(());
     }
-    take_down_shared_memory(input);
+    unmount_at(&input.dir.shared_memory());
     let attributes = MountAttrFlags::MOUNT_ATTR_NODEV
         | MountAttrFlags::MOUNT_ATTR_NOSUID
         | MountAttrFlags::MOUNT_ATTR_NOEXEC;
@@ -77,7 +77,18 @@ pub(crate) fn set_up_network_files(input: &PlanInput<'_>, size: u64) -> io::Resu
     mount(&path, Memory { mode: 0o755, size: Some(size), attributes }).map(drop)
 }
 
-/// Unmounts the pod's `/dev/shm`; containers that still use theirs keep it.
-pub(crate) fn take_down_shared_memory(input: &PlanInput<'_>) {
+/// Makes the directory where the `/proc` of a shared process namespace is mounted. What an earlier
+/// sandbox mounted there goes.
+pub(crate) fn set_up_processes(input: &PlanInput<'_>, plan: &PodSandboxPlan) -> io::Result<()> {
+    if plan.pid != PidSharing::Pod {
+        return Ok(());
+    }
+    unmount_at(&input.dir.processes());
+    fs::create_dir_all(&plan.proc_dir)
+}
+
+/// Unmounts what the pod's containers share; those that still use theirs keep it.
+pub(crate) fn take_down_shared(input: &PlanInput<'_>) {
     unmount_at(&input.dir.shared_memory());
+    unmount_at(&input.dir.processes());
 }

@@ -28,7 +28,9 @@ use crate::roots;
 
 pub(crate) use host_path::kind as host_path_kind;
 use memory::Memory;
-pub(crate) use memory::{set_up_network_files, set_up_shared_memory, take_down_shared_memory};
+pub(crate) use memory::{
+    set_up_network_files, set_up_processes, set_up_shared_memory, take_down_shared,
+};
 pub(crate) use refresh::{ObjectWatch, refresh};
 use tree::{GroupAccess, Tree};
 
@@ -232,7 +234,7 @@ fn memory_source(volume: &Volume) -> Option<&EmptyDirVolumeSource> {
 
 /// Unmounts everything that the pod keeps in memory, so that its directories can be removed.
 pub(crate) fn take_down(input: &PlanInput<'_>) {
-    take_down_shared_memory(input);
+    take_down_shared(input);
     memory::unmount_at(&input.dir.network_files());
     for volume in of_pod(input).filter(|volume| is_in_memory(volume)) {
         memory::unmount_at(&input.dir.memory_volume(&volume.name));

@@ -215,7 +215,7 @@ impl ContainerCgroup {
 
     /// Files through which a process with one thread gets into the cgroup by writing 0, unless it
     /// was born in it.
-    pub(crate) fn doors(&self) -> Result<Vec<File>, CgroupError> {
+    pub(crate) fn tasks_files(&self) -> Result<Vec<File>, CgroupError> {
         if self.v2.is_some() {
             return Ok(Vec::new());
         }

@@ -33,6 +33,8 @@ pub struct PodSandboxPlan {
     pub uts: Sharing,
     /// `pid_namespaces(7)`.
     pub pid: PidSharing,
+    /// Whether a container of the pod may look into processes that it sees (`CAP_SYS_PTRACE`).
+    pub may_trace: bool,
     /// The ids of the pod's own user namespace (`user_namespaces(7)`); `None` when the pod has
     /// the host's ids.
     pub user_ids: Option<IdRange>,
@@ -42,6 +44,9 @@ pub struct PodSandboxPlan {
     pub shm_dir: PathBuf,
     /// Its size in bytes.
     pub shm_size: u64,
+    /// An existing directory: where the `/proc` of a shared process namespace is mounted for the
+    /// process that starts containers.
+    pub proc_dir: PathBuf,
 }
 
 /// Whose namespace the containers of a pod are in.

@@ -16,7 +16,8 @@ use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use rustix::fs::{FileType, OFlags, fchown, fstat};
 use rustix::process::{Resource, fchdir, getrlimit, setrlimit, umask};
 
-use super::pod_holder::{become_root_of_pod, die_with_supervisor};
+use super::harmless::{die_with_supervisor, keep_only, stay_hidden};
+use super::pod_holder::become_root_of_pod;
 use super::report::{ReportWriter, StageError};
 use super::unrunnable;
 use crate::container::Stdio;
@@ -72,16 +73,23 @@ pub(crate) fn become_another_process(
     plan: &ProcessPlan,
     stdio: Stdio,
     users: Option<Users<'_>>,
-    report: &ReportWriter,
+    (report, may_be_traced): (&ReportWriter, bool),
 ) -> Result<i32, StageError> {
     prepare(plan, stdio, users)?;
-    // A profile of somebody's own may forbid to make processes.
-    let is_own_profile = matches!(plan.seccomp, SeccompPlan::Filter(_));
-    if !is_own_profile {
-        give_up(plan)?;
-    }
-    descriptors::close_all_but(&report.kept())
-        .map_err(|error| StageError::prepare("cannot close what is open", error))?;
+    // A profile of somebody's own may forbid to make processes, so it is for the other one to
+    // install.
+    let last = match &plan.seccomp {
+        SeccompPlan::Filter(program) if plan.no_new_privileges || may_be_traced => {
+            give_up_under(plan, &Filtering::Later)?;
+            Last::Install(program)
+        }
+        SeccompPlan::Filter(_) => Last::GiveUp,
+        _ => {
+            give_up(plan)?;
+            Last::Nothing
+        }
+    };
+    keep_only(&report.kept())?;
     let go_on = || -> Result<Infallible, StageError> {
         report.wait_until_known()?;
         rustix::process::setsid()
@@ -90,8 +98,10 @@ pub(crate) fn become_another_process(
             terminal::make_controlling(rustix::stdio::stdin())
                 .map_err(|error| StageError::prepare("cannot take the terminal", error))?;
         }
-        if is_own_profile {
-            give_up(plan)?;
+        match last {
+            Last::Nothing => {}
+            Last::Install(program) => install(program)?,
+            Last::GiveUp => give_up(plan)?,
         }
         die_with_supervisor()?;
         report.require_starter()?;
@@ -103,6 +113,28 @@ pub(crate) fn become_another_process(
     });
     made.map_err(|error| StageError::prepare("cannot start a process", error))?;
     Ok(0)
+}
+
+/// What the other process is left to do.
+#[derive(Clone, Copy, Debug)]
+enum Last<'a> {
+    /// Nothing: it has been born with nothing.
+    Nothing,
+    /// It comes under a filter, which needs no privilege with `no_new_privs`. Where a container may
+    /// look into it, it has no choice.
+    Install(&'a seccomp::Program),
+    /// It gives everything up. Only where nobody may look into it: to install a filter without
+    /// `no_new_privs` needs `CAP_SYS_ADMIN`.
+    GiveUp,
+}
+
+/// When a process comes under its filter.
+#[derive(Debug, PartialEq, Eq)]
+enum Filtering {
+    /// With everything else that it gives up.
+    Now,
+    /// Somebody else does it; this one cannot gain privileges any more.
+    Later,
 }
 
 /// Becomes what the planned process is in everything but its program.
@@ -131,15 +163,20 @@ fn prepare(plan: &ProcessPlan, stdio: Stdio, users: Option<Users<'_>>) -> Result
 
 /// Gives up what the plan does not give, under its filter.
 fn give_up(plan: &ProcessPlan) -> Result<(), StageError> {
-    let program = seccomp_program(plan);
+    give_up_under(plan, &Filtering::Now)
+}
+
+fn give_up_under(plan: &ProcessPlan, filtering: &Filtering) -> Result<(), StageError> {
+    let program = if *filtering == Filtering::Now { seccomp_program(plan) } else { None };
+    let no_new_privileges = plan.no_new_privileges || *filtering == Filtering::Later;
     // With no_new_privs the filter may come last; without, it needs CAP_SYS_ADMIN, so it comes
     // before the capabilities go, and what follows must be on its list.
-    if let (Some(program), false) = (&program, plan.no_new_privileges) {
+    if let (Some(program), false) = (&program, no_new_privileges) {
         install(program)?;
     }
     become_user(plan)?;
-    die_with_supervisor()?; // a change of user clears it
-    if plan.no_new_privileges {
+    stay_hidden()?;
+    if no_new_privileges {
         rustix::thread::set_no_new_privs(true)
             .map_err(|error| StageError::prepare("cannot set no_new_privs", error))?;
         program.iter().try_for_each(install)?;

@@ -1,12 +1,14 @@
 //! A container's first process, until it becomes the container's program.
 //!
-//! Who am I: `minipod:init`, process 1 of a new pid namespace, in a new mount namespace. Who
-//! started me: the pod's supervisor. What do I hold: my end of the report, which closes when my
-//! program runs. How do I end: as the container's program, or with an error on the report.
+//! Who am I: `minipod:init`, process 1 of a new pid namespace, in a new mount namespace. In a pod
+//! that shares its processes I stay outside of their namespace, where they would look into me as
+//! long as I have the machine's root, and make the process that becomes the container's. Who
+//! started me: the pod's supervisor. What do I hold: my end of the report, which closes when the
+//! program runs. How do I end: as the container's program, when I have made the one that becomes
+//! it, or with an error on the report.
 //!
 //! See for yourself: `nsenter -t PID -m cat /proc/self/mountinfo`, `lsns -p PID`.
 
-use std::convert::Infallible;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -14,11 +16,11 @@ use nix::sched::{CloneFlags, setns, unshare};
 use rustix::fs::{Mode, OFlags};
 
 use super::become_process::{self, OwnMounts, Users};
-use super::pod_holder::{die_with_supervisor, hide_from_others};
+use super::harmless::die_with_supervisor;
 use super::report::{ReportWriter, StageError};
-use crate::container::{Placement, Stdio};
+use crate::container::{OpenPlacement, Stdio};
 use crate::namespaces::Shared;
-use crate::plan::{ContainerPlan, TerminalSize};
+use crate::plan::{ContainerPlan, PidSharing, PodSandboxPlan, TerminalSize};
 use crate::root;
 use crate::standard_mounts::MOST_TERMINALS;
 use crate::sys::keyring;
@@ -29,57 +31,69 @@ use crate::user_namespace::IdMap;
 #[derive(Debug)]
 pub(crate) struct Setting<'a> {
     pub(crate) holder: BorrowedFd<'a>,
-    pub(crate) shared: Shared,
-    pub(crate) ids: Option<IdMap<'a>>,
-    pub(crate) shm_dir: &'a std::path::Path,
+    pub(crate) users: Option<BorrowedFd<'a>>,
     pub(crate) stdio: Stdio,
-    pub(crate) placement: Placement<'a>,
+    pub(crate) placement: OpenPlacement,
+    pub(crate) pod: &'a PodSandboxPlan,
 }
 
-/// Turns this process into the container's program; returns an exit code only if that failed.
+/// Turns this process into the container's program, or makes the process that becomes it; returns
+/// an exit code only if it failed, or has done its part.
 pub(crate) fn run(plan: &ContainerPlan, setting: Setting<'_>, report: &ReportWriter) -> i32 {
-    match container_init(plan, setting, report) {
-        Ok(never) => match never {},
-        Err(error) => report.fail_with(&error),
-    }
+    container_init(plan, setting, report).unwrap_or_else(|error| report.fail_with(&error))
 }
 
 fn container_init(
     plan: &ContainerPlan,
     setting: Setting<'_>,
     report: &ReportWriter,
-) -> Result<Infallible, StageError> {
+) -> Result<i32, StageError> {
     let _ = nix::sys::prctl::set_name(c"minipod:init"); // only what ps shows
-    hide_from_others()?;
     die_with_supervisor()?;
-    let placement = setting.placement.open()?;
+    report.require_starter()?;
     become_process::set_oom_score(plan.process.oom_score_adj)?;
-    rustix::process::setsid()
-        .map_err(|error| StageError::prepare("cannot start a session", error))?;
-    join_pod(setting.holder, setting.shared)?;
+    let Setting { holder, users, mut stdio, placement, pod } = setting;
+    let ids = IdMap::of(users, pod.user_ids);
+    let is_seen = pod.pid == PidSharing::Pod;
+    if is_seen {
+        // The supervisor finds the process that this one makes in its group, if this one is killed
+        // before it can tell of it.
+        rustix::process::setpgid(None, None)
+            .map_err(|error| StageError::prepare("cannot lead a process group", error))?;
+    } else {
+        rustix::process::setsid()
+            .map_err(|error| StageError::prepare("cannot start a session", error))?;
+    }
+    join_pod(holder, pod)?;
     leave_keyring(&plan.name)?;
     // From here on paths are the container's; the host's are out of reach after `enter`.
-    let root = root::build(plan, setting.shm_dir, setting.ids)?;
-    let mut stdio = setting.stdio;
+    let root = root::build(plan, pod, ids)?;
     if stdio.stdin.is_none() && plan.process.terminal.is_none() {
         stdio.stdin = Some(root.open_null()?);
     }
     root.enter()?;
     if let Some(size) = plan.process.terminal {
         stdio = open_terminal(size, report)?;
-        let failed = |error| StageError::prepare("cannot take the terminal", error);
-        stdio.stdin.iter().try_for_each(terminal::make_controlling).map_err(failed)?;
+        if !is_seen {
+            let failed = |error| StageError::prepare("cannot take the terminal", error);
+            stdio.stdin.iter().try_for_each(terminal::make_controlling).map_err(failed)?;
+        }
         stdio.stdin.iter().try_for_each(show_as_console)?;
     }
     placement.settle()?;
     own_cgroup_namespace()?;
-    let users = setting.ids.map(|ids| Users { ids, mounts: OwnMounts::New });
-    become_process::become_process(&plan.process, stdio, users)
+    let users = ids.map(|ids| Users { ids, mounts: OwnMounts::New });
+    if is_seen {
+        let to = (report, pod.may_trace);
+        return become_process::become_another_process(&plan.process, stdio, users, to);
+    }
+    match become_process::become_process(&plan.process, stdio, users)? {}
 }
 
 /// Joins the namespaces that the holder holds for the pod.
-fn join_pod(holder: BorrowedFd<'_>, shared: Shared) -> Result<(), StageError> {
-    let flags = shared.flags();
+/// A shared pid namespace is for the process that this one makes.
+fn join_pod(holder: BorrowedFd<'_>, pod: &PodSandboxPlan) -> Result<(), StageError> {
+    let flags = Shared::of(pod).flags();
     if flags.is_empty() {
         return Ok(());
     }

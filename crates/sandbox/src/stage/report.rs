@@ -183,6 +183,16 @@ pub(crate) fn channel(with_terminal: bool) -> io::Result<(ReportReader, ReportWr
 }
 
 impl ReportWriter {
+    /// The end that came as files.
+    pub(crate) fn new(errors: OwnedFd, known: OwnedFd, terminal: Option<OwnedFd>) -> Self {
+        Self { errors, known, terminal }
+    }
+
+    /// The channel for a terminal.
+    pub(crate) fn terminal(&self) -> Option<BorrowedFd<'_>> {
+        self.terminal.as_ref().map(AsFd::as_fd)
+    }
+
     /// Tells what went wrong.
     pub(crate) fn fail(&self, error: &StageError) {
         let _ = write(&self.errors, &error.encode()); // if the starter is gone, there is nobody

@@ -11,38 +11,39 @@ use nix::sched::{CloneFlags, setns};
 
 use super::become_process::{self, OwnMounts, Users};
 use super::container_init::{leave_keyring, open_terminal};
-use super::pod_holder::{die_with_supervisor, forget_environment, hide_from_others};
+use super::harmless::die_with_supervisor;
 use super::report::{ReportWriter, StageError};
-use crate::container::{Placement, Stdio};
+use crate::container::{OpenPlacement, Stdio};
 use crate::plan::ProcessPlan;
-use crate::user_namespace::IdMap;
+use crate::user_namespace::{IdMap, IdRange};
+
+/// The first process of a container, and the pod's user namespace where it has one of its own.
+pub(super) type Container<'a> = (BorrowedFd<'a>, Option<BorrowedFd<'a>>, Option<IdRange>);
 
 /// Joins the container and makes the command's process; returns the exit code of this one.
 pub(crate) fn run(
-    container: (BorrowedFd<'_>, Option<IdMap<'_>>),
+    container: Container<'_>,
     plan: &ProcessPlan,
-    (stdio, placement): (Stdio, Placement<'_>),
-    report: &ReportWriter,
+    (stdio, placement): (Stdio, OpenPlacement),
+    (report, may_be_traced): (&ReportWriter, bool),
 ) -> i32 {
-    visit(container, plan, (stdio, placement), report)
+    visit(container, plan, (stdio, placement), (report, may_be_traced))
         .unwrap_or_else(|error| report.fail_with(&error))
 }
 
 fn visit(
-    (container, ids): (BorrowedFd<'_>, Option<IdMap<'_>>),
+    (container, users, ids): Container<'_>,
     plan: &ProcessPlan,
-    (stdio, placement): (Stdio, Placement<'_>),
-    report: &ReportWriter,
+    (stdio, placement): (Stdio, OpenPlacement),
+    (report, may_be_traced): (&ReportWriter, bool),
 ) -> Result<i32, StageError> {
     let _ = nix::sys::prctl::set_name(c"minipod:exec"); // only what ps shows
     // The supervisor finds the process that this one makes in its group.
     rustix::process::setpgid(None, None)
         .map_err(|error| StageError::prepare("cannot lead a process group", error))?;
-    hide_from_others()?;
     die_with_supervisor()?;
-    forget_environment()?;
+    report.require_starter()?;
     become_process::set_oom_score(plan.oom_score_adj)?;
-    let placement = placement.open()?;
     leave_keyring("minipod")?;
     let namespaces = CloneFlags::CLONE_NEWPID // of the processes that this one makes
         | CloneFlags::CLONE_NEWNS
@@ -58,6 +59,7 @@ fn visit(
         None => stdio,
     };
     placement.settle()?;
+    let ids = IdMap::of(users, ids);
     let users = ids.map(|ids| Users { ids, mounts: OwnMounts::Joined });
-    become_process::become_another_process(plan, stdio, users, report)
+    become_process::become_another_process(plan, stdio, users, (report, may_be_traced))
 }

@@ -1,10 +1,10 @@
 //! A child process in new namespaces (clone(2), `clone3`).
 
 use std::io;
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use clone3::Clone3;
+use serde::{Deserialize, Serialize};
 
 /// A child process as clone3 leaves it: its pidfd and its process id.
 pub(crate) struct Cloned {
@@ -12,8 +12,11 @@ pub(crate) struct Cloned {
     pub(crate) pid: i32,
 }
 
+/// `CLONE_INTO_CGROUP` (linux/sched.h); the C library's number of it is too short.
+const INTO_CGROUP: u64 = 0x2_0000_0000;
+
 /// What the child gets new.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct New<'a> {
     pub(crate) mount: bool,
     pub(crate) pid: bool,
@@ -22,49 +25,63 @@ pub(crate) struct New<'a> {
     pub(crate) uts: bool,
     pub(crate) user: bool,
     /// A cgroup v2 directory that the child is born in.
+    #[serde(skip)]
     pub(crate) cgroup: Option<BorrowedFd<'a>>,
+    /// Its parent is this process's parent (`CLONE_PARENT`).
+    #[serde(skip)]
+    pub(crate) sibling: bool,
 }
 
 /// Runs `job` in a child and returns at once. The child ends with what `job` returns; a panic in
 /// it ends the child with 70 and never reaches the parent's frames.
 pub(crate) fn clone(new: New<'_>, job: impl FnOnce() -> i32) -> io::Result<Cloned> {
     require_single_thread()?;
-    let mut pidfd = -1;
-    let mut call = Clone3::default();
-    call.exit_signal(u64::from(libc::SIGCHLD.unsigned_abs())).flag_pidfd(&mut pidfd);
-    if new.mount {
-        call.flag_newns();
-    }
-    if new.pid {
-        call.flag_newpid();
-    }
-    if new.network {
-        call.flag_newnet();
-    }
-    if new.ipc {
-        call.flag_newipc();
-    }
-    if new.uts {
-        call.flag_newuts();
-    }
-    if new.user {
-        call.flag_newuser();
-    }
-    let cgroup = new.cgroup;
-    if let Some(directory) = &cgroup {
-        call.flag_into_cgroup(directory);
-    }
+    let mut pidfd: libc::c_int = -1;
+    let call = libc::clone_args {
+        flags: new.flags(),
+        pidfd: (&raw mut pidfd) as u64,
+        child_tid: 0,
+        parent_tid: 0,
+        // A sibling has this process's own.
+        exit_signal: if new.sibling { 0 } else { u64::from(libc::SIGCHLD.unsigned_abs()) },
+        stack: 0,
+        stack_size: 0,
+        tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+        cgroup: new.cgroup.map_or(0, |directory| u64::from(directory.as_raw_fd().unsigned_abs())),
+    };
+    let size = size_of::<libc::clone_args>();
     // SAFETY: this process has one thread (checked above), so the child inherits no lock that
-    // nobody in it can release; without CLONE_VM it cannot write to our memory; `pidfd` and the
-    // cgroup's descriptor outlive the call.
-    match unsafe { call.call() } {
-        Ok(0) => end_child(job),
-        Ok(pid) => {
+    // nobody in it can release; without CLONE_VM it goes on with a copy of this stack and cannot
+    // write to our memory; the kernel reads `size` bytes of `call` and stores a descriptor in
+    // `pidfd`; both, and the cgroup's descriptor, outlive the call.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const call, size) };
+    match i32::try_from(pid).unwrap_or(-1) {
+        -1 => Err(io::Error::last_os_error()),
+        0 => end_child(job),
+        pid => {
             // SAFETY: on success the kernel stored a new descriptor here that nobody else owns.
             let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
             Ok(Cloned { pidfd, pid })
         }
-        Err(error) => Err(io::Error::from_raw_os_error(error.0)),
+    }
+}
+
+impl New<'_> {
+    fn flags(&self) -> u64 {
+        let chosen = [
+            (self.mount, libc::CLONE_NEWNS),
+            (self.pid, libc::CLONE_NEWPID),
+            (self.network, libc::CLONE_NEWNET),
+            (self.ipc, libc::CLONE_NEWIPC),
+            (self.uts, libc::CLONE_NEWUTS),
+            (self.user, libc::CLONE_NEWUSER),
+            (self.sibling, libc::CLONE_PARENT),
+        ];
+        let chosen = chosen.iter().filter(|(is_chosen, _)| *is_chosen);
+        let flags = chosen.fold(libc::CLONE_PIDFD, |flags, (_, one)| flags | one);
+        u64::from(flags.cast_unsigned()) | self.cgroup.map_or(0, |_| INTO_CGROUP)
     }
 }
 

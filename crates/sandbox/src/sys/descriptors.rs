@@ -3,31 +3,28 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Marks every descriptor from `first` on to be closed by execve(2).
-pub(crate) fn close_on_exec_from(first: u32) -> io::Result<()> {
+/// Marks every descriptor from `first` on to be closed by execve(2), whoever opened it.
+///
+/// # Errors
+///
+/// Those of `close_range(2)`.
+pub fn close_on_exec_from(first: u32) -> io::Result<()> {
     close_range(first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
 }
 
-/// Closes every descriptor from 3 on but some. Only for a child that will neither return to its
+/// Closes every descriptor from 3 on except these. Only for a child that will neither return to its
 /// parent's frames nor drop what they own: their descriptors are closed under them.
 pub(crate) fn close_all_but(kept: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let mut kept: Vec<u32> = kept.iter().map(|file| file.as_raw_fd().unsigned_abs()).collect();
-    kept.sort_unstable();
-    let mut next = 3;
-    for number in kept {
-        if number > next {
-            close_range(next, number - 1, 0)?;
+    let mut numbers: Vec<u32> = kept.iter().map(|file| file.as_raw_fd().unsigned_abs()).collect();
+    numbers.sort_unstable();
+    let mut first = 3;
+    for number in numbers {
+        if number > first {
+            close_range(first, number - 1, 0)?;
         }
-        next = next.max(number + 1);
+        first = first.max(number + 1);
     }
-    close_range(next, u32::MAX, 0)
-}
-
-/// Makes a descriptor mean what another one means (dup2(2)). Whoever owns it goes on owning it.
-pub(crate) fn replace(old: BorrowedFd<'_>, by: BorrowedFd<'_>) -> io::Result<()> {
-    // SAFETY: both are open, being borrowed; the number stays in use and is closed by its owner.
-    let result = unsafe { libc::dup3(by.as_raw_fd(), old.as_raw_fd(), libc::O_CLOEXEC) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    close_range(first, u32::MAX, 0)
 }
 
 fn close_range(first: u32, last: u32, flags: libc::c_uint) -> io::Result<()> {

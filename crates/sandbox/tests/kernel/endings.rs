@@ -9,7 +9,9 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use sandbox::{PidSharing, Placement, PodSandbox, PodSandboxPlan, Stdio};
 
 use crate::Test;
-use crate::room::{Ended, PATIENCE, Room, becomes_readable, outcome, pod_plan, wait};
+use crate::room::{
+    Ended, PATIENCE, Room, becomes_readable, keep_mounts_here, outcome, pod_plan, spawner, wait,
+};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_program_is_process_1_and_ends_with_its_code", a_program_is_process_1),
@@ -217,14 +219,16 @@ fn a_container_dies_with_whoever_started_it() {
 
 fn a_holder_ends_at_whatever_moment_its_starter_is_killed() {
     let directory = tempfile::TempDir::new().unwrap();
+    fs::create_dir(directory.path().join("proc")).unwrap();
     for pid in [PidSharing::Container, PidSharing::Pod] {
         let plan = PodSandboxPlan { pid, ..pod_plan(directory.path()) };
         for moment in 0..150 {
             let (mut reader, mut writer) = std::io::pipe().unwrap();
             let mut starter = sandbox::spawn_aside("starter", || {
                 rustix::process::setsid().unwrap();
+                keep_mounts_here();
                 writer.write_all(b"!").unwrap();
-                let _pod = PodSandbox::create(&plan);
+                let _pod = PodSandbox::create(&spawner(), &plan);
                 std::thread::park();
                 0
             })

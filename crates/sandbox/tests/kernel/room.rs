@@ -5,14 +5,16 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::mount::{MountPropagationFlags, mount_change};
 use sandbox::cgroup::ContainerCgroup;
 use sandbox::{
-    Child, ContainerPlan, DevicesPlan, PidSharing, Placement, PodSandbox, PodSandboxPlan,
-    ProcessPlan, RootPlan, SeccompPlan, Sharing, StageError, StartOutcome, Starting, Stdio,
-    UserPlan, capabilities, paths,
+    Child, ContainerPlan, DevicesPlan, Jobs, PidSharing, Placement, PodSandbox, PodSandboxPlan,
+    ProcessPlan, RootPlan, SeccompPlan, Sharing, Spawner, StageError, StartOutcome, Starting,
+    Stdio, UserPlan, capabilities, paths,
 };
 use tempfile::TempDir;
 
@@ -73,7 +75,7 @@ impl Room {
             symlink("busybox", layer.join("bin").join(applet)).unwrap();
         }
         let plan = pod_plan(&directory.path().join("shm"));
-        let pod = PodSandbox::create(&plan).unwrap();
+        let pod = PodSandbox::create(&spawner(), &plan).unwrap();
         Self { pod, directory, containers: std::cell::Cell::new(0) }
     }
 
@@ -176,6 +178,18 @@ pub(crate) fn outcome(starting: &mut Starting) -> Result<(), StageError> {
     }
 }
 
+/// What this process mounts is not mounted on the machine, as in a supervisor.
+pub(crate) fn keep_mounts_here() {
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
+    let down = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+    mount_change("/", down).unwrap();
+}
+
+/// The process that makes a pod's; nothing of these tests has a job.
+pub(crate) fn spawner() -> Rc<Spawner> {
+    Rc::new(Spawner::start(Jobs { files: |_| 1, look_up: |_| None, ask: |_, _| 1 }).unwrap())
+}
+
 /// A pod that shares what pods share by default.
 pub(crate) fn pod_plan(shm_dir: &Path) -> PodSandboxPlan {
     PodSandboxPlan {
@@ -185,10 +199,12 @@ pub(crate) fn pod_plan(shm_dir: &Path) -> PodSandboxPlan {
         ipc: Sharing::Pod,
         uts: Sharing::Pod,
         pid: PidSharing::Container,
+        may_trace: false,
         user_ids: None,
         sysctls: Vec::new(),
         shm_dir: shm_dir.to_owned(),
         shm_size: 1 << 20,
+        proc_dir: shm_dir.join("proc"),
     }
 }
 
