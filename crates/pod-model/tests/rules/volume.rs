@@ -1,6 +1,6 @@
 //! Rules about volumes.
 
-use crate::{beside, check};
+use crate::{beside, check, problems};
 
 fn volume(source: &str) -> String {
     beside(&format!("volumes: [{{name: v, {source}}}]"))
@@ -183,11 +183,18 @@ fn volumes_of_a_cluster_are_refused_by_their_names() {
         "storageos",
         "vsphereVolume",
     ] {
-        let found = crate::problems(&beside(&format!("volumes: [{{name: v, {kind}: {{}}}}]")));
+        let found = problems(&beside(&format!("volumes: [{{name: v, {kind}: {{}}}}]")));
         let refused = found.iter().find(|problem| problem.severity == pod_model::Severity::Error);
         let refused = refused.unwrap_or_else(|| panic!("{kind} is not refused: {found:?}"));
         let path = format!("spec.volumes[0].{kind}");
         assert!(refused.message.starts_with(&path), "{}", refused.message);
         assert_eq!((refused.place.line, found.len()), (4, 1), "{found:?}");
     }
+}
+
+#[test]
+fn what_podman_writes_for_memory_has_a_tip() {
+    let found = problems(&beside("volumes: [{name: v, hostPath: {path: tmpfs}}]"));
+    let hint = found.first().and_then(|problem| problem.hint.clone()).unwrap_or_default();
+    assert!(hint.contains("emptyDir: { medium: Memory }"), "{found:?}");
 }
