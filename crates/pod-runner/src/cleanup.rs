@@ -134,7 +134,7 @@ pub(crate) fn remove_record(settings: &Settings, dir: &PodDir) {
 
 /// Removes a directory that nobody needs any more; a failure shows when the pod is deleted.
 pub(crate) fn remove_directory(path: &Path) {
-    let _ = fs::remove_dir_all(path);
+    let _ = image_puller::remove_tree(path);
 }
 
 /// The pod's directory goes in one step, so that no view sees half a pod. Only who holds the
@@ -149,7 +149,7 @@ fn remove_pod_dir(settings: &Settings, dir: &PodDir) -> Result<(), CleanupError>
 }
 
 fn remove(path: &Path) -> Result<(), CleanupError> {
-    match fs::remove_dir_all(path) {
+    match image_puller::remove_tree(path) {
         Err(source) if !is_absence(&source) => {
             Err(CleanupError::Directory { path: path.to_owned(), source })
         }

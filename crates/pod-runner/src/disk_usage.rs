@@ -1,48 +1,35 @@
 //! How much disk a directory takes, whatever a container has put there.
 
 use std::collections::BTreeSet;
-use std::io;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, open, openat, statat};
+use rustix::fs::{Mode, OFlags, fstat, open};
+use sandbox::walk::walk;
 
 /// The bytes that the files below take on their disk, each file once however many names it has.
 /// Links are not followed and other file systems not entered; what vanishes meanwhile counts
 /// nothing. A directory that is not there takes nothing.
 pub(crate) fn of(path: &Path) -> u64 {
-    let mut seen = BTreeSet::new();
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let Ok(directory) = open(path, flags, Mode::empty()) else {
         return 0;
     };
-    below(&directory, &mut seen).unwrap_or(0)
-}
-
-fn below(directory: &OwnedFd, seen: &mut BTreeSet<u64>) -> io::Result<u64> {
-    let device = rustix::fs::fstat(directory)?.st_dev;
-    let mut bytes = 0;
-    for entry in Dir::read_from(directory)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if name == c"." || name == c".." {
-            continue;
+    let Ok(device) = fstat(&directory).map(|status| status.st_dev) else {
+        return 0;
+    };
+    let (mut bytes, mut seen) = (0, BTreeSet::new());
+    // What was counted before an error counts.
+    let _ = walk(&directory, |entry| {
+        let status = entry.status;
+        if status.st_dev != device {
+            return Ok(false);
         }
-        let Ok(status) = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) else {
-            continue;
-        };
-        if status.st_dev != device || (status.st_nlink > 1 && !seen.insert(status.st_ino)) {
-            continue;
+        if entry.is_directory() || status.st_nlink < 2 || seen.insert(status.st_ino) {
+            bytes += u64::try_from(status.st_blocks).unwrap_or(0) * 512;
         }
-        bytes += u64::try_from(status.st_blocks).unwrap_or(0) * 512;
-        if FileType::from_raw_mode(status.st_mode) == FileType::Directory {
-            let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            if let Ok(inner) = openat(directory, name, flags, Mode::empty()) {
-                bytes += below(&inner, seen)?;
-            }
-        }
-    }
-    Ok(bytes)
+        Ok(true)
+    });
+    bytes
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ pub mod journal;
 pub mod launch;
 pub mod linux_host;
 pub mod lock;
+mod log_directory;
 pub mod log_reader;
 pub mod logs;
 mod lost_pod;

@@ -1,13 +1,11 @@
 //! Reads container logs back: all of one, the end of one, or on and on.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
-
-use crate::logs::segments;
+use crate::log_directory::{self, LogDirectory};
 use crate::places::PodLogs;
 
 /// Follows the log of one start of a container, from file to file when it is put aside; hands out
@@ -15,6 +13,7 @@ use crate::places::PodLogs;
 #[derive(Debug)]
 pub struct LogReader {
     path: PathBuf,
+    directory: Option<LogDirectory>,
     file: Option<File>,
     unfinished: Vec<u8>,
 }
@@ -22,7 +21,7 @@ pub struct LogReader {
 impl LogReader {
     /// Reads the log at that path from its beginning; it need not exist yet.
     pub fn new(path: PathBuf) -> Self {
-        Self { path, file: None, unfinished: Vec::new() }
+        Self { path, directory: None, file: None, unfinished: Vec::new() }
     }
 
     /// The log's path.
@@ -33,15 +32,23 @@ impl LogReader {
     /// Calls `take` with each whole line that was written since the last call, without its line
     /// break.
     pub fn read(&mut self, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+        if self.directory.is_none() {
+            self.directory = match LogDirectory::of(&self.path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()), // not yet
+                directory => Some(directory?),
+            };
+        }
         if self.file.is_none() {
             self.file = self.next_file(None)?;
         }
         while let Some(file) = &self.file {
             let current = file.metadata()?.ino();
             self.read_file(&mut take)?;
-            match fs::symlink_metadata(&self.path) {
-                Ok(newest) if newest.ino() != current => {}
-                _ => break,
+            let directory = self.directory.as_ref();
+            let newest =
+                directory.and_then(|one| one.number_of(&log_directory::name_of(&self.path)));
+            if newest.is_none_or(|newest| newest == current) {
+                break;
             }
             self.read_file(&mut take)?; // what was written until it was put aside
             match self.next_file(Some(current))? {
@@ -74,9 +81,12 @@ impl LogReader {
 
     /// The file after the one of that number; the oldest when there is no such one any more.
     fn next_file(&self, current: Option<u64>) -> io::Result<Option<File>> {
+        let Some(directory) = &self.directory else {
+            return Ok(None);
+        };
         let mut files = Vec::new();
-        for path in segments(&self.path) {
-            match open(&path) {
+        for name in directory.segments(&log_directory::name_of(&self.path)) {
+            match directory.read_from(&name) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {} // put aside just now
                 file => files.push(file?),
             }
@@ -87,23 +97,19 @@ impl LogReader {
     }
 }
 
-/// A log is a file of its own, never what a link leads to.
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path)
-}
-
 /// The numbers of the starts of a container that have a log, in order.
 pub fn attempts(logs: &PodLogs, container: &str) -> Vec<u32> {
-    let entries = fs::read_dir(logs.container(container)).into_iter().flatten().flatten();
-    let mut attempts: Vec<u32> = entries
-        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".log")?.parse().ok())
-        .collect();
+    let directory = LogDirectory::of(&logs.file(container, 0));
+    let names = directory.map(|directory| directory.names()).unwrap_or_default();
+    let mut attempts: Vec<u32> =
+        names.iter().filter_map(|name| name.strip_suffix(".log")?.parse().ok()).collect();
     attempts.sort_unstable();
     attempts
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, OpenOptions};
     use std::io::Write;
 
     use super::*;

@@ -3,13 +3,13 @@
 //! Each line is `<date> <stream> <tag> <text>`: the date in RFC 3339 with nanoseconds, the stream
 //! `stdout` or `stderr`, the tag `F` for a whole line and `P` for a part of a longer one.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::Timestamp;
-use rustix::fs::OFlags;
+
+use crate::log_directory::{self, LogDirectory};
 
 /// A line longer than this many bytes is logged in parts, as containerd does.
 const LONGEST_PART: usize = 16 * 1024;
@@ -45,7 +45,8 @@ impl Stream {
 /// at a time, and neither the container nor the supervisor is stopped.
 #[derive(Debug)]
 pub struct ContainerLog {
-    path: PathBuf,
+    directory: LogDirectory,
+    name: String,
     file: File,
     length: u64,
     longest: u64,
@@ -59,12 +60,10 @@ impl ContainerLog {
     }
 
     fn with_longest(path: &Path, longest: u64) -> io::Result<Self> {
-        if let Some(parent) = path.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
-        }
-        let file = open(path)?;
+        let (directory, name) = (LogDirectory::create(path)?, log_directory::name_of(path));
+        let file = directory.append_to(&name)?;
         let length = file.metadata()?.len();
-        Ok(Self { path: path.to_owned(), file, length, longest, unfinished: Default::default() })
+        Ok(Self { directory, name, file, length, longest, unfinished: Default::default() })
     }
 
     /// Logs a piece of output; what follows the last line break waits for the rest of its line.
@@ -118,43 +117,16 @@ impl ContainerLog {
 
     /// Puts the file aside under its name and the date, and starts a new one.
     fn rotate(&mut self, at: Timestamp) -> io::Result<()> {
-        let mut aside = self.path.clone().into_os_string();
-        aside.push(at.strftime(".%Y%m%d-%H%M%S.%9f").to_string());
-        fs::rename(&self.path, aside)?;
-        self.file = open(&self.path)?;
+        let aside = format!("{}{}", self.name, at.strftime(".%Y%m%d-%H%M%S.%9f"));
+        self.directory.rename(&self.name, &aside)?;
+        self.file = self.directory.append_to(&self.name)?;
         self.length = 0;
-        let all = segments(&self.path);
+        let all = self.directory.segments(&self.name);
         for old in &all[..all.len().saturating_sub(MOST_FILES)] {
-            fs::remove_file(old)?;
+            self.directory.remove(old)?;
         }
         Ok(())
     }
-}
-
-/// A log is a file of its own, never what a link leads to.
-fn open(path: &Path) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW.bits().cast_signed();
-    OpenOptions::new().create(true).append(true).mode(0o640).custom_flags(flags).open(path)
-}
-
-/// The files of a log, the oldest first, the one that is being written last.
-pub(crate) fn segments(path: &Path) -> Vec<PathBuf> {
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Vec::new();
-    };
-    let name = name.to_string_lossy();
-    let is_aside = |found: &Path| {
-        let found = found.file_name().map(|found| found.to_string_lossy().into_owned());
-        found.is_some_and(|found| found.starts_with(&format!("{name}.")))
-    };
-    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
-    let mut found: Vec<PathBuf> =
-        entries.map(|entry| entry.path()).filter(|path| is_aside(path)).collect();
-    found.sort();
-    if path.exists() {
-        found.push(path.to_owned());
-    }
-    found
 }
 
 fn add_line(text: &mut Vec<u8>, head: &str, tag: &[u8], line: &[u8]) {
@@ -166,6 +138,8 @@ fn add_line(text: &mut Vec<u8>, head: &str, tag: &[u8], line: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn logged(pieces: &[(Stream, &[u8])]) -> String {
@@ -212,10 +186,11 @@ mod tests {
             let at = Timestamp::from_second(second).unwrap();
             log.write(Stream::Stdout, format!("line {second}\n").as_bytes(), at).unwrap();
         }
-        let files = segments(&path);
+        let files = LogDirectory::of(&path).unwrap().segments("0.log");
         assert_eq!(files.len(), MOST_FILES);
-        assert_eq!(files.last(), Some(&path));
-        let text: String = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+        assert_eq!(files.last().map(String::as_str), Some("0.log"));
+        let read = |file: &String| fs::read_to_string(path.with_file_name(file)).unwrap();
+        let text: String = files.iter().map(read).collect();
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines.first().unwrap().ends_with("line 6"), "{text}");
         assert!(lines.last().unwrap().ends_with("line 19"), "{text}");

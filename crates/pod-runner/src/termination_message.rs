@@ -9,6 +9,7 @@ use pod_lifecycle::Instance;
 use rustix::fs::OFlags;
 
 use crate::linux_host::Context;
+use crate::log_directory::{self, LogDirectory};
 use crate::plan;
 
 /// The most that is read of the file, from its end (Kubernetes: 4096 bytes).
@@ -30,7 +31,7 @@ pub(crate) fn create(context: &Context, instance: &Instance) -> io::Result<()> {
 pub(crate) fn read(context: &Context, instance: &Instance, exit_code: i32) -> Option<String> {
     let (name, attempt) = (instance.name.as_str(), instance.attempt.0);
     let path = context.data.termination_message(name, attempt);
-    let mut message = end_of(&path, MOST_FROM_FILE).unwrap_or_default();
+    let mut message = open(&path).and_then(|file| end_of(file, MOST_FROM_FILE)).unwrap_or_default();
     let falls_back = plan::falls_back_to_logs(&context.pod, name);
     if message.is_empty() && exit_code != 0 && falls_back {
         message = end_of_log(&context.logs.file(name, attempt));
@@ -43,14 +44,19 @@ pub(crate) fn read(context: &Context, instance: &Instance, exit_code: i32) -> Op
     (!text.is_empty()).then_some(text)
 }
 
-/// The last bytes of a file. Only a regular file is read: the container could have put anything
-/// into its place, were it not a mount.
-fn end_of(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+/// Only a regular file is read: the container could have put anything into its place, were it not a
+/// mount.
+fn open(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let mut file = File::options().read(true).custom_flags(flags).open(path)?;
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::ErrorKind::InvalidInput.into());
     }
+    Ok(file)
+}
+
+/// The last bytes of a file.
+fn end_of(mut file: File, most: u64) -> io::Result<Vec<u8>> {
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
     let mut bytes = Vec::new();
@@ -59,7 +65,8 @@ fn end_of(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 }
 
 fn end_of_log(path: &Path) -> Vec<u8> {
-    let raw = end_of(path, 64 * 1024).unwrap_or_default();
+    let file = LogDirectory::of(path).and_then(|one| one.read_from(&log_directory::name_of(path)));
+    let raw = file.and_then(|file| end_of(file, 64 * 1024)).unwrap_or_default();
     let lines: Vec<&[u8]> =
         raw.split(|byte| *byte == b'\n').filter(|one| !one.is_empty()).collect();
     let mut text = Vec::new();
@@ -112,7 +119,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("message");
         fs::write(&path, [[b'a'; 3000], [b'b'; 3000]].concat()).unwrap();
-        let text = end_of(&path, MOST_FROM_FILE).unwrap();
+        let text = end_of(open(&path).unwrap(), MOST_FROM_FILE).unwrap();
         assert_eq!((text.len(), text[0], text[4095]), (4096, b'a', b'b'));
     }
 }

@@ -29,6 +29,7 @@ mod standard_mounts;
 mod sys;
 mod terminal;
 mod user_namespace;
+pub mod walk;
 
 pub use child::{Child, Exit, reap_orphans, reap_orphans_until, spawn_aside};
 pub use container::{Placement, StartOutcome, Starting, Stdio};

@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use self::compression::Decoder;
 pub(crate) use self::entry::{Entries, EntryKind, EntryPath};
-pub(crate) use self::remove::remove_tree;
+pub use self::remove::{remove_at, remove_tree};
 pub use self::rule::Rule;
 pub(crate) use self::settle::{Settled, Unsettled, root_is_plain, settle};
 pub(crate) use self::unpack::{Unpacked, unpack};

@@ -4,11 +4,15 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 /// Removes whatever has this name; nothing there is fine.
-pub(crate) fn remove_at(parent: impl AsFd, name: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+///
+/// Those of the file system.
+pub fn remove_at(parent: impl AsFd, name: &[u8]) -> io::Result<()> {
     let parent = parent.as_fd();
     match fs::unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
@@ -26,8 +30,14 @@ pub(crate) fn remove_at(parent: impl AsFd, name: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Removes a tree by path, which must not come from an image.
-pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
+/// Removes a tree by path, of which only what is below the last name may come from an image or from a
+/// container; a link of that name is removed itself. Nothing there is fine. Nobody may write below it
+/// any more.
+///
+/// # Errors
+///
+/// Those of the file system.
+pub fn remove_tree(path: &Path) -> io::Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
@@ -79,9 +89,15 @@ fn lift_directories(
         if item.file_type() != FileType::Directory {
             fs::unlinkat(child, name, AtFlags::empty())?;
         } else if fs::unlinkat(child, name, AtFlags::REMOVEDIR).is_err() {
-            index += 1;
-            let lifted = format!(".lifted-{round}-{number}-{index}");
-            fs::renameat(child, name, parent, lifted)?;
+            loop {
+                index += 1;
+                let lifted = format!(".lifted-{round}-{number}-{index}");
+                // Whoever made the tree may have taken the name.
+                match fs::renameat_with(child, name, parent, lifted, RenameFlags::NOREPLACE) {
+                    Err(Errno::EXIST) => {}
+                    moved => break moved?,
+                }
+            }
         }
     }
     Ok(())
@@ -95,6 +111,16 @@ fn open_directory(parent: impl AsFd, name: &[u8]) -> io::Result<OwnedFd> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_the_removal_would_use_may_be_taken() {
+        let scratch = tempfile::tempdir().unwrap();
+        for taken in [".lifted-0-1-1", ".lifted-0-2-1", "d/.lifted-0-1-1", "d/e/f"] {
+            std::fs::create_dir_all(scratch.path().join("top").join(taken).join("x/y/z")).unwrap();
+        }
+        remove_tree(&scratch.path().join("top")).unwrap();
+        assert!(!scratch.path().join("top").exists());
+    }
 
     #[test]
     fn a_tree_deeper_than_the_path_limit_goes_away() {

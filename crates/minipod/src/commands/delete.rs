@@ -49,7 +49,7 @@ pub(crate) fn run(args: &PlaceArgs, delete: &DeleteArgs) -> Result<(), Failure> 
         let deleted = match target.resource {
             Resource::Pod => match pods.find(&target.namespace, &target.name)? {
                 Some(found) => Deletion::request(found.dir, grace, &settings)
-                    .map(|deletion| deletions.push((target, deletion)))
+                    .map(|deletion| deletions.push((target, Some(deletion))))
                     .map(|()| true)
                     .map_err(Failure::from),
                 None => Ok(false),
@@ -58,20 +58,17 @@ pub(crate) fn run(args: &PlaceArgs, delete: &DeleteArgs) -> Result<(), Failure> 
             _ => remove_object(args, target),
         };
         match deleted {
-            Ok(true) => tell(delete, target)?,
+            Ok(true) if target.resource == Resource::Pod => {}
+            Ok(true) => deletions.push((target, None)),
             Ok(false) if delete.ignore_not_found || !delete.files.file.is_empty() => {}
             Ok(false) => failures.push(not_found(&pods, target)),
             Err(failure) => failures.push(failure),
         }
     }
-    // What goes wrong with one is no reason to leave the others half deleted.
+    // What goes wrong with one is no reason to leave the others half deleted. A pod is told when it is
+    // gone.
     for (target, deletion) in deletions {
-        let done = if delete.wait {
-            wait(target, deletion, deadline)
-        } else {
-            deletion.leave().map_err(Failure::from)
-        };
-        failures.extend(done.err());
+        failures.extend(end(delete, target, deletion, deadline).err());
     }
     // A claim goes when its pods are gone.
     for (target, deletion) in claims.into_iter().filter(|_| delete.wait) {
@@ -115,6 +112,21 @@ fn tell(delete: &DeleteArgs, target: &Target) -> Result<(), Failure> {
     let how = if delete.force { "force deleted" } else { "deleted" };
     let ending = delete.dry_run.mode.ending();
     screen::answer(&format!("{kind} \"{name}\" {how}{ending} from {namespace} namespace\n"))
+}
+
+/// Comes to the end of a deletion, where that is waited for, and tells of it.
+fn end(
+    delete: &DeleteArgs,
+    target: &Target,
+    deletion: Option<Deletion>,
+    deadline: Option<Instant>,
+) -> Result<(), Failure> {
+    match deletion {
+        None => {}
+        Some(deletion) if delete.wait => wait(target, deletion, deadline)?,
+        Some(deletion) => deletion.leave()?,
+    }
+    tell(delete, target)
 }
 
 fn wait(target: &Target, deletion: Deletion, deadline: Option<Instant>) -> Result<(), Failure> {

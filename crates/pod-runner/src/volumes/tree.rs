@@ -4,7 +4,7 @@
 //! symbolic link where a file was. So a volume is opened once and everything below it is done
 //! relative to that descriptor, one name at a time, links never followed.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -12,10 +12,11 @@ use std::path::Path;
 
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, chownat, fchmod, fstat, mkdirat,
-    openat, readlinkat, renameat, statat, symlinkat, unlinkat,
+    openat, readlinkat, renameat, symlinkat,
 };
 use rustix::io::Errno;
 use sandbox::confined;
+use sandbox::walk::walk;
 
 const DIRECTORY: OFlags =
     OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -125,41 +126,16 @@ impl Tree {
     /// How many files are below, at any depth.
     pub(super) fn count_files(&self) -> io::Result<usize> {
         let mut count = 0;
-        for name in self.names()? {
-            count += match self.below(&name)? {
-                Some(below) => below.count_files()?,
-                None => 1,
-            };
-        }
+        walk(&self.0, |entry| {
+            count += usize::from(!entry.is_directory());
+            Ok(true)
+        })?;
         Ok(count)
     }
 
     /// Removes an entry with everything below it; one that is not there is fine.
     pub(super) fn remove(&self, name: &str) -> io::Result<()> {
-        self.remove_entry(&CString::new(name)?)
-    }
-
-    fn remove_entry(&self, name: &CStr) -> io::Result<()> {
-        match self.below(name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-            Ok(None) => Ok(unlinkat(&self.0, name, AtFlags::empty())?),
-            Ok(Some(below)) => {
-                for name in below.names()? {
-                    below.remove_entry(&name)?;
-                }
-                Ok(unlinkat(&self.0, name, AtFlags::REMOVEDIR)?)
-            }
-        }
-    }
-
-    /// The directory of that name, or nothing when the entry is no directory.
-    fn below(&self, name: &CStr) -> io::Result<Option<Self>> {
-        let status = statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        if FileType::from_raw_mode(status.st_mode) != FileType::Directory {
-            return Ok(None);
-        }
-        Ok(Some(Self(openat(&self.0, name, DIRECTORY, Mode::empty())?)))
+        image_puller::remove_at(&self.0, name.as_bytes())
     }
 
     /// Whether the directory itself is the group's already (`fsGroupChangePolicy`).
@@ -172,15 +148,14 @@ impl Tree {
     /// Gives the directory and everything below it to the group.
     pub(super) fn give(&self, access: GroupAccess) -> io::Result<()> {
         give_one(&self.0, access)?;
-        for name in self.names()? {
-            if let Some(below) = self.below(&name)? {
-                below.give(access)?;
-            } else {
-                let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                give_one(&openat(&self.0, &name, flags, Mode::empty())?, access)?;
+        walk(&self.0, |entry| {
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            match openat(entry.directory, entry.name, flags, Mode::empty()) {
+                Err(Errno::NOENT) => {} // it has vanished meanwhile
+                file => give_one(&file?, access)?,
             }
-        }
-        Ok(())
+            Ok(true)
+        })
     }
 
     /// Gives only the directory itself to the group.
