@@ -7,6 +7,7 @@
 
 mod apply;
 mod compression;
+mod confinement;
 mod entry;
 mod hard_link;
 mod header;

@@ -1,13 +1,14 @@
 //! One pass over a layer: decompress, hash, unpack, and read to the very end.
 
 use std::io::{self, BufReader, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
 
 use crate::digest::Digest;
 
 use super::apply::{Applied, Applier};
 use super::compression::Decoder;
+use super::confinement;
 use super::entry::Entries;
 use super::pipe::{self, pipe};
 use super::settle::Unsettled;
@@ -44,7 +45,12 @@ pub(crate) fn unpack(
     let mut decoder = Decoder::new(buffered).map_err(stream)?;
     let (sender, plain) = pipe();
     let unpacked = thread::scope(|scope| {
-        let apply = || unpack_plain(plain, root, lower, limits);
+        let apply = || {
+            // Whether the kernel enforces it makes no difference to what a layer may contain.
+            let confined = confinement::change_only_below(root.as_fd());
+            confined.map_err(io::Error::other).map_err(stream)?;
+            unpack_plain(plain, root, lower, limits)
+        };
         let applying = thread::Builder::new().name("unpack".to_owned()).spawn_scoped(scope, apply);
         sender.send_all(&mut decoder);
         applying.map_err(stream)?.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
