@@ -2,6 +2,7 @@
 //! with its reason, unless `MINIPOD_REQUIRE` names it.
 
 mod claims;
+mod app_armor;
 mod completions;
 mod deletion;
 mod disks;
@@ -106,6 +107,7 @@ const NEEDING_MORE: &[(Need, &[Test])] = &[
     (Need::MappedMemory, identity::OWN_USERS),
     (Need::MappedMemory, sharing::OWN_USERS),
     (Need::MappedMemory, real_life::OWN_USERS),
+    (Need::AppArmor, app_armor::TESTS),
     (Need::Bash, completions::BASH),
     (Need::Zsh, completions::ZSH),
     (Need::Fish, completions::FISH),

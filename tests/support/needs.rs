@@ -25,6 +25,8 @@ pub enum Need {
     Python,
     /// Id-mapped mounts of memory, which Linux has had since 6.3.
     MappedMemory,
+    /// A kernel that enforces AppArmor, and `apparmor_parser`.
+    AppArmor,
     /// The shell `bash`.
     Bash,
     /// The shell `zsh`.
@@ -45,6 +47,7 @@ impl Need {
             Self::Strace => "strace",
             Self::Python => "python3",
             Self::MappedMemory => "mapped-memory",
+            Self::AppArmor => "apparmor",
             Self::Bash => "bash",
             Self::Zsh => "zsh",
             Self::Fish => "fish",
@@ -62,6 +65,10 @@ impl Need {
             Self::Strace => !has_program("strace"),
             Self::Python => !has_program("python3"),
             Self::MappedMemory => kernel() < (6, 3),
+            Self::AppArmor => {
+                let enabled = std::fs::read("/sys/module/apparmor/parameters/enabled");
+                !enabled.is_ok_and(|text| text.starts_with(b"Y")) || !has_program("apparmor_parser")
+            }
             Self::Bash => !has_program("bash"),
             Self::Zsh => !has_program("zsh"),
             Self::Fish => !has_program("fish"),

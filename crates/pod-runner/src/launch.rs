@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
+use sandbox::app_armor;
 use thiserror::Error;
 
 use crate::cleanup::REMOVED;
@@ -108,6 +109,7 @@ fn prepare(aside: &PodDir, pod: &v1::Pod, settings: &Settings) -> Result<File, L
     let failed = |path: PathBuf| move |source| LaunchError::File { path, source };
     let pods = settings.places.pods();
     roots::make_directory(&pods).map_err(failed(pods))?;
+    let _ = app_armor::load_default(); // plans find out whether it is loaded; doctor says why not
     sweep(&settings.places.state);
     roots::make_directory(aside.path()).map_err(failed(aside.path().to_owned()))?;
     let lock = lock::take(aside).map_err(failed(aside.lock()))?;

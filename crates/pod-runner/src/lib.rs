@@ -57,4 +57,5 @@ pub use objects::Objects;
 pub use places::{Places, PodDir};
 pub use pods::Pods;
 pub use random::name_ending;
+pub use sandbox::app_armor;
 pub use settings::Settings;

@@ -5,6 +5,7 @@
 //! container, one file per process, top to bottom. This crate must not know manifests, images,
 //! restart rules or probes.
 
+pub mod app_armor;
 pub mod capabilities;
 pub mod cgroup;
 pub mod child;

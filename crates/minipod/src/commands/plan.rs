@@ -53,6 +53,7 @@ fn plan_pod(args: &PlaceArgs, pod: &Pod) -> Result<(String, Value), Failure> {
         node_name: &settings.node_name,
         objects: &objects,
         seccomp_profiles: &places.seccomp_profiles(),
+        app_armor: pod_runner::app_armor::support(),
         volume_images: &VolumeImages::new(),
     };
     let sandbox = plan::pod(&input);

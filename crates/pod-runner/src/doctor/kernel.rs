@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use sandbox::app_armor::{self, Support};
+
 use super::{Finding, read, sysctl};
 use crate::settings::is_root;
 
@@ -114,6 +116,21 @@ pub(super) fn seccomp() -> Finding {
         "no filters in this kernel",
         "use a kernel with CONFIG_SECCOMP_FILTER, or seccompProfile: {type: Unconfined}",
     )
+}
+
+pub(super) fn app_armor() -> Finding {
+    let name = "AppArmor";
+    match app_armor::load_default().map(|()| app_armor::support()) {
+        Ok(Support::Off) => Finding::ok(name, "off in this kernel: containers have no profile"),
+        Ok(_) => {
+            Finding::ok(name, format!("containers get the profile {}", app_armor::DEFAULT_PROFILE))
+        }
+        Err(error) => Finding::limited(
+            name,
+            format!("on, but containers have no profile: apparmor_parser: {error}"),
+            "apt-get install apparmor; where it is installed, run minipod outside of other containers",
+        ),
+    }
 }
 
 pub(super) fn overlay() -> Finding {

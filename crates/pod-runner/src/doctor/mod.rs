@@ -60,6 +60,7 @@ pub fn examine(settings: &Settings) -> Vec<Finding> {
         kernel::namespaces(),
         kernel::user_namespaces(),
         kernel::seccomp(),
+        kernel::app_armor(),
         kernel::overlay(),
     ];
     findings.extend(host::cgroups());

@@ -25,6 +25,8 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use ::sandbox::Child;
+use ::sandbox::app_armor;
 use ::sandbox::cgroup::PodCgroup;
 use ::sandbox::{Child, Spawner};
 use image_puller::{Digest, Image, Pin, Store};
@@ -64,6 +66,7 @@ pub(crate) struct Context {
     pub(crate) host_ip: String,
     pub(crate) objects: Objects,
     pub(crate) seccomp_profiles: PathBuf,
+    pub(crate) app_armor: app_armor::Support,
     pub(crate) volume_images: VolumeImages,
 }
 
@@ -79,6 +82,7 @@ impl Context {
             node_name: &self.settings.node_name,
             objects: &self.objects,
             seccomp_profiles: &self.seccomp_profiles,
+            app_armor: self.app_armor,
             volume_images: &self.volume_images,
         }
     }
@@ -139,6 +143,7 @@ impl LinuxHost {
             host_ip: host_address().to_string(),
             objects: Objects::new(places),
             seccomp_profiles: places.seccomp_profiles(),
+            app_armor: app_armor::support(),
             volume_images: VolumeImages::new(),
             dir,
             pod,

@@ -22,6 +22,7 @@ use image_puller::Image;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, Secret};
 use pod_lifecycle::Instance;
 use pod_model::{ContainerName, Pod, Role};
+use sandbox::app_armor;
 use sandbox::{ContainerPlan, DevicesPlan, ProcessPlan, RootPlan, TerminalSize};
 use thiserror::Error;
 
@@ -141,6 +142,8 @@ pub struct PlanInput<'a> {
     pub objects: &'a Objects,
     /// Where seccomp profiles of type `Localhost` are.
     pub seccomp_profiles: &'a Path,
+    /// What the kernel can enforce of AppArmor.
+    pub app_armor: app_armor::Support,
     /// The layers of image volumes by the volume's name, as far as they are in the store.
     pub volume_images: &'a VolumeImages,
 }
@@ -251,6 +254,7 @@ fn process(
         cwd: cwd.or_else(|| config.working_dir.clone()).unwrap_or_else(|| "/".into()),
         umask: 0o022,
         seccomp: security.seccomp(input.seccomp_profiles, capabilities.bounding)?,
+        app_armor: security.app_armor(input.app_armor)?,
         capabilities,
         no_new_privileges: security.no_new_privileges,
         rlimits: limits::rlimits(),

@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use k8s_openapi::api::core::v1::{Capabilities, Container, SeccompProfile};
+use k8s_openapi::api::core::v1::{AppArmorProfile, Capabilities, Container, SeccompProfile};
 use pod_model::Pod;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat};
+use sandbox::app_armor::{DEFAULT_PROFILE, Support};
 use sandbox::capabilities;
 use sandbox::confined;
 use sandbox::seccomp::{self, Program};
@@ -25,6 +26,7 @@ pub(super) struct Security {
     unmasked: bool,
     capabilities: Capabilities,
     seccomp: Option<SeccompProfile>,
+    app_armor: Option<AppArmorProfile>,
 }
 
 pub(super) fn of_container(pod: &Pod, container: &Container) -> Security {
@@ -37,6 +39,7 @@ pub(super) fn of_container(pod: &Pod, container: &Container) -> Security {
         unmasked: own.proc_mount.as_deref() == Some("Unmasked"),
         capabilities: own.capabilities.unwrap_or_default(),
         seccomp: own.seccomp_profile.or(of_pod.seccomp_profile),
+        app_armor: own.app_armor_profile.or(of_pod.app_armor_profile),
     }
 }
 
@@ -76,6 +79,32 @@ impl Security {
                 loaded.map_err(|why| PlanError::SeccompProfile { path: profiles.join(name), why })
             }
             _ => Ok(SeccompPlan::RuntimeDefault),
+        }
+    }
+}
+
+impl Security {
+    /// The AppArmor profile. If the manifest does not ask for one, a container gets the default where the kernel has
+    /// it, as with a kubelet and containerd; what the manifest asks for is enforced or refused.
+    pub(super) fn app_armor(&self, support: Support) -> Result<Option<String>, PlanError> {
+        let wanted = self.app_armor.as_ref().map(|profile| (profile.type_.as_str(), profile));
+        let refuse =
+            |why: &str| Err(PlanError::Security(format!("cannot enforce AppArmor: {why}")));
+        match (wanted, support) {
+            (Some(("Unconfined", _)), _) => Ok(None),
+            (None, Support::WithDefault) if !self.privileged => {
+                Ok(Some(DEFAULT_PROFILE.to_owned()))
+            }
+            (None, _) => Ok(None),
+            (Some(_), Support::Off) => refuse("AppArmor is not enabled on the host"), // a kubelet's words
+            (Some(("Localhost", profile)), _) => {
+                Ok(Some(profile.localhost_profile.clone().unwrap_or_default()))
+            }
+            (Some(_), Support::WithDefault) => Ok(Some(DEFAULT_PROFILE.to_owned())),
+            (Some(_), Support::WithoutDefault) => refuse(
+                "the profile minipod-default is not loaded; it is loaded when a pod is created and \
+                 apparmor_parser is installed (Debian's package apparmor)",
+            ),
         }
     }
 }

@@ -13,6 +13,7 @@ struct Scene {
     places: Places,
     pod: Pod,
     objects: Objects,
+    app_armor: app_armor::Support,
     _directory: TempDir,
 }
 
@@ -41,7 +42,8 @@ impl Scene {
                 Object::PersistentVolumeClaim(_) => {}
             }
         }
-        Self { places, pod: pod.unwrap(), objects, _directory: directory }
+        let app_armor = app_armor::Support::Off;
+        Self { places, pod: pod.unwrap(), objects, app_armor, _directory: directory }
     }
 
     fn plan(&self, image: ImageConfig) -> Result<ContainerPlan, PlanError> {
@@ -68,6 +70,7 @@ impl Scene {
             objects: &self.objects,
             volume_images: &VolumeImages::new(),
             seccomp_profiles: Path::new("/nowhere"),
+            app_armor: self.app_armor,
         };
         container(&input, &image, &first_start(name))
     }
@@ -293,6 +296,37 @@ fn a_plan_reads_like_a_list_of_what_the_container_gets() {
         "env         A=a\n",
     ] {
         assert!(text.contains(line), "{line}\nnot in\n{text}");
+    }
+}
+
+#[test]
+fn an_app_armor_profile_is_enforced_or_refused() {
+    use app_armor::Support::{Off, WithDefault, WithoutDefault};
+    let default = || Ok(Some("minipod-default".to_owned()));
+    let localhost = "appArmorProfile: {type: Localhost, localhostProfile: mine}";
+    let explicit = "appArmorProfile: {type: RuntimeDefault}";
+    let not_loaded = "cannot enforce AppArmor: the profile minipod-default is not loaded";
+    let cases = [
+        ("", Off, Ok(None)),
+        ("", WithoutDefault, Ok(None)),
+        ("", WithDefault, default()),
+        ("privileged: true", WithDefault, Ok(None)),
+        ("appArmorProfile: {type: Unconfined}", WithDefault, Ok(None)),
+        (explicit, WithDefault, default()),
+        (explicit, WithoutDefault, Err(not_loaded)),
+        (explicit, Off, Err("cannot enforce AppArmor: AppArmor is not enabled on the host")),
+        (localhost, WithoutDefault, Ok(Some("mine".to_owned()))),
+        (localhost, Off, Err("cannot enforce AppArmor: AppArmor is not enabled on the host")),
+    ];
+    for (context, support, expected) in cases {
+        let mut one = scene(&format!("securityContext: {{{context}}}"), "");
+        one.app_armor = support;
+        let found = one.plan(image(&["/a"], &[])).map(|plan| plan.process.app_armor);
+        match (found, expected) {
+            (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{context} {support:?}"),
+            (Err(error), Err(start)) => assert!(error.to_string().starts_with(start), "{error}"),
+            (found, expected) => panic!("{context} {support:?}: {found:?} and not {expected:?}"),
+        }
     }
 }
 

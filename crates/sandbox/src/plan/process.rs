@@ -23,6 +23,8 @@ pub struct ProcessPlan {
     pub no_new_privileges: bool,
     /// seccomp(2).
     pub seccomp: SeccompPlan,
+    /// The AppArmor profile of the program, if it gets one.
+    pub app_armor: Option<String>,
     /// setrlimit(2).
     pub rlimits: Vec<Rlimit>,
     /// `/proc/self/oom_score_adj`.

@@ -82,6 +82,9 @@ impl Display for ProcessPlan {
             SeccompPlan::Filter(_) => "Localhost",
         };
         writeln!(f, "seccomp     {seccomp}")?;
+        if let Some(profile) = &self.app_armor {
+            writeln!(f, "apparmor    {profile}")?;
+        }
         for variable in &self.env {
             writeln!(f, "env         {variable}")?;
         }

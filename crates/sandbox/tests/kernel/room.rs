@@ -114,6 +114,7 @@ impl Room {
                 umask: 0o022,
                 capabilities: capabilities::sets(bounding, 0),
                 no_new_privileges: false,
+                app_armor: None,
                 seccomp: SeccompPlan::RuntimeDefault,
                 rlimits: Vec::new(),
                 oom_score_adj: None,
