@@ -25,7 +25,7 @@ pub enum Need {
     Python,
     /// Id-mapped mounts of memory, which Linux has had since 6.3.
     MappedMemory,
-    /// A kernel that enforces `AppArmor`, and `apparmor_parser`.
+    /// A kernel that enforces AppArmor, and `apparmor_parser`.
     AppArmor,
     /// The shell `bash`.
     Bash,
