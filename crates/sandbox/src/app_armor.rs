@@ -2,7 +2,7 @@
 //!
 //! A profile is a rule set that root has loaded into the kernel. A process asks for one by its name, and the kernel
 //! confines it at its next execve(2). Minipod brings one of its own, [`DEFAULT_PROFILE`], which
-//! apparmor_parser(8) compiles and loads once until the machine reboots.
+//! `apparmor_parser(8)` compiles and loads once until the machine reboots.
 
 use std::fs;
 use std::io::{self, Write};
@@ -48,7 +48,7 @@ pub fn support() -> Support {
 ///
 /// # Errors
 ///
-/// When apparmor_parser(8) cannot be run or fails, with what it says. Then the kernel has the profile no more than before.
+/// When `apparmor_parser(8)` cannot be run or fails, with what it says. Then the kernel has the profile no more than before.
 pub fn load_default() -> io::Result<()> {
     if support() != Support::WithoutDefault {
         return Ok(());
