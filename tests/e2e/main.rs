@@ -1,8 +1,8 @@
 //! The program from outside. Each test says what it needs; what a machine lacks is seen as a skip
 //! with its reason, unless `MINIPOD_REQUIRE` names it.
 
-mod claims;
 mod app_armor;
+mod claims;
 mod completions;
 mod deletion;
 mod disks;

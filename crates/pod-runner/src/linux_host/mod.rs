@@ -25,7 +25,6 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use ::sandbox::Child;
 use ::sandbox::app_armor;
 use ::sandbox::cgroup::PodCgroup;
 use ::sandbox::{Child, Spawner};

@@ -18,9 +18,8 @@ use rustix::fs::{Mode, OFlags};
 use super::become_process::{self, OwnMounts, Users};
 use super::harmless::die_with_supervisor;
 use super::report::{ReportWriter, StageError};
-use crate::container::{OpenPlacement, Stdio};
 use crate::app_armor;
-use crate::container::{Placement, Stdio};
+use crate::container::{OpenPlacement, Stdio};
 use crate::namespaces::Shared;
 use crate::plan::{ContainerPlan, PidSharing, PodSandboxPlan, TerminalSize};
 use crate::root;
@@ -68,9 +67,6 @@ fn container_init(
     }
     join_pod(holder, pod)?;
     app_armor::confine_at_exec(plan.process.app_armor.as_deref())?;
-    rustix::process::setsid()
-        .map_err(|error| StageError::prepare("cannot start a session", error))?;
-    join_pod(setting.holder, setting.shared)?;
     leave_keyring(&plan.name)?;
     // From here on paths are the container's; the host's are out of reach after `enter`.
     let root = root::build(plan, pod, ids)?;

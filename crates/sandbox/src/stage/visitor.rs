@@ -13,9 +13,8 @@ use super::become_process::{self, OwnMounts, Users};
 use super::container_init::{leave_keyring, open_terminal};
 use super::harmless::die_with_supervisor;
 use super::report::{ReportWriter, StageError};
-use crate::container::{OpenPlacement, Stdio};
 use crate::app_armor;
-use crate::container::{Placement, Stdio};
+use crate::container::{OpenPlacement, Stdio};
 use crate::plan::ProcessPlan;
 use crate::user_namespace::{IdMap, IdRange};
 
@@ -47,7 +46,6 @@ fn visit(
     report.require_starter()?;
     become_process::set_oom_score(plan.oom_score_adj)?;
     app_armor::confine_at_exec(plan.app_armor.as_deref())?;
-    let placement = placement.open()?;
     leave_keyring("minipod")?;
     let namespaces = CloneFlags::CLONE_NEWPID // of the processes that this one makes
         | CloneFlags::CLONE_NEWNS
