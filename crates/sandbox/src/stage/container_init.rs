@@ -92,8 +92,7 @@ fn container_init(
     match become_process::become_process(&plan.process, stdio, users)? {}
 }
 
-/// Joins the namespaces that the holder holds for the pod.
-/// A shared pid namespace is for the process that this one makes.
+/// Joins the namespaces that the holder holds for the pod. A shared pid namespace is for the process that this one makes.
 fn join_pod(holder: BorrowedFd<'_>, pod: &PodSandboxPlan) -> Result<(), StageError> {
     let flags = Shared::of(pod).flags();
     if flags.is_empty() {
