@@ -22,6 +22,7 @@ mod kubia_init;
 mod lifecycle;
 mod lives;
 mod logs;
+mod machines;
 mod manifests;
 mod network;
 mod network_machines;
@@ -33,6 +34,7 @@ mod pulls;
 mod real_life;
 mod registries;
 mod resources;
+mod services;
 mod sharing;
 mod stories;
 mod supervisor;
@@ -84,6 +86,8 @@ const GROUPS: &[&[Test]] = &[
     network_machines::TESTS,
     network_neighbours::TESTS,
     manifests::TESTS,
+    machines::TESTS,
+    services::TESTS,
     identity::TESTS,
     verdicts::TESTS,
     propagation::TESTS,

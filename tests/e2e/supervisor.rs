@@ -326,8 +326,8 @@ fn a_pod_whose_supervisor_cannot_begin_says_why_and_can_be_deleted() {
 fn a_pod_that_lacks_open_files_leaves_nothing() {
     let node = Node::new("files", &["busybox"]);
     let path = node.file("simple.yaml", &simple("simple")).display().to_string();
-    // With fewer, not even its record can be removed at once; the next creation sweeps that up.
-    for limit in (17..48).step_by(3) {
+    // With fewer it is refused at once.
+    for limit in (64..96).step_by(3) {
         let words = [&format!("--nofile={limit}"), "--"];
         let mut command = node.with_places(Path::new("prlimit"), &words);
         command.arg(e2e_tests::fixtures::program()).args(["run", "-d", &path]);

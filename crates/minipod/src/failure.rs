@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     TimedOut,
     /// The user interrupted it.
     Interrupted,
+    /// SIGTERM ended it.
+    Terminated,
     /// A code that a program in a container ended with, or one of 125, 126, 127.
     Code(u8),
 }
@@ -38,6 +40,7 @@ impl Kind {
             Self::NotFound => 5,
             Self::TimedOut => 124,
             Self::Interrupted => 130,
+            Self::Terminated => 143,
             Self::Code(code) => code,
         }
     }

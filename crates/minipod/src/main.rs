@@ -14,6 +14,7 @@ mod reference;
 mod resource;
 mod screen;
 mod selection;
+mod service_manager;
 mod views;
 
 use std::env;

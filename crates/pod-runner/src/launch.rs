@@ -16,6 +16,7 @@ use sandbox::app_armor;
 use thiserror::Error;
 
 use crate::cleanup::REMOVED;
+use crate::inherited;
 use crate::lock;
 use crate::own_program::OwnProgram;
 use crate::places::PodDir;
@@ -51,6 +52,15 @@ pub enum LaunchError {
     /// The record.
     #[error("cannot record the pod")]
     Record(#[from] RecordError),
+    /// This process's children may have too few files open at once.
+    #[error(
+        "a pod needs {} open files, and the limit is {limit} (ulimit -Hn)",
+        inherited::FEWEST_FILES
+    )]
+    FewFiles {
+        /// The hard limit.
+        limit: u64,
+    },
     /// The supervisor's process.
     #[error("cannot start the pod's supervisor")]
     Supervisor {
@@ -72,6 +82,9 @@ pub struct Launched {
 
 /// Creates the pod and starts its supervisor. Returns without waiting for either.
 pub fn launch(mut pod: v1::Pod, settings: &Settings) -> Result<Launched, LaunchError> {
+    if let Some(limit) = inherited::too_few_files() {
+        return Err(LaunchError::FewFiles { limit });
+    }
     complete(&mut pod, settings);
     let name = pod.metadata.name.clone().unwrap_or_default();
     let namespace = pod.metadata.namespace.clone().unwrap_or_default();
@@ -156,6 +169,8 @@ fn start_supervisor(dir: &PodDir, lock: File) -> Result<Child, LaunchError> {
     sandbox::close_on_exec_from(3).map_err(supervisor)?; // what our caller has left open
     Command::new(program.path())
         .arg0("minipod")
+        .env_clear()
+        .envs(inherited::environment())
         .arg(SUPERVISE)
         .arg(dir.path())
         .stdin(Stdio::from(lock))

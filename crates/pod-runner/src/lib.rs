@@ -19,6 +19,7 @@ pub mod follow;
 pub mod host;
 mod ids;
 pub mod image_use;
+mod inherited;
 pub mod journal;
 pub mod launch;
 pub mod linux_host;

@@ -17,6 +17,7 @@ use thiserror::Error;
 
 use crate::clock::Clock;
 use crate::host::PodHost;
+use crate::inherited;
 use crate::linux_host::LinuxHost;
 use crate::places::PodDir;
 use crate::record::{PodRecord, RecordError};
@@ -90,6 +91,7 @@ const STOPPING: [Signal; 2] = [Signal::SIGTERM, Signal::SIGINT];
 fn become_supervisor() -> Result<(SignalFd, Spawner), SupervisorError> {
     let failed = |verb| move |source: io::Error| SupervisorError::Prepare { verb, source };
     sandbox::hide_from_others().map_err(failed("hide from other processes"))?;
+    inherited::define_limits();
     rustix::process::setsid().map_err(io::Error::from).map_err(failed("leave the session"))?;
     let _ = nix::sys::prctl::set_name(c"minipod:sup"); // only what ps shows
     nix::sys::prctl::set_child_subreaper(true)
@@ -105,6 +107,14 @@ fn become_supervisor() -> Result<(SignalFd, Spawner), SupervisorError> {
     mount_change("/", down)
         .map_err(io::Error::from)
         .map_err(failed("separate the mount namespace"))?;
+    // A service manager sends SIGTERM to every process of a unit (systemd.kill(5)): what is meant for
+    // this process is nothing to its helpers, which have this from here.
+    STOPPING
+        .into_iter()
+        .collect::<SigSet>()
+        .thread_block()
+        .map_err(io::Error::from)
+        .map_err(failed("block signals"))?;
     let spawner = Spawner::start(JOBS)?;
     // That a child has ended is told by its pidfd; the signal tells of those that containers leave.
     let heard: SigSet = STOPPING.into_iter().chain([Signal::SIGCHLD]).collect();

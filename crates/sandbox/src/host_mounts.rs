@@ -80,6 +80,20 @@ fn mount_of(table: &str, path: &Path) -> (PathBuf, bool) {
     above.max_by_key(depth).unwrap_or((PathBuf::from("/"), false))
 }
 
+/// Whether the root is the initial RAM file system, which cannot be unmounted.
+pub(crate) fn is_initial_root(table: &str) -> bool {
+    let roots = table.lines().filter(|line| line.split(' ').nth(4) == Some("/"));
+    let mut kinds = roots.filter_map(|line| line.split_once(" - ")?.1.split(' ').next());
+    kinds.next() == Some("rootfs")
+}
+
+/// Where something is mounted below the root, as paths from there, in order.
+pub(crate) fn below_root(table: &str) -> Vec<PathBuf> {
+    let places = table.lines().filter_map(|line| line.split(' ').nth(4));
+    let below = places.filter_map(|place| place.strip_prefix('/').filter(|path| !path.is_empty()));
+    below.map(|path| PathBuf::from(unescaped(path))).collect()
+}
+
 /// Blanks and the like are written as octal numbers.
 fn unescaped(text: &str) -> String {
     let plain = text.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n");
@@ -104,5 +118,15 @@ mod tests {
         ] {
             assert_eq!(mount_of(table, Path::new(path)), (mount.into(), is_shared), "{path}");
         }
+    }
+
+    #[test]
+    fn an_initial_root_is_known_with_all_that_is_mounted_below_it() {
+        let table = "1 1 0:2 / / rw - rootfs rootfs rw\n\
+                     2 1 0:5 / /proc rw - proc proc rw\n\
+                     3 1 0:6 / /a\\040b rw - tmpfs tmpfs rw\n";
+        assert!(is_initial_root(table));
+        assert_eq!(below_root(table), ["proc", "a b"].map(PathBuf::from));
+        assert!(!is_initial_root("1 0 8:1 / / rw - ext4 /dev/vda rw\n"));
     }
 }

@@ -29,6 +29,7 @@ pub mod stage;
 mod standard_mounts;
 mod sys;
 mod terminal;
+pub mod trial;
 mod user_namespace;
 pub mod walk;
 

@@ -95,6 +95,23 @@ impl Overlay {
     }
 }
 
+/// Why overlayfs cannot write to a directory, and the way out, by the kind of its file system
+/// (kernel documentation, overlayfs.rst "Upper and Lower").
+pub(crate) fn unfit_for_writing(directory: &Path) -> Option<String> {
+    let kind = match rustix::fs::statfs(directory).ok()?.f_type {
+        libc::OVERLAYFS_SUPER_MAGIC => "overlayfs, as the files of a container are",
+        libc::NFS_SUPER_MAGIC => "NFS",
+        libc::SMB_SUPER_MAGIC => "SMB",
+        libc::FUSE_SUPER_MAGIC => "FUSE",
+        _ => return None,
+    };
+    Some(format!(
+        "{} is on {kind}, where nothing can be written through overlayfs: --data-dir, or \
+         MINIPOD_DATA_DIR, with a directory on a volume, a disk or a tmpfs",
+        directory.display()
+    ))
+}
+
 fn open_directory(path: &Path) -> io::Result<OwnedFd> {
     Ok(open(path, OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
 }

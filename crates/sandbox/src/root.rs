@@ -11,12 +11,17 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, open};
-use rustix::mount::{MountAttrFlags, MountPropagationFlags, UnmountFlags, mount_change, unmount};
+use rustix::io::Errno;
+use rustix::mount::{
+    MountAttrFlags, MountPropagationFlags, MoveMountFlags, UnmountFlags, mount_change, move_mount,
+    unmount,
+};
 use rustix::process::{fchdir, pivot_root};
 
+use crate::host_mounts;
 use crate::mount_sources;
 use crate::mounts;
-use crate::overlay::Overlay;
+use crate::overlay::{self, Overlay};
 use crate::plan::{ContainerPlan, PidSharing, PodSandboxPlan, RootPlan};
 use crate::stage::report::StageError;
 use crate::standard_mounts;
@@ -106,13 +111,46 @@ pub(crate) fn enter_empty() -> Result<(), StageError> {
 /// away at once (`pivot_root(2)`, "`pivot_root(".", ".")`"), so no directory is needed for it.
 fn enter(root: &OwnedFd) -> rustix::io::Result<()> {
     fchdir(root)?;
-    pivot_root(".", ".")?;
-    unmount(".", UnmountFlags::DETACH)?;
+    match pivot_root(".", ".") {
+        Ok(()) => {
+            unmount(".", UnmountFlags::DETACH)?;
+            rustix::process::chdir("/")
+        }
+        Err(Errno::INVAL) => cover(root),
+        Err(error) => Err(error),
+    }
+}
+
+/// Covers the old root where it cannot be taken away, because it is the initial RAM file system
+/// (`pivot_root(2)`, EINVAL): the new one is moved over it, as `switch_root(8)` does. Nothing leads
+/// below it: `..` and the root of the namespace both end at what is on top. What else was mounted
+/// goes before that, so that nothing but the empty-handed initial root is left underneath.
+fn cover(root: &OwnedFd) -> rustix::io::Result<()> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let old = open("/", flags, Mode::empty())?;
+    let table = fs::read_to_string("/proc/self/mountinfo").map_err(|_| Errno::NOENT)?;
+    if !host_mounts::is_initial_root(&table) {
+        return Err(Errno::INVAL);
+    }
+    match move_mount(root, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH) {
+        Ok(()) | Err(Errno::LOOP) => {} // it is there already
+        Err(error) => return Err(error),
+    }
+    fchdir(&old)?;
+    for place in host_mounts::below_root(&table) {
+        match unmount(&place, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
+            // One that was below another, or that has just been moved.
+            Ok(()) | Err(Errno::INVAL | Errno::NOENT) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    fchdir(root)?;
+    rustix::process::chroot(".")?;
     rustix::process::chdir("/")
 }
 
 /// What is mounted here from now on stays here.
-fn separate_mounts() -> Result<(), StageError> {
+pub(crate) fn separate_mounts() -> Result<(), StageError> {
     let down = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
     mount_change("/", down)
         .map_err(|error| StageError::prepare("cannot separate the mounts", error))
@@ -120,7 +158,11 @@ fn separate_mounts() -> Result<(), StageError> {
 
 /// Mounts the image's layers with a writable one on top and returns the root directory.
 fn mount_overlay(plan: &RootPlan, ids: Option<IdMap<'_>>) -> Result<OwnedFd, StageError> {
-    let failed = |error: io::Error| StageError::prepare("cannot mount the root", error);
+    let failed = |error: io::Error| {
+        let unfit = overlay::unfit_for_writing(&plan.writable).filter(|_| is_refusal(&error));
+        let why = unfit.map_or_else(String::new, |kind| format!(" ({kind})"));
+        StageError::prepare(format!("cannot mount the root{why}"), error)
+    };
     let place = |name: &str| plan.writable.join(name);
     for name in ["upper", "work"] {
         match fs::create_dir(place(name)) {
@@ -161,6 +203,11 @@ fn volumes_of_image(root: &OwnedFd, plan: &RootPlan) -> Result<(), StageError> {
         }
     }
     Ok(())
+}
+
+/// Whether overlayfs does not take the directories.
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EOPNOTSUPP))
 }
 
 /// Gives the writable layer the owner and the mode of the image's root, as its root is the one

@@ -5,6 +5,8 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -23,8 +25,8 @@ use super::{post_mortem, require_root, settings, wait};
 use crate::cli::{DryRun, PlaceArgs, RunArgs, Until};
 use crate::failure::{Failure, Kind};
 use crate::manifest::{self, Described};
-use crate::screen;
 use crate::views::events;
+use crate::{screen, service_manager};
 
 /// What is stored beside a pod becomes what the manifest says.
 const UPDATE: Mode = Mode { existing: Existing::Update, dry_run: DryRun::None };
@@ -34,7 +36,7 @@ pub(crate) fn run(args: &PlaceArgs, run: &RunArgs) -> Result<ExitCode, Failure> 
     let objects = manifest::read_with_files(file, args, run.manifest, manifest::NAMED)?;
     require_root()?;
     let settings = settings(args);
-    let interrupts = interrupts()?;
+    let (interrupts, is_terminated) = interrupts()?;
     let launched = launch(objects, &settings)?;
     let until = if run.detach { Until::Created } else { run.until };
     if until == Until::Created {
@@ -45,7 +47,7 @@ pub(crate) fn run(args: &PlaceArgs, run: &RunArgs) -> Result<ExitCode, Failure> 
         return Ok(ExitCode::SUCCESS);
     }
     let deadline = run.timeout.map(|timeout| Instant::now() + timeout);
-    let front = Front::new(&settings, launched)?;
+    let front = Front { is_terminated, ..Front::new(&settings, launched)? };
     front.stay(run, until, (&interrupts, deadline))
 }
 
@@ -71,16 +73,18 @@ fn launch(objects: Vec<Described>, settings: &Settings) -> Result<Vec<Launched>,
     Ok(launched)
 }
 
-/// Becomes readable when the user interrupts.
-fn interrupts() -> Result<UnixStream, Failure> {
+/// Becomes readable when the user interrupts; whether by SIGTERM.
+fn interrupts() -> Result<(UnixStream, Arc<AtomicBool>), Failure> {
     let (near, far) = UnixStream::pair()?;
     near.set_nonblocking(true)?;
+    let is_terminated = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGTERM, Arc::clone(&is_terminated))?;
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         if signal != SIGHUP || !is_ignored(signal) {
             signal_hook::low_level::pipe::register(signal, far.try_clone()?)?;
         }
     }
-    Ok(near)
+    Ok((near, is_terminated))
 }
 
 /// Whoever starts us by nohup(1) wants the pods to outlive the terminal.
@@ -134,6 +138,12 @@ struct Front {
     requests: usize,
     settings: Settings,
     board: Rc<Board>,
+    /// Whether SIGTERM has come.
+    is_terminated: Arc<AtomicBool>,
+    /// Whether the pods were not given the time to stop in order.
+    is_killed: bool,
+    /// Whether the service manager knows that the pods are ready.
+    is_ready_told: bool,
 }
 
 /// Why `run` stopped watching.
@@ -162,7 +172,19 @@ impl Front {
             .collect();
         let (settings, line) = (settings.clone(), OpenLine::default());
         let board = Rc::new(Board::new(false));
-        Ok(Self { settings, follower, line, pods, requests: 0, board })
+        let is_terminated = Arc::default();
+        let is_ready_told = false;
+        Ok(Self {
+            settings,
+            follower,
+            line,
+            pods,
+            requests: 0,
+            board,
+            is_terminated,
+            is_killed: false,
+            is_ready_told,
+        })
     }
 
     fn stay(
@@ -190,6 +212,10 @@ impl Front {
                 self.show()?; // what came between the last look and the supervisor's end
                 let is_asked = self.requests > 0;
                 return Ok(if is_asked { Outcome::Interrupted } else { Outcome::Finished });
+            }
+            if !self.is_ready_told && self.pods.iter().all(Watched::is_ready) {
+                service_manager::tell("READY=1");
+                self.is_ready_told = true;
             }
             if until == Until::Ready && self.pods.iter().all(Watched::is_ready) {
                 return Ok(Outcome::Ready);
@@ -261,10 +287,12 @@ impl Front {
     fn interrupt(&mut self, mut interrupts: &UnixStream) -> Result<(), Failure> {
         let _ = interrupts.read(&mut [0; 64]); // only that it was readable
         self.requests += 1;
+        service_manager::tell("STOPPING=1");
         let (grace, text) = match self.requests {
             1 => (None, "Deleting the pod; Ctrl-C again kills it.\n"),
             _ => (Some(0), "Killing the pod.\n"),
         };
+        self.is_killed |= grace.is_some();
         screen::narrate(text);
         self.request_deletion(grace)
     }
@@ -326,13 +354,22 @@ impl Front {
             one.launched.supervisor.wait()?;
         }
         match outcome {
-            Outcome::Interrupted => Err(Failure::silent(Kind::Interrupted)),
+            Outcome::Interrupted => self.interrupted(),
             Outcome::TimedOut => {
                 Err(Failure::new(Kind::TimedOut, "the time is over; the pod was deleted"))
             }
             Outcome::Ready => Ok(ExitCode::SUCCESS),
             Outcome::NeverReady => Err(failure.without_hint()),
             Outcome::Finished => self.verdict(run.rm),
+        }
+    }
+
+    /// A service manager that stops its unit has got what it wanted.
+    fn interrupted(&self) -> Result<ExitCode, Failure> {
+        match self.is_terminated.load(Ordering::Relaxed) {
+            true if !self.is_killed && service_manager::is_there() => Ok(ExitCode::SUCCESS),
+            true => Err(Failure::silent(Kind::Terminated)),
+            false => Err(Failure::silent(Kind::Interrupted)),
         }
     }
 

@@ -3,13 +3,14 @@
 mod host;
 mod kernel;
 mod network;
+mod tries;
 
 use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
 
-use crate::settings::Settings;
+use crate::settings::{Settings, is_root};
 
 /// How it is with one thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -53,16 +54,19 @@ impl Finding {
 
 /// Looks at this machine and tries what cannot be seen; nothing is changed.
 pub fn examine(settings: &Settings) -> Vec<Finding> {
-    let mut findings = vec![
-        kernel::version(),
-        kernel::root(),
-        kernel::capabilities(),
-        kernel::namespaces(),
-        kernel::user_namespaces(),
-        kernel::seccomp(),
-        kernel::app_armor(),
-        kernel::overlay(),
-    ];
+    let mut findings =
+        vec![kernel::version(), kernel::root(), kernel::capabilities(), kernel::app_armor()];
+    if is_root() {
+        findings.extend(tries::all(settings));
+    } else {
+        // Nothing can be tried; what can be read is better than nothing.
+        findings.extend([
+            kernel::namespaces(),
+            kernel::user_namespaces(),
+            kernel::seccomp(),
+            kernel::overlay(),
+        ]);
+    }
     findings.extend(host::cgroups());
     findings.extend([
         network::pod_network(),

@@ -111,7 +111,11 @@ fn sysctls(spec: &PodSpec, network: Sharing) -> Vec<Sysctl> {
         .and_then(|PodSecurityContext { sysctls, .. }| sysctls.clone())
         .unwrap_or_default()
         .into_iter()
-        .map(|sysctl| Sysctl { name: sysctl.name.replace('/', "."), value: sysctl.value })
+        .map(|one| Sysctl {
+            name: one.name.replace('/', "."),
+            value: one.value,
+            is_convenience: false,
+        })
         .collect();
     let mut sysctls = Vec::new();
     // A user namespace takes only groups that it has.
@@ -122,7 +126,8 @@ fn sysctls(spec: &PodSpec, network: Sharing) -> Vec<Sysctl> {
             ("net.ipv4.ping_group_range", all_groups),
         ] {
             if !stated.iter().any(|sysctl| sysctl.name == name) {
-                sysctls.push(Sysctl { name: name.into(), value: value.into() });
+                let (name, value) = (name.into(), value.into());
+                sysctls.push(Sysctl { name, value, is_convenience: true });
             }
         }
     }

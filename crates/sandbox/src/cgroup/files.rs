@@ -40,14 +40,60 @@ pub(super) fn open_directory(path: &Path) -> Result<OwnedFd, CgroupError> {
     Ok(OwnedFd::from(open(path)?))
 }
 
-/// Makes the controllers available below each of the cgroups, from the top down.
-pub(super) fn enable_controllers(paths: &[&Path]) -> Result<(), CgroupError> {
-    for path in paths {
-        for controller in ["+cpu", "+memory", "+pids"] {
-            let file = path.join("cgroup.subtree_control");
-            let enabled = fs::read_to_string(&file).unwrap_or_default();
-            if !enabled.split_whitespace().any(|one| controller.ends_with(one)) {
-                write(&file, controller)?;
+/// What limits need of version 2.
+const LIMITING: [&str; 3] = ["cpu", "memory", "pids"];
+
+/// Makes those of the controllers that limits need available below each of the cgroups, from the
+/// top down. In a container of another runtime the first is the root of a cgroup namespace and has
+/// processes, which then move to a cgroup of their own: only one without may hand controllers down
+/// (cgroups(7), "no internal processes").
+pub(super) fn enable_controllers(
+    paths: &[&Path],
+    controllers: &[String],
+) -> Result<(), CgroupError> {
+    for (depth, path) in paths.iter().enumerate() {
+        match enable(path, controllers) {
+            Err(CgroupError::File { source, .. })
+                if depth == 0 && source.kind() == io::ErrorKind::ResourceBusy =>
+            {
+                move_members(path, &path.join(INIT))?;
+                enable(path, controllers)?;
+            }
+            enabled => enabled?,
+        }
+    }
+    Ok(())
+}
+
+/// All at once, so that none is left switched on when another one cannot be.
+fn enable(path: &Path, controllers: &[String]) -> Result<(), CgroupError> {
+    let file = path.join("cgroup.subtree_control");
+    let enabled = fs::read_to_string(&file).unwrap_or_default();
+    let lacks = |one: &&str| !enabled.split_whitespace().any(|enabled| enabled == *one);
+    let wanted = LIMITING.into_iter().filter(|one| controllers.iter().any(|has| has == one));
+    let missing: Vec<String> = wanted.filter(lacks).map(|one| format!("+{one}")).collect();
+    if missing.is_empty() { Ok(()) } else { write(&file, &missing.join(" ")) }
+}
+
+/// Where the processes of a namespace's root go, as podman and k3s call it.
+const INIT: &str = "init";
+
+/// How often is looked for processes that were made meanwhile.
+const MOST_LOOKS: usize = 10;
+
+fn move_members(from: &Path, to: &Path) -> Result<(), CgroupError> {
+    create(to)?;
+    for _ in 0..MOST_LOOKS {
+        let members = members(from);
+        if members.is_empty() {
+            break;
+        }
+        for pid in members {
+            match write(&to.join("cgroup.procs"), &pid.to_string()) {
+                // It may just have ended.
+                Err(CgroupError::File { source, .. })
+                    if source.raw_os_error() == Some(libc::ESRCH) => {}
+                moved => moved?,
             }
         }
     }

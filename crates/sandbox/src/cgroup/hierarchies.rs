@@ -43,9 +43,6 @@ impl Hierarchies {
             let controllers = useful(controllers.split_whitespace());
             Some(Directory { path: path.clone(), controllers })
         });
-        if let Some(v2) = v2.filter(|v2| v2.controllers.iter().any(|one| one == "memory")) {
-            return Self { version: Version::V2, mounted: vec![v2.clone()], usable: vec![v2] };
-        }
         let v1 = found.into_iter().filter(|(kind, ..)| kind == "cgroup");
         let mounted: Vec<Directory> = v1
             .map(|(_, path, options)| Directory {
@@ -54,6 +51,11 @@ impl Hierarchies {
             })
             .filter(|hierarchy| !hierarchy.controllers.is_empty())
             .collect();
+        // A kernel may lack any controller (`cgroup_disable=memory`); the others do without it.
+        let is_chosen = |v2: &Directory| v2.has("memory") || mounted.is_empty();
+        if let Some(v2) = v2.filter(is_chosen) {
+            return Self { version: Version::V2, mounted: vec![v2.clone()], usable: vec![v2] };
+        }
         let below = |hierarchy: &Directory| Directory {
             path: own_v1(hierarchy, own),
             controllers: hierarchy.controllers.clone(),
@@ -172,5 +174,22 @@ mod tests {
         assert_eq!(found.version(), Version::V2);
         assert_eq!(found.usable()[0].controllers, ["cpuset", "cpu", "memory", "pids"]);
         assert!(found.missing().is_empty());
+    }
+
+    #[test]
+    fn a_unified_hierarchy_without_memory_is_used_for_the_rest() {
+        let mounts = "31 30 0:27 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n";
+        let found = Hierarchies::of(mounts, "", |_| Some("cpu io pids\n".into()));
+        assert_eq!(found.version(), Version::V2);
+        assert_eq!(found.missing(), ["the cgroup controller memory is not available"]);
+    }
+
+    #[test]
+    fn a_unified_hierarchy_beside_others_is_used_when_it_has_the_memory() {
+        let mounts = "31 30 0:27 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\
+                      32 30 0:28 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n";
+        let version =
+            |has: &str| Hierarchies::of(mounts, "8:pids:/\n", |_| Some(has.into())).version();
+        assert_eq!([version(""), version("cpu memory")], [Version::V1, Version::V2]);
     }
 }

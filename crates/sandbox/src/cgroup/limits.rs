@@ -67,7 +67,7 @@ pub(super) fn apply(version: Version, directories: &[Directory], limits: &Limits
     warnings
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }
 

@@ -75,7 +75,10 @@ impl PodCgroup {
             let top = hierarchy.path.join(TOP);
             let path = top.join(pod_uid);
             let made = files::create(&path).and_then(|()| match hierarchies.version() {
-                Version::V2 => files::enable_controllers(&[&hierarchy.path, &top, &path]),
+                Version::V2 => {
+                    let paths = [hierarchy.path.as_path(), &top, &path];
+                    files::enable_controllers(&paths, &hierarchy.controllers)
+                }
                 Version::V1 if hierarchy.has("cpuset") => {
                     files::inherit_cpuset(&top).and_then(|()| files::inherit_cpuset(&path))
                 }
@@ -86,7 +89,10 @@ impl PodCgroup {
                     let controllers = hierarchy.controllers.clone();
                     directories.push(Directory { path, controllers });
                 }
-                Err(error) => warnings.push(error.to_string()),
+                Err(error) => {
+                    let _ = fs::remove_dir(&path).and_then(|()| fs::remove_dir(&top)); // if made
+                    warnings.push(limits::chain(&error));
+                }
             }
         }
         if directories.is_empty() {

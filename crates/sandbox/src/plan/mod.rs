@@ -76,6 +76,9 @@ pub struct Sysctl {
     pub name: String,
     /// Its value.
     pub value: String,
+    /// Whether the pod does without where it cannot be set: it only spares containers a capability.
+    #[serde(default)]
+    pub is_convenience: bool,
 }
 
 /// One container.

@@ -98,19 +98,26 @@ pub(super) fn become_root_of_pod() -> Result<(), StageError> {
 
 fn write_sysctl(sysctl: &Sysctl) -> Result<(), StageError> {
     let path = format!("/proc/sys/{}", sysctl.name.replace('.', "/"));
-    OpenOptions::new()
+    let written = OpenOptions::new()
         .write(true)
         .open(&path)
-        .and_then(|mut file| file.write_all(sysctl.value.as_bytes()))
+        .and_then(|mut file| file.write_all(sysctl.value.as_bytes()));
+    if sysctl.is_convenience && written.is_err() {
+        return Ok(()); // a user namespace without all groups, or a /proc/sys that is read-only
+    }
+    written
         .map_err(|error| StageError::prepare(format!("cannot set sysctl {}", sysctl.name), error))
 }
 
-/// Waits for ever; as process 1 of a shared pid namespace it reaps what nobody else does.
+/// Waits for ever; as process 1 of a shared pid namespace it reaps what nobody else does. Nothing
+/// but SIGKILL ends it: a service manager sends SIGTERM to every process of a unit
+/// (systemd.kill(5)), and the pod's containers are to live until the supervisor has stopped them in
+/// order.
 fn pause() -> Result<Infallible, io::Error> {
     signals::reset()?;
+    SigSet::all().thread_block()?;
     let mut awaited = SigSet::empty();
     awaited.add(Signal::SIGCHLD);
-    awaited.thread_block()?;
     loop {
         awaited.wait()?;
         while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {

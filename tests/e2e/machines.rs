@@ -1,0 +1,192 @@
+//! Odd machines and odd callers: what of them reaches a pod, and what does not.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use e2e_tests::Node;
+
+use crate::Test;
+use crate::supervisor::supervisor;
+
+pub(crate) const TESTS: &[Test] = &[
+    (
+        "the_limits_of_the_caller_are_not_those_of_the_containers",
+        the_limits_of_the_caller_are_not_those_of_the_containers,
+    ),
+    (
+        "the_secrets_of_the_caller_are_in_no_environment_of_the_pods",
+        the_secrets_of_the_caller_are_in_no_environment_of_the_pods,
+    ),
+    ("too_few_open_files_are_refused_at_once", too_few_open_files_are_refused_at_once),
+    (
+        "data_on_overlayfs_is_named_by_doctor_and_in_the_pod",
+        data_on_overlayfs_is_named_by_doctor_and_in_the_pod,
+    ),
+    ("doctor_tries_and_leaves_nothing", doctor_tries_and_leaves_nothing),
+];
+
+const SLEEPS: &str = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: odd}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {name: main, image: 'busybox:1.36', command: [sleep, '1000']}
+";
+
+/// A node's command, run by another program.
+fn by(node: &Node, program: &str, words: &[&str], arguments: &[&str]) -> Command {
+    let mut command = node.with_places(Path::new(program), words);
+    command.arg(e2e_tests::fixtures::program()).args(arguments);
+    command
+}
+
+fn the_limits_of_the_caller_are_not_those_of_the_containers() {
+    let node = Node::new("odd-limits", &["busybox"]);
+    let path = node.file("pod.yaml", SLEEPS).display().to_string();
+    // Soft limits, which every process may raise again.
+    let odd = [
+        "--nofile=80:",
+        "--fsize=4096:",
+        "--stack=1048576:",
+        "--memlock=4096:",
+        "--as=4294967296:",
+        "--",
+    ];
+    let applied = by(&node, "prlimit", &odd, &["apply", "-f", &path]).output();
+    assert!(applied.is_ok_and(|output| output.status.success()), "it is created");
+    let _ = node.wait_for_status("odd", &["Running"]);
+    let limits = |words: &[&str]| node.run(words).succeeds().stdout;
+    let main = limits(&["exec", "odd", "--", "cat", "/proc/1/limits"]);
+    let entered = limits(&["exec", "odd", "--", "cat", "/proc/self/limits"]);
+    for (name, soft) in [
+        ("Max open files", "1024"),
+        ("Max file size", "unlimited"),
+        ("Max stack size", "8388608"),
+        ("Max locked memory", "8388608"),
+        ("Max address space", "unlimited"),
+        ("Max core file size", "0"),
+    ] {
+        for table in [&main, &entered] {
+            let line = table.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+            assert_eq!(line.split_whitespace().next(), Some(soft), "{name}\n{table}");
+        }
+    }
+    node.delete_leaves_nothing("odd", &["--now"]);
+}
+
+fn the_secrets_of_the_caller_are_in_no_environment_of_the_pods() {
+    let secret = "value-that-nobody-else-may-see";
+    let node = Node::new("odd-secrets", &["busybox"])
+        .with("CI_JOB_TOKEN", secret)
+        .with("https_proxy", "http://proxy.invalid:3128");
+    let _ = node.apply(SLEEPS).succeeds();
+    let _ = node.wait_for_status("odd", &["Running"]);
+    let supervisor = supervisor(&node, "odd");
+    let environment = |pid: &str| fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let own = String::from_utf8_lossy(&environment(&supervisor.to_string())).into_owned();
+    assert!(own.contains("https_proxy=http://proxy.invalid:3128\0"), "{own}");
+    let children = fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children"))
+        .expect("the supervisor runs");
+    let mut family: Vec<String> = children.split_whitespace().map(str::to_owned).collect();
+    assert!(family.len() >= 2, "the pause process and the container: {children}");
+    family.push(supervisor.to_string());
+    for pid in family {
+        let text = String::from_utf8_lossy(&environment(&pid)).into_owned();
+        assert!(!text.contains(secret), "{pid}: {text}");
+    }
+    node.delete_leaves_nothing("odd", &["--now"]);
+}
+
+fn too_few_open_files_are_refused_at_once() {
+    let node = Node::new("odd-files", &["busybox"]);
+    let path = node.file("pod.yaml", SLEEPS).display().to_string();
+    let run = by(&node, "prlimit", &["--nofile=16", "--"], &["run", &path]).output();
+    let run = run.expect("it can be started");
+    let text = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(1), "{text}");
+    assert!(text.contains("a pod needs 64 open files, and the limit is 16"), "{text}");
+    let _ = node.run(&["get", "pod", "odd"]).ends_with(5);
+}
+
+/// A mounted overlay, unmounted when the test ends however it ends.
+struct OnOverlay(std::path::PathBuf);
+
+impl OnOverlay {
+    fn mount(node: &Node) -> Self {
+        let memory = node.directory("memory");
+        let mount = |arguments: &[&str], at: &Path| {
+            let status = Command::new("mount").args(arguments).arg(at).status();
+            assert!(status.is_ok_and(|status| status.success()), "{arguments:?}");
+        };
+        mount(&["-t", "tmpfs", "tmpfs"], &memory);
+        let made = Self(memory);
+        let part = |name: &str| made.0.join(name);
+        for name in ["lower", "upper", "work", "merged"] {
+            fs::create_dir(part(name)).expect("a part of the overlay");
+        }
+        let options = ["lower", "upper", "work"].map(|name| part(name).display().to_string());
+        let options =
+            format!("lowerdir={},upperdir={},workdir={}", options[0], options[1], options[2]);
+        mount(&["-t", "overlay", "-o", &options, "overlay"], &part("merged"));
+        made
+    }
+}
+
+impl Drop for OnOverlay {
+    fn drop(&mut self) {
+        for place in [self.0.join("merged"), self.0.clone()] {
+            let _ = Command::new("umount").arg("-l").arg(place).status(); // it may be gone
+        }
+    }
+}
+
+fn data_on_overlayfs_is_named_by_doctor_and_in_the_pod() {
+    let node = Node::new("odd-overlay", &[]);
+    let disk = OnOverlay::mount(&node);
+    let data = disk.0.join("merged/data").display().to_string();
+    let doctor = node.run(&["doctor", "--data-dir", &data]).ends_with(4);
+    let line = doctor.stdout.lines().find(|line| line.contains("overlayfs  "));
+    let line = line.unwrap_or_default();
+    assert!(line.starts_with("MISSING"), "{}", doctor.stdout);
+    assert!(line.contains("is on overlayfs"), "{line}");
+    let layout = e2e_tests::fixtures::layout("busybox").display().to_string();
+    let _ = node.run(&["load", "--quiet", "--data-dir", &data, "-i", &layout]).succeeds();
+    let path = node.file("pod.yaml", SLEEPS).display().to_string();
+    let _ = node.run(&["apply", "--data-dir", &data, "-f", &path]).succeeds();
+    node.wait_for_event("Failed", "is on overlayfs");
+    node.delete_leaves_nothing("odd", &["--now", "--data-dir", &data]);
+}
+
+/// Beside a pod that runs, too.
+fn doctor_tries_and_leaves_nothing() {
+    let node = Node::new("odd-doctor", &["busybox"]);
+    let _ = node.apply(SLEEPS).succeeds();
+    let _ = node.wait_for_status("odd", &["Running"]);
+    let [_, data, _] = node.directories();
+    let look = || {
+        let entries = fs::read_dir(&data).expect("the data directory").flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+        names.sort();
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        (names, mounts.contains(".minipod-doctor"))
+    };
+    let before = look();
+    let doctor = node.run(&["doctor"]);
+    for tried in [
+        "namespaces        made",
+        "own root          a process has entered",
+        "overlayfs         mounted and written",
+        "seccomp           a process has",
+        "user namespaces   made",
+        "cgroup limits     a cgroup with limits and a device filter was made and removed",
+    ] {
+        let line = format!("ok        {tried}");
+        assert!(doctor.stdout.contains(&line), "{line}\n{}", doctor.stdout);
+    }
+    assert_eq!(look(), before);
+    assert_eq!(node.pod("odd")["status"]["containerStatuses"][0]["restartCount"], 0);
+    node.delete_leaves_nothing("odd", &["--now"]);
+}
