@@ -90,7 +90,7 @@ class Minipod:
         return timed(MINIPOD, *words, env=self.env)
 
     def round(self):
-        start = self.run("run", "--until=ready", self.file)
+        start = self.run("run", "--until=ready", "--ready-for=0", self.file)
         command = self.run("exec", "bench", "-c", "c", "--", "true")
         memory = pss("minipod:sup", "minipod:spawn", "minipod:pod", word=self.env["MINIPOD_STATE_DIR"])
         delete = self.run("delete", "pod", "bench", "--force")

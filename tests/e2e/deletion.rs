@@ -184,7 +184,8 @@ spec:
 
 fn a_run_that_takes_too_long_is_ended() {
     let node = Node::new("timeout", &["busybox"]);
-    let path = node.file("stubborn.yaml", STUBBORN);
+    let brief = STUBBORN.replace("Seconds: 60", "Seconds: 2");
+    let path = node.file("stubborn.yaml", &brief);
     let outcome = node.run(&["run", "--timeout", "1s", &path.display().to_string()]);
     let outcome = outcome.ends_with(124);
     assert!(outcome.stderr.contains("the time is over"), "{}", outcome.stderr);

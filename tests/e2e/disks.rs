@@ -48,7 +48,7 @@ fn a_disk_that_cannot_write_ends_the_pull_and_leaves_nothing() {
         let told = format!("{inject}: {}", failed.stderr);
         assert_eq!(failed.code, 1, "{told}");
         assert!(failed.stderr.starts_with("error: "), "{told}");
-        assert!(failed.stderr.contains("Input/output error (os error 5)"), "{told}");
+        assert!(failed.stderr.contains("Input/output error"), "{told}");
         let _ = node.run(&["images"]).succeeds();
         let _ = node.run(&["pull", "--quiet", "busybox:1.36"]).succeeds();
         assert_eq!(names_in(&store(&node).join("tmp")), [] as [String; 0], "{told}");

@@ -204,16 +204,13 @@ const MISTAKES: &[(&str, i32, &str)] = &[
     (
         "get podz",
         2,
-        "error: the server doesn't have a resource type \"podz\"\n  try: did you mean pod?\n",
+        "error: the server doesn't have a resource type \"podz\"\n  try: pods, events, configmaps, \
+         secrets, persistentvolumeclaims\n",
     ),
     ("get pods two -l a=b", 2, "error: name cannot be provided when a selector is specified\n"),
     ("get pods -n other", 0, "No resources found in other namespace.\n"),
     ("get pods -A -l a=b", 0, "No resources found\n"),
-    (
-        "get pods -l a~in~b",
-        2,
-        "Error from server (BadRequest): unable to parse requirement: found 'b' expected: '('\n",
-    ),
+    ("get pods -l a~in~b", 2, "error: unable to parse requirement: found 'b' expected: '('\n"),
     (
         "describe pod tow",
         5,
@@ -222,7 +219,8 @@ const MISTAKES: &[(&str, i32, &str)] = &[
     (
         "describe podz two",
         2,
-        "error: the server doesn't have a resource type \"podz\"\n  try: did you mean pod?\n",
+        "error: the server doesn't have a resource type \"podz\"\n  try: pods, events, configmaps, \
+         secrets, persistentvolumeclaims\n",
     ),
     (
         "delete pod tow",
@@ -258,7 +256,7 @@ const MISTAKES: &[(&str, i32, &str)] = &[
     (
         "logs two -c main -p",
         1,
-        "Error from server (BadRequest): previous terminated container \"main\" in pod \"two\" not found\n",
+        "error: previous terminated container \"main\" in pod \"two\" not found\n",
     ),
     ("exec two -- true", 0, "Defaulted container \"main\" out of: main, side, init (init)\n"),
     (

@@ -87,7 +87,7 @@ fn a_sidecar_opens_the_way_when_its_startup_probe_succeeds() {
     assert_eq!(ask["state"]["waiting"]["reason"], "PodInitializing");
     let early = node.run(&["logs", "gate", "-c", "ask"]).ends_with(1);
     let waits = "container \"ask\" in pod \"gate\" is waiting to start: PodInitializing\n";
-    let told = format!("Error from server (BadRequest): {waits}");
+    let told = format!("error: {waits}");
     assert!(early.stderr.starts_with(&told), "{}", early.stderr);
     let _ = node.run(&["exec", "gate", "-c", "proxy", "--", "touch", "/open"]).succeeds();
     let rows = rows_until(&mut watch, "gate 2/2 Running");

@@ -50,12 +50,12 @@ const REFUSALS: &[(&[&str], i32, &str)] = &[
     (
         &["talk", "-c", "init", "-p"],
         1,
-        "Error from server (BadRequest): previous terminated container \"init\" in pod \"talk\" not found",
+        "error: previous terminated container \"init\" in pod \"talk\" not found",
     ),
     (
         &["mute"],
         1,
-        "Error from server (BadRequest): container \"none\" in pod \"mute\" is waiting to start: ErrImageNeverPull",
+        "error: container \"none\" in pod \"mute\" is waiting to start: ErrImageNeverPull",
     ),
     (
         &["talk", "-c", "x"],

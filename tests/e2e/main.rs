@@ -12,6 +12,7 @@ mod files_and_limits;
 mod gates;
 mod hostile_containers;
 mod hostile_images;
+mod hostile_text;
 mod identity;
 mod image_formats;
 mod images;
@@ -34,6 +35,7 @@ mod pulls;
 mod real_life;
 mod registries;
 mod resources;
+mod run_endings;
 mod services;
 mod sharing;
 mod stories;
@@ -46,6 +48,7 @@ mod verdicts;
 mod views;
 mod volumes;
 mod watching;
+mod words;
 
 use std::process::ExitCode;
 
@@ -94,6 +97,9 @@ const GROUPS: &[&[Test]] = &[
     hostile_containers::TESTS,
     hostile_images::TESTS,
     own_processes::TESTS,
+    hostile_text::TESTS,
+    run_endings::TESTS,
+    words::TESTS,
     pulls::TESTS,
     registries::TESTS,
     image_formats::TESTS,

@@ -11,6 +11,7 @@ use pod_runner::pods::FoundPod;
 use pod_runner::{Places, Pods};
 
 use crate::commands::object;
+use crate::printable;
 use crate::resource::{self, Resource};
 use crate::selection;
 
@@ -69,7 +70,10 @@ pub(crate) fn images(current: &OsStr) -> Vec<CompletionCandidate> {
 
 fn starting_with(current: &OsStr, all: Vec<String>) -> Vec<CompletionCandidate> {
     let current = current.to_string_lossy();
-    let fitting = all.into_iter().filter(|one| one.starts_with(&*current));
+    // A shell would print it as it is, and nobody wants to type it.
+    let fitting = all
+        .into_iter()
+        .filter(|one| one.starts_with(&*current) && !one.contains(printable::is_obeyed));
     fitting.map(CompletionCandidate::new).collect()
 }
 

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
+use pod_runner::text::words;
+
 use crate::screen;
 
 /// Why a command ends without success; decides the exit code.
@@ -70,7 +72,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure that is a sentence of its own.
     pub(crate) fn new(kind: Kind, text: impl Into<String>) -> Self {
-        let (text, causes) = (text.into(), Vec::new());
+        let (text, causes) = (words(&text.into()), Vec::new());
         Self { kind, origin: Origin::Command, text, causes, hint: None }
     }
 
@@ -94,7 +96,7 @@ impl Failure {
         let mut failure = Self::new(kind, error.to_string());
         let mut cause = error.source();
         while let Some(error) = cause {
-            failure.causes.push(error.to_string());
+            failure.causes.push(words(&error.to_string()));
             cause = error.source();
         }
         // A transparent error repeats its cause.
@@ -222,6 +224,8 @@ mod tests {
 
     #[test]
     fn a_failure_tells_its_causes_and_the_way_out() {
+        let error = std::io::Error::from_raw_os_error(13);
+        assert_eq!(Failure::of(Kind::Host, &error).to_string(), "error: Permission denied\n");
         let error = std::io::Error::other("disk on fire");
         let failure = Failure::of(Kind::Host, &error).hint("put it out");
         assert_eq!(failure.to_string(), "error: disk on fire\n  try: put it out\n");

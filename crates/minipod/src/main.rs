@@ -9,6 +9,8 @@ mod hidden;
 mod labels;
 mod manifest;
 mod mistakes;
+mod other_words;
+mod printable;
 #[cfg(test)]
 mod reference;
 mod resource;

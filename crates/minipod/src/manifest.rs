@@ -162,7 +162,7 @@ pub(crate) fn files(files: &[PathBuf], recursive: bool) -> Result<Vec<PathBuf>, 
     }
     let mut found = Vec::new();
     for file in files {
-        if file.is_dir() {
+        if is_directory(file) {
             found.extend(manifests_in(file, true)?);
         } else {
             found.push(file.clone());
@@ -189,7 +189,7 @@ fn check_names(objects: &[Described]) -> Result<(), Failure> {
 fn expand(files: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut expanded = Vec::new();
     for file in files {
-        if file.is_dir() {
+        if is_directory(file) {
             expanded.extend(manifests_in(file, false)?);
         } else {
             expanded.push(file.clone());
@@ -198,7 +198,21 @@ fn expand(files: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     Ok(expanded)
 }
 
+/// Whether a directory is meant; `-` is standard input, whatever has that name here.
+fn is_directory(file: &Path) -> bool {
+    file != Path::new("-") && file.is_dir()
+}
+
+/// What kustomize calls its files.
+const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+
 fn manifests_in(directory: &Path, recursive: bool) -> Result<Vec<PathBuf>, Failure> {
+    if KUSTOMIZATIONS.iter().any(|name| directory.join(name).is_file()) {
+        let shown = directory.display();
+        let text = format!("{shown} is for kustomize, whose output is the manifest");
+        return Err(Failure::new(Kind::Usage, text)
+            .hint(format!("kubectl kustomize {shown} | minipod apply -f -")));
+    }
     let mut found = Vec::new();
     collect(directory, recursive, &mut found)?;
     if found.is_empty() {

@@ -6,7 +6,9 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Command, CommandFactory, Error};
 
 use crate::cli::Cli;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, near_match};
+use crate::other_words::{self, NO_SUCH_KINDS};
+use crate::printable::line;
 use crate::resource::is_manifest;
 use crate::screen;
 
@@ -61,16 +63,17 @@ fn flag<'a>(command: &Command, word: &'a str) -> Option<(&'a str, bool)> {
 
 /// What there is to say about a command line that makes no sense.
 pub(crate) fn explained(error: Error) -> Failure {
-    if let Some(failure) = other_words(&error) {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(failure) = other_words(&error, &words) {
         return failure;
     }
     if error.kind() == ErrorKind::MissingSubcommand {
         let mut root = Cli::command();
         root.build();
-        screen::narrate(&named(&mut root, std::env::args().skip(1)).render_help().to_string());
+        screen::narrate(&named(&mut root, &words).render_help().to_string());
         return Failure::silent(Kind::Usage);
     }
-    let error = simplified(error);
+    let error = simplified(error, &words);
     // Help goes to standard output, and was asked for; nobody is left to tell if it cannot.
     let _ = error.print();
     match error.exit_code() {
@@ -79,13 +82,37 @@ pub(crate) fn explained(error: Error) -> Failure {
     }
 }
 
-/// Without what is true and no help: the places that the environment names, and how a word would
-/// have to be written that is no option.
-fn simplified(mut error: Error) -> Error {
+/// A guess is worth something only for words of so many letters: shorter ones are near to all.
+const GUESSED_FROM: usize = 5;
+
+/// Without what is true and no help: the places that the environment names, how a word would have
+/// to be written that is no option, and commands that only look a little like a short word.
+fn simplified(mut error: Error, words: &[String]) -> Error {
+    let strings: Vec<(ContextKind, String)> = error
+        .context()
+        .filter_map(|(kind, value)| match value {
+            ContextValue::String(text) => Some((kind, line(text))),
+            _ => None,
+        })
+        .collect();
+    for (kind, text) in strings {
+        error.insert(kind, ContextValue::String(text));
+    }
+    if let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidSubcommand) {
+        let wrong = wrong.clone();
+        error.remove(ContextKind::SuggestedSubcommand);
+        let mut root = Cli::command();
+        root.build();
+        let command = named(&mut root, words);
+        let near = near_match(&wrong, command.get_subcommands().map(Command::get_name));
+        if let Some(near) = near.filter(|_| wrong.chars().count() >= GUESSED_FROM) {
+            let near = ContextValue::Strings(vec![near.to_owned()]);
+            error.insert(ContextKind::SuggestedSubcommand, near);
+        }
+    }
     if error.remove(ContextKind::Usage).is_some() {
         let mut root = Cli::command();
         root.build();
-        let words = std::env::args().skip(1);
         let usage = ContextValue::StyledStr(named(&mut root, words).render_usage());
         error.insert(ContextKind::Usage, usage);
     }
@@ -95,19 +122,38 @@ fn simplified(mut error: Error) -> Error {
     error
 }
 
-/// The command that the words name.
-fn named(root: &mut Command, words: impl Iterator<Item = String>) -> &mut Command {
-    words.fold(root, |command, word| {
-        // Looked for twice, because the first mutable borrow would last.
-        match command.find_subcommand(&word) {
-            Some(_) => command.find_subcommand_mut(&word).unwrap_or_else(|| unreachable!()),
-            None => command,
+/// The command that the words name: they name it in a row, but for options between them.
+fn named<'a>(root: &'a mut Command, words: &[String]) -> &'a mut Command {
+    let mut command = root;
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if word.starts_with('-') {
+            if takes_next(command, word) {
+                words.next();
+            }
+            continue;
         }
-    })
+        // Looked for twice, because the first mutable borrow would last.
+        if command.find_subcommand(word).is_none() {
+            break;
+        }
+        command = command.find_subcommand_mut(word).unwrap_or_else(|| unreachable!());
+    }
+    command
+}
+
+/// Whether the word is an option whose value is the next word.
+fn takes_next(command: &Command, word: &str) -> bool {
+    let is_meant = |arg: &clap::Arg| match word.strip_prefix("--") {
+        Some(name) => arg.get_long() == Some(name),
+        None => arg.get_short().is_some_and(|short| word == format!("-{short}")),
+    };
+    let takes_value = |arg: &clap::Arg| arg.get_action().takes_values();
+    command.get_arguments().any(|arg| is_meant(arg) && takes_value(arg))
 }
 
 /// What is another program's word for something that minipod can do.
-fn other_words(error: &Error) -> Option<Failure> {
+fn other_words(error: &Error, words: &[String]) -> Option<Failure> {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
@@ -118,50 +164,19 @@ fn other_words(error: &Error) -> Option<Failure> {
         ErrorKind::InvalidSubcommand => {
             let word = text(ContextKind::InvalidSubcommand)?;
             let hint = instead_of_argument(command, word);
-            let hint = hint.or_else(|| instead_of(word).map(str::to_owned));
-            (format!("unrecognized subcommand '{word}'"), hint?)
+            let hint = hint.or_else(|| instead_of_command(word, words));
+            (format!("unrecognized subcommand '{}'", line(word)), hint?)
         }
         ErrorKind::UnknownArgument => {
             let word = text(ContextKind::InvalidArg)?;
-            (format!("unexpected argument '{word}' found"), instead_of_argument(command, word)?)
+            (
+                format!("unexpected argument '{}' found", line(word)),
+                instead_of_argument(command, word)?,
+            )
         }
         _ => return None,
     };
     Some(Failure::new(Kind::Usage, text).hint(hint))
-}
-
-/// What docker, podman and kubectl call otherwise.
-fn instead_of(command: &str) -> Option<&'static str> {
-    Some(match command {
-        "ps" | "ls" | "list" => "minipod get pods",
-        "rm" | "stop" | "kill" | "down" | "remove" => "minipod delete pod NAME",
-        "restart" => "minipod delete pod NAME, then minipod apply -f FILE",
-        "start" | "up" | "play" | "kube" => "minipod run FILE, or minipod apply -f FILE",
-        "inspect" => "minipod describe pod NAME, or minipod get pod NAME -o yaml",
-        "stats" => "minipod top pod",
-        "edit" | "patch" | "replace" | "set" => "change the manifest, then minipod apply -f FILE",
-        "scale" | "rollout" | "autoscale" => {
-            "minipod runs single pods, and no Deployments that could be scaled or rolled out; a \
-             changed image restarts its container: minipod apply -f FILE"
-        }
-        "expose" | "proxy" => {
-            "there are no Services: minipod port-forward POD PORT, or hostPort in the manifest"
-        }
-        "diff" => "minipod apply -f FILE --dry-run=server tells whether anything would change",
-        "cordon" | "uncordon" | "drain" | "taint" => "there is one node, this machine",
-        "auth" | "certificate" => "there is no API server to ask",
-        "debug" | "shell" => "minipod exec -it POD -- sh",
-        "build" | "commit" | "tag" | "push" => {
-            "images are made elsewhere; minipod pull or minipod load -i ARCHIVE brings them"
-        }
-        "import" => "minipod load -i ARCHIVE",
-        "export" => "minipod save -o ARCHIVE IMAGE",
-        "login" => "minipod uses what podman login, docker login and skopeo login have stored",
-        "config" | "cluster-info" | "context" | "api-versions" => {
-            "there is no cluster; minipod doctor tells what this machine allows"
-        }
-        _ => return None,
-    })
 }
 
 /// Options of `docker run`, `podman run` and `kubectl run` that say what to run.
@@ -183,6 +198,14 @@ const DESCRIBED_BY_MANIFESTS: [&str; 15] = [
     "--command",
 ];
 
+/// What docker, podman and kubectl call otherwise; the words behind the wrong one belong to it.
+fn instead_of_command(wrong: &str, words: &[String]) -> Option<String> {
+    let from = words.iter().skip_while(|word| *word != wrong);
+    let from: Vec<&str> = from.map(String::as_str).take(3).collect();
+    let from = if from.is_empty() { vec![wrong] } else { from };
+    other_words::of_command(&from).map(str::to_owned)
+}
+
 /// What other programs take as arguments of commands of that name.
 fn instead_of_argument(command: &str, word: &str) -> Option<String> {
     let is_option = word.starts_with('-');
@@ -196,11 +219,11 @@ fn instead_of_argument(command: &str, word: &str) -> Option<String> {
             "manifests are always validated in full; minipod validate FILE does nothing else"
                 .to_owned()
         }
-        ("create", "pod" | "deployment" | "job" | "pvc" | "service") => {
-            "write it into a manifest: minipod create -f FILE".to_owned()
+        ("apply" | "create" | "delete" | "describe" | "get", "-k" | "--kustomize") => {
+            format!("kubectl kustomize DIR | minipod {command} -f -")
         }
-        ("create", "namespace" | "ns") => {
-            "a namespace need not be created: -n NAME, or metadata.namespace".to_owned()
+        ("create", kind) if other_words::find(NO_SUCH_KINDS, kind).is_some() => {
+            other_words::find(NO_SUCH_KINDS, kind)?.to_owned()
         }
         ("apply" | "create", _) if !is_option && is_manifest(word) => {
             format!("minipod {command} -f {word}")
@@ -218,9 +241,10 @@ mod tests {
     fn told(line: &str) -> String {
         let words = line.split_whitespace().map(OsString::from);
         let error = Cli::try_parse_from(plain(words)).unwrap_err();
-        match other_words(&error) {
+        let words: Vec<String> = line.split_whitespace().skip(1).map(str::to_owned).collect();
+        match other_words(&error, &words) {
             Some(failure) => failure.to_string(),
-            None => simplified(error).to_string(),
+            None => simplified(error, &words).to_string(),
         }
     }
 
@@ -229,6 +253,24 @@ mod tests {
         for (line, hint) in [
             ("minipod ps", "minipod get pods"),
             ("minipod stop web", "minipod delete pod NAME"),
+            ("minipod pod ps", "minipod get pods"),
+            ("minipod pod rm web", "minipod delete pod NAME"),
+            ("minipod pod inspect web", "minipod describe pod NAME"),
+            ("minipod generate systemd web", "ExecStart=minipod run FILE"),
+            ("minipod kube down web.yaml", "minipod delete -f FILE"),
+            ("minipod install", "needs no installation"),
+            ("minipod unshare", "minipod ns POD"),
+            ("minipod kustomize .", "kubectl kustomize DIR | minipod apply -f -"),
+            ("minipod apply -k .", "kubectl kustomize DIR | minipod apply -f -"),
+            ("minipod container ls", "minipod get pods"),
+            ("minipod system df", "minipod image df"),
+            ("minipod system prune", "minipod image prune"),
+            ("minipod volume ls", "minipod get pvc"),
+            ("minipod info", "minipod doctor"),
+            ("minipod login docker.io", "podman login"),
+            ("minipod create deployment web --image=a", "put its pod template into a manifest"),
+            ("minipod create job web --image=a", "restartPolicy: OnFailure"),
+            ("minipod create service clusterip a", "there are no Services"),
             ("minipod run -it busybox -- sh", "minipod run FILE"),
             ("minipod run web --image=nginx", "minipod run FILE"),
             ("minipod apply web.yaml", "minipod apply -f web.yaml"),
@@ -252,11 +294,36 @@ mod tests {
     }
 
     #[test]
+    fn guesses_are_made_for_near_misses_of_words_that_are_long_enough() {
+        for (line, guess) in
+            [("minipod describ pod a", "describe"), ("minipod delte pod a", "delete")]
+        {
+            assert!(told(line).contains(&format!("'{guess}'")), "{}", told(line));
+        }
+        for line in ["minipod lod", "minipod xs", "minipod zebra-crossing", "minipod foo"] {
+            assert!(!told(line).contains("tip"), "{}", told(line));
+        }
+    }
+
+    #[test]
+    fn a_mistaken_command_gets_its_own_usage() {
+        for (line, usage) in [
+            ("minipod frobnicate run", "Usage: minipod [OPTIONS] <COMMAND>"),
+            ("minipod frobnicate create", "Usage: minipod [OPTIONS] <COMMAND>"),
+            ("minipod -n run get pods --frob", "Usage: minipod get "),
+            ("minipod get logs --frob", "Usage: minipod get "),
+            ("minipod image pull --frob", "Usage: minipod image pull "),
+        ] {
+            assert!(told(line).contains(usage), "{line}: {}", told(line));
+        }
+    }
+
+    #[test]
     fn the_usage_of_a_command_does_not_depend_on_the_environment() {
         let mut root = Cli::command();
         root.build();
-        let words = ["get", "pods"].map(str::to_owned).into_iter();
-        let usage = named(&mut root, words).render_usage().to_string();
+        let words = ["get", "pods"].map(str::to_owned);
+        let usage = named(&mut root, &words).render_usage().to_string();
         assert_eq!(usage, "Usage: minipod get [OPTIONS] [KIND [NAME]]...");
     }
 

@@ -24,11 +24,13 @@ impl Resource {
             return Ok(*known);
         }
         let text = format!("the server doesn't have a resource type \"{word}\"");
+        // Short words are near to `po` and `cm`, whatever they mean.
+        let is_long = name.chars().count() >= 5;
         let near = || near_match(&name, ALL.iter().flat_map(|one| one.names()).copied());
         let hint = match of_a_cluster(&name) {
             Some(hint) => hint.to_owned(),
             None if is_manifest(&name) => format!("-f {word}"),
-            None => match near() {
+            None => match near().filter(|_| is_long) {
                 Some(near) => format!("did you mean {near}?"),
                 None => ALL.map(Self::plural).join(", "),
             },
@@ -90,6 +92,9 @@ fn of_a_cluster(name: &str) -> Option<&'static str> {
         "serviceaccount" | "serviceaccounts" | "sa" => "there is no API server to talk to",
         "container" | "containers" => "minipod describe pod NAME shows the containers of a pod",
         "image" | "images" => "minipod images",
+        "crd" | "crds" | "customresourcedefinition" | "customresourcedefinitions" => {
+            "there is no API server; minipod api-resources shows the kinds that there are"
+        }
         _ => return None,
     })
 }
@@ -112,7 +117,7 @@ pub(crate) struct Named {
 /// `pods,configmaps`.
 pub(crate) fn parse(words: &[String]) -> Result<Vec<Named>, Failure> {
     let Some(first) = words.first() else {
-        return Err(Failure::new(Kind::Usage, "You must specify the type of resource to get.")
+        return Err(Failure::new(Kind::Usage, "You must specify the type of resource.")
             .hint("pods, events, configmaps, secrets or persistentvolumeclaims"));
     };
     if words.iter().any(|word| word.contains('/')) {
@@ -181,7 +186,10 @@ mod tests {
             let told = parsed(word).unwrap_err();
             assert!(told.contains(hint), "{told}");
         }
-        assert!(parsed("podz").unwrap_err().contains("did you mean pod?"));
+        assert!(parsed("secretz").unwrap_err().contains("did you mean secret?"));
+        for word in ["foo", "podz", "crd"] {
+            assert!(!parsed(word).unwrap_err().contains("did you mean"), "{word}");
+        }
         assert!(parsed("pod web/").unwrap_err().contains("no need to specify"));
     }
 }

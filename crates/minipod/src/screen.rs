@@ -1,15 +1,23 @@
-//! The one place that writes: answers to standard output, narration to standard error.
+//! The one place that writes: answers to standard output, narration to standard error. Both are
+//! text that is read; what is exact, or a container's own output, goes through functions that say so.
 
 use std::io::{self, IsTerminal, Write};
 
 use crate::failure::{Failure, Kind};
+use crate::printable::escaped;
 
-/// Prints an answer. Whoever stops reading has seen enough: that is success.
+/// Prints an answer, without anything that a terminal would obey. Whoever stops reading has seen
+/// enough: that is success.
 pub(crate) fn answer(text: &str) -> Result<(), Failure> {
-    answer_bytes(text.as_bytes())
+    answer_bytes(escaped(text).as_bytes())
 }
 
-/// Prints an answer that need not be text.
+/// Prints a value that a script may have asked for: exactly, unless it goes to a terminal.
+pub(crate) fn answer_value(text: &str) -> Result<(), Failure> {
+    if io::stdout().is_terminal() { answer(text) } else { answer_bytes(text.as_bytes()) }
+}
+
+/// Prints an answer as it is: a container's output, or a file.
 pub(crate) fn answer_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
@@ -20,15 +28,20 @@ pub(crate) fn answer_bytes(bytes: &[u8]) -> Result<(), Failure> {
     }
 }
 
-/// Tells what is going on. That nobody may listen is no reason to stop.
+/// Tells what is going on, without anything that a terminal would obey. That nobody may listen is
+/// no reason to stop.
 pub(crate) fn narrate(text: &str) {
+    tell(&escaped(text));
+}
+
+fn tell(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// Tells what is going on, less loudly where the terminal can.
 pub(crate) fn narrate_dimmed(text: &str) {
     if colours_on_stderr() {
-        narrate(&format!("\x1b[2m{}\x1b[0m\n", text.trim_end_matches('\n')));
+        tell(&format!("\x1b[2m{}\x1b[0m\n", escaped(text.trim_end_matches('\n'))));
     } else {
         narrate(text);
     }

@@ -17,6 +17,14 @@ pub trait PodHost {
     /// whether all of it is recorded; what is not is recorded later.
     fn record(&mut self, machine: &mut PodMachine) -> bool;
 
+    /// Whether a pod that has ended is to go, and not to stay until somebody deletes it.
+    fn is_removed_at_its_end(&self) -> bool {
+        false
+    }
+
+    /// Such a pod has ended: its deletion comes as a fact.
+    fn expect_deletion(&mut self) {}
+
     /// Waits for the next fact, at the latest until the deadline.
     fn next_fact(&mut self, deadline: Option<Uptime>) -> Result<Fact, SupervisorError>;
 }

@@ -93,7 +93,7 @@ impl PodNetwork {
             });
             if let Err(error) = serving {
                 self.connection_ended();
-                tell(Event::Failed(local, remote, error.to_string()));
+                tell(Event::Failed(local, remote, crate::text::words(&error.to_string())));
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{IpAddr, UdpSocket};
+use std::time::Duration;
 
 pub use sandbox::network::{Egress, ParseError};
 use sandbox::network::{Ipv4Cidr, Ipv6Cidr, NetworkSettings, PodRange};
@@ -42,6 +43,20 @@ pub struct Settings {
     pub max_pod_disk: MaxPodDisk,
     /// The node's name in events and status.
     pub node_name: String,
+    /// What `run` wants of the pod that it has started.
+    #[serde(default)]
+    pub of_run: Option<OfRun>,
+}
+
+/// What the supervisor sees to for `run`, whatever becomes of that process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfRun {
+    /// The process that started the supervisor.
+    pub client: u32,
+    /// Whether the pod is removed when it has ended.
+    pub is_removed: bool,
+    /// When the pod is deleted, counted from the supervisor's start.
+    pub timeout: Option<Duration>,
 }
 
 impl Settings {
@@ -55,6 +70,7 @@ impl Settings {
             backoff_scale: 1.0,
             max_pod_disk: MaxPodDisk::Auto,
             node_name: node_name(),
+            of_run: None,
         }
     }
 

@@ -75,7 +75,10 @@ pub fn supervise(mut machine: PodMachine, host: &mut impl PodHost) -> Result<(),
         let is_recorded = host.record(&mut machine);
         let is_wanted = machine.status().deletion.is_none();
         if machine.is_finished() && (is_recorded || !is_wanted) {
-            return Ok(());
+            if !is_wanted || !host.is_removed_at_its_end() {
+                return Ok(());
+            }
+            host.expect_deletion();
         }
         let fact = host.next_fact(machine.next_deadline())?;
         machine.observe(fact, host.now());

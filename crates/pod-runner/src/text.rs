@@ -11,8 +11,29 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         text.push_str(&error.to_string());
         cause = error.source();
     }
-    text
+    words(&text)
 }
+
+/// A message without the error numbers that the standard library adds to the kernel's words:
+/// `Permission denied (os error 13)`.
+pub fn words(message: &str) -> String {
+    let mut rest = message;
+    let mut text = String::with_capacity(message.len());
+    while let Some(at) = rest.find(NUMBER) {
+        let (before, behind) = (&rest[..at], &rest[at + NUMBER.len()..]);
+        text.push_str(before);
+        let end = behind.trim_start_matches(|one: char| one.is_ascii_digit());
+        let after = end.strip_prefix(')').filter(|_| end.len() < behind.len());
+        if after.is_none() {
+            text.push_str(NUMBER);
+        }
+        rest = after.unwrap_or(behind);
+    }
+    text + rest
+}
+
+/// What stands before an error number.
+const NUMBER: &str = " (os error ";
 
 /// A duration as Go prints it: `1.5s`, `250ms`, `1m0s`.
 pub fn go_duration(duration: Duration) -> String {
@@ -39,6 +60,21 @@ pub fn go_duration(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_have_words_and_no_error_numbers() {
+        let denied = std::io::Error::from_raw_os_error(13);
+        assert_eq!(words(&denied.to_string()), "Permission denied");
+        assert_eq!(chain(&denied), "Permission denied");
+        for (message, shown) in [
+            ("a (os error 2): b (os error 111)", "a: b"),
+            ("a (os error x) b", "a (os error x) b"),
+            ("a (os error )", "a (os error )"),
+            ("plain", "plain"),
+        ] {
+            assert_eq!(words(message), shown);
+        }
+    }
 
     #[test]
     fn durations_read_as_go_prints_them() {

@@ -27,12 +27,23 @@ pub(crate) struct RunArgs {
     /// The manifest, or - for standard input
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
-    /// Delete the pods when they have ended
+    /// Delete the pods when they have ended, and the ConfigMaps and Secrets that came with them
     #[arg(long)]
     pub(crate) rm: bool,
-    /// Give up after this time and delete the pods (90s, 5m); exit code 124
+    /// Delete the pods after this time, with their grace period (90s, 5m); exit code 124
     #[arg(long, value_parser = parse_duration, value_name = "TIME")]
     pub(crate) timeout: Option<Duration>,
+    /// Delete pods that have the same names first
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// How long --until=ready wants pods to stay ready (without readiness probe: 1s, with one: 0s)
+    #[arg(long, value_parser = parse_duration, value_name = "TIME")]
+    pub(crate) ready_for: Option<Duration>,
+    /// End when a container cannot be started, at the second failure that does not mend itself;
+    /// the default where standard error is no terminal
+    #[arg(long, action = clap::ArgAction::Set, value_name = "BOOL")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) fail_fast: Option<bool>,
     /// When to return
     #[arg(long, value_enum, default_value_t = Until::Finished)]
     pub(crate) until: Until,
@@ -48,7 +59,7 @@ pub(crate) struct RunArgs {
     jsonpath='{.status.podIP}'\n  minipod get events --sort-by=.lastTimestamp")]
 pub(crate) struct GetArgs {
     /// pods, events, configmaps, secrets or pvc, and names; or KIND/NAME
-    #[arg(value_name = "KIND [NAME]", required_unless_present = "file")]
+    #[arg(value_name = "KIND [NAME]")]
     #[arg(add = ArgValueCompleter::new(kinds_and_objects))]
     pub(crate) what: Vec<String>,
     #[command(flatten)]
@@ -128,7 +139,7 @@ pub(crate) struct EventsArgs {
     kubia-init.yaml\n  minipod describe secrets")]
 pub(crate) struct DescribeArgs {
     /// pods, configmaps, secrets or pvc, and names or how they begin; or KIND/NAME
-    #[arg(value_name = "KIND [NAME]", required_unless_present = "file")]
+    #[arg(value_name = "KIND [NAME]")]
     #[arg(add = ArgValueCompleter::new(kinds_and_objects))]
     pub(crate) what: Vec<String>,
     #[command(flatten)]

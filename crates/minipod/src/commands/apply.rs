@@ -10,6 +10,7 @@ use pod_runner::pods::{self, FoundPod};
 use pod_runner::{Objects, Pods, Settings, client};
 
 use super::result::Printer;
+use super::run::wait_for_ports;
 use super::{require_root, settings};
 use crate::cli::{ApplyArgs, DryRun, PlaceArgs};
 use crate::failure::{Failure, Kind};
@@ -53,8 +54,9 @@ pub(crate) fn run(places: &PlaceArgs, args: &ApplyArgs, existing: Existing) -> R
     }
     let settings = settings(places);
     let mut failures = Vec::new();
+    let mut created = Vec::new();
     for Described { object, file } in objects {
-        match apply_object(&object, &settings, mode) {
+        match apply_object(&object, &settings, mode, &mut created) {
             Ok(verb) => printer.print(object.into(), verb, &settings.places)?,
             Err(failure) => failures.push(failure.when_creating(&file)),
         }
@@ -64,9 +66,14 @@ pub(crate) fn run(places: &PlaceArgs, args: &ApplyArgs, existing: Existing) -> R
 }
 
 /// What became of the object, in one word.
-fn apply_object(object: &Object, settings: &Settings, mode: Mode) -> Result<&'static str, Failure> {
+fn apply_object(
+    object: &Object,
+    settings: &Settings,
+    mode: Mode,
+    created: &mut Vec<v1::Pod>,
+) -> Result<&'static str, Failure> {
     match object {
-        Object::Pod(pod) => apply_pod(pod, settings, mode),
+        Object::Pod(pod) => apply_pod(pod, settings, mode, created),
         other => store(other, settings, mode),
     }
 }
@@ -112,7 +119,12 @@ pub(super) fn keep<T: StoredObject + PartialEq>(
     Ok(verb)
 }
 
-fn apply_pod(pod: &Pod, settings: &Settings, mode: Mode) -> Result<&'static str, Failure> {
+fn apply_pod(
+    pod: &Pod,
+    settings: &Settings,
+    mode: Mode,
+    created: &mut Vec<v1::Pod>,
+) -> Result<&'static str, Failure> {
     let name = pod.name.to_string();
     let found = if mode.compares() {
         Pods::new(&settings.places).find(&pod.namespace, &name)?
@@ -121,7 +133,11 @@ fn apply_pod(pod: &Pod, settings: &Settings, mode: Mode) -> Result<&'static str,
     };
     match (found, mode.existing) {
         (None, _) if mode.dry_run.is_dry() => Ok("created"),
-        (None, _) => create_pod(pod.clone(), settings).map(|_| "created"),
+        (None, _) => {
+            wait_for_ports(pod, &created.iter().collect::<Vec<_>>(), settings)?;
+            created.push(create_pod(pod.clone(), settings)?.pod);
+            Ok("created")
+        }
         (Some(_), Existing::Refuse) => Err(already_exists("pods", &name)),
         (Some(found), Existing::Update) => {
             let is_changed = update_pod(&found, &pod.object, mode.dry_run)?;

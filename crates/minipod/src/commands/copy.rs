@@ -11,7 +11,7 @@ use super::exec::require_unfinished;
 use super::{places, require_root};
 use crate::cli::{CopyArgs, PlaceArgs};
 use crate::failure::{Failure, Kind};
-use crate::{screen, selection};
+use crate::{printable, screen, selection};
 
 /// One side of a copy.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,6 +56,11 @@ pub(crate) fn run(args: &PlaceArgs, copy: &CopyArgs) -> Result<(), Failure> {
 /// Reads `[[namespace/]pod:]path`. What begins with `/` or `.` is of this machine, whatever
 /// colons are in it.
 fn side(text: &str) -> Result<Side, &'static str> {
+    if text == "-" {
+        return Err(
+            "standard input and output are not copied: use exec; a file of that name is ./-",
+        );
+    }
     let wrong = "filespec must match the canonical format: [[namespace/]pod:]file/path";
     let Some((pod, path)) = text.split_once(':').filter(|_| !text.starts_with(['/', '.'])) else {
         return if text.is_empty() {
@@ -148,13 +153,8 @@ fn judge(copied: &Copied, is_whole: bool) -> Result<(), Failure> {
         None if copied.is_whole => return Err(Failure::silent(Kind::Failed)),
         None => ("the container's end of the copy was ended".to_owned(), [].as_slice()),
     };
-    others.iter().for_each(|line| screen::narrate(&format!("error: {}\n", harmless(line))));
-    Err(Failure::new(Kind::Failed, harmless(&last)))
-}
-
-/// A line without control characters: it comes from inside a container.
-fn harmless(line: &str) -> String {
-    line.chars().map(|one| if one.is_control() { '\u{fffd}' } else { one }).collect()
+    others.iter().for_each(|line| screen::narrate(&format!("error: {}\n", printable::line(line))));
+    Err(Failure::new(Kind::Failed, printable::line(&last)))
 }
 
 fn failure(error: CopyError, found: &FoundPod) -> Failure {
@@ -182,6 +182,7 @@ mod tests {
         for text in [":/a", "a/b/c:/d"] {
             assert!(side(text).unwrap_err().starts_with("filespec must match"), "{text}");
         }
+        assert!(side("-").unwrap_err().contains("./-"));
         assert_eq!(side("web:"), Err("filepath can not be empty"));
     }
 }

@@ -16,10 +16,9 @@ use crate::labels::LabelSelector;
 use crate::resource::{Named, Resource};
 use crate::{screen, selection};
 
-/// What kubectl says before it forces something.
-const FORCED: &str = "Warning: Immediate deletion does not wait for confirmation that the running \
-                      resource has been terminated. The resource may continue to run on the \
-                      cluster indefinitely.\n";
+/// What is told before something is forced. kubectl warns that it may go on running; here it ends.
+const FORCED: &str =
+    "Warning: Immediate deletion kills the containers without their grace period.\n";
 
 /// Something to delete.
 struct Target {
@@ -60,7 +59,7 @@ pub(crate) fn run(args: &PlaceArgs, delete: &DeleteArgs) -> Result<(), Failure> 
         match deleted {
             Ok(true) if target.resource == Resource::Pod => {}
             Ok(true) => deletions.push((target, None)),
-            Ok(false) if delete.ignore_not_found || !delete.files.file.is_empty() => {}
+            Ok(false) if delete.ignore_not_found => {}
             Ok(false) => failures.push(not_found(&pods, target)),
             Err(failure) => failures.push(failure),
         }
@@ -96,7 +95,7 @@ fn tell_all(args: &PlaceArgs, delete: &DeleteArgs, targets: &[Target]) -> Result
         let name = (target.namespace.as_str(), target.name.as_str());
         match object::find(target.resource, &places, name)? {
             Some(_) => tell(delete, target)?,
-            None if delete.ignore_not_found || !delete.files.file.is_empty() => {}
+            None if delete.ignore_not_found => {}
             None => failures.push(object::not_found(target.resource, &places, name)),
         }
     }

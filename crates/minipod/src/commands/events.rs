@@ -116,7 +116,8 @@ impl<'a> Query<'a> {
             if values.is_empty() {
                 return Ok(());
             }
-            return screen::answer(&output::document(values, false, &self.format, with_header)?);
+            let text = output::document(values, false, &self.format, with_header)?;
+            return output::show(&text, &self.format);
         }
         if events.is_empty() {
             return Ok(());

@@ -10,6 +10,11 @@ use crate::{screen, selection, views};
 pub(crate) fn run(args: &PlaceArgs, ns: &NsArgs) -> Result<(), Failure> {
     let name = ns.pod.strip_prefix("pod/").unwrap_or(&ns.pod);
     let found = selection::pod(&Pods::new(&places(args)), &args.namespace, name)?;
+    let phase = found.pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    if let Some(phase @ ("Succeeded" | "Failed")) = phase {
+        let text = format!("pod \"{name}\" has ended ({phase}) and has no processes any more");
+        return Err(Failure::new(Kind::Failed, text));
+    }
     let found = namespaces::of_pod(&found.dir)?;
     match ns.output.as_str() {
         "table" => screen::answer(&views::namespaces::table(&found)),

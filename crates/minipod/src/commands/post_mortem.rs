@@ -7,7 +7,6 @@ use pod_runner::Places;
 use pod_runner::log_reader::LogReader;
 
 use crate::views::log_line::{self, Format};
-use crate::views::table::escaped;
 
 /// So many of a container's last lines are shown.
 const LAST_LINES: usize = 5;
@@ -40,7 +39,7 @@ fn trouble(places: &Places, pod: &Pod, kind: &str, status: &ContainerStatus) -> 
     let message = waiting.message.map(|message| format!(": {message}")).unwrap_or_default();
     let ended = last.map(|end| format!("; before, it {}", ending(&end))).unwrap_or_default();
     let said = last_lines(places, pod, name, attempt);
-    Some(format!("{kind} {name} waits: {reason}{}{ended}\n{said}", escaped(&message)))
+    Some(format!("{kind} {name} waits: {reason}{message}{ended}\n{said}"))
 }
 
 /// `exited with code 3 (Error): its message`
@@ -48,7 +47,7 @@ fn ending(end: &ContainerStateTerminated) -> String {
     let reason = end.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     let message = end.message.as_deref().unwrap_or_default().trim();
     let message = message.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
-    format!("exited with code {}{reason}{}", end.exit_code, escaped(&message))
+    format!("exited with code {}{reason}{message}", end.exit_code)
 }
 
 fn last_lines(places: &Places, pod: &Pod, container: &str, attempt: u32) -> String {
@@ -68,7 +67,7 @@ fn last_lines(places: &Places, pod: &Pod, container: &str, attempt: u32) -> Stri
             lines.push_back(String::from_utf8_lossy(&shown).trim_end().to_owned());
         }
     });
-    lines.iter().flat_map(|line| ["  | ".to_owned(), escaped(line), "\n".to_owned()]).collect()
+    lines.iter().flat_map(|line| ["  | ", line, "\n"]).collect()
 }
 
 #[cfg(test)]
@@ -103,7 +102,7 @@ mod tests {
         log.finish(jiff::Timestamp::UNIX_EPOCH).unwrap();
         let told = of(&places, &pod);
         std::fs::remove_dir_all(directory).unwrap();
-        insta::assert_snapshot!(told, @r"
+        insta::assert_snapshot!(crate::printable::escaped(&told), @r"
         init container i exited with code 3 (Error)
           | 2
           | 3

@@ -49,7 +49,7 @@ impl Printer {
     pub(super) fn finish(self) -> Result<(), Failure> {
         match self.format {
             Some(format) if !self.objects.is_empty() => {
-                screen::answer(&output::document(self.objects, true, &format, true)?)
+                output::show(&output::document(self.objects, true, &format, true)?, &format)
             }
             _ => Ok(()),
         }

@@ -83,15 +83,14 @@ pub(crate) fn last_seen(event: &Event) -> Option<&Time> {
     event.last_timestamp.as_ref().or(event.first_timestamp.as_ref())
 }
 
-/// One event as `run` tells it: type, reason, message.
-pub(crate) fn narration(event: &Event) -> String {
+/// One event as `run` tells it: whose it is, where there are several pods; type, reason, message. Further lines of a message are indented, so
+/// that none of them passes for an event.
+pub(crate) fn narration(event: &Event, whose: Option<&str>) -> String {
     let message = text(event.message.as_ref());
-    format!(
-        "{:<8} {:<11} {}\n",
-        text(event.type_.as_ref()),
-        text(event.reason.as_ref()),
-        message.trim()
-    )
+    let whose = whose.map(|pod| format!("[{pod}] ")).unwrap_or_default();
+    let message = message.trim().replace('\n', &format!("\n{:21}", ""));
+    let (kind, reason) = (text(event.type_.as_ref()), text(event.reason.as_ref()));
+    format!("{whose}{kind:<8} {reason:<11} {message}\n")
 }
 
 /// When an event was last seen, in `describe`: `3s (x4 over 40s)`.

@@ -6,6 +6,8 @@ use super::custom_columns::{self, Column};
 use super::jsonpath::Template;
 use super::yaml;
 use crate::failure::{Failure, Kind};
+use crate::printable::in_json;
+use crate::screen;
 
 /// The formats that `-o` takes, for hints.
 const KNOWN: &str = "json, yaml, name, wide, jsonpath=TEMPLATE, jsonpath-as-json=TEMPLATE, \
@@ -126,6 +128,14 @@ pub(crate) fn document(
     }
 }
 
+/// Prints text in that format. What a template finds is exact in a pipe: a script asked for it.
+pub(crate) fn show(text: &str, format: &Format) -> Result<(), Failure> {
+    match format {
+        Format::JsonPath(_) => screen::answer_value(text),
+        _ => screen::answer(text),
+    }
+}
+
 fn name(object: &Value) -> String {
     let kind = object["kind"].as_str().unwrap_or_default().to_lowercase();
     format!("{kind}/{}\n", object["metadata"]["name"].as_str().unwrap_or_default())
@@ -139,7 +149,7 @@ pub(crate) fn json_text(value: &Value) -> String {
     // A value of JSON has a text, and a Vec takes it.
     let _ = serde::Serialize::serialize(value, &mut serializer);
     text.push(b'\n');
-    String::from_utf8_lossy(&text).into_owned()
+    in_json(&String::from_utf8_lossy(&text)).into_owned()
 }
 
 #[cfg(test)]

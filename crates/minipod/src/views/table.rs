@@ -1,5 +1,7 @@
 //! Tables as kubectl lays them out: columns as wide as their widest cell, three blanks between.
 
+use crate::printable::line;
+
 /// Blanks behind the widest cell of a column.
 const PADDING: usize = 3;
 /// The narrowest column, padding included.
@@ -51,18 +53,12 @@ pub(crate) fn render(header: Option<&[&str]>, rows: &[Vec<String>]) -> String {
     Table::default().text(&all)
 }
 
-/// A cell is one line, and nothing in it may act on a terminal.
+/// A cell is one line, and nothing in it acts on a terminal.
 fn printable(cell: &str) -> String {
-    let cut = match cell.find(['\n', '\r', '\u{c}']) {
-        Some(end) => format!("{}...", &cell[..end]),
-        None => cell.to_owned(),
-    };
-    escaped(&cut)
-}
-
-/// The text without the character that starts terminal sequences.
-pub(crate) fn escaped(text: &str) -> String {
-    text.replace('\u{1b}', "^[")
+    match cell.find(['\n', '\r', '\u{c}']) {
+        Some(end) => line(&cell[..end]) + "...",
+        None => line(cell),
+    }
 }
 
 #[cfg(test)]
@@ -92,7 +88,8 @@ mod tests {
 
     #[test]
     fn a_cell_is_one_line_without_terminal_sequences() {
-        let rows = [row(&["\u{1b}[31mred", "one\ntwo"])];
-        assert_eq!(render(None, &rows), "^[[31mred   one...\n");
+        let rows = [row(&["\u{1b}[31mred", "one\ntwo"]), row(&["\u{9b}\u{202e}", "a\tb"])];
+        let shown = "^[[31mred      one...\n\\u009b\\u202e   a\\tb\n";
+        assert_eq!(render(None, &rows), shown);
     }
 }

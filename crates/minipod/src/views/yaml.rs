@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::printable::{in_json, is_obeyed};
+
 /// A value as YAML.
 pub(crate) fn text(value: &Value) -> String {
     let mut text = String::new();
@@ -66,7 +68,10 @@ fn below(value: &Value, indent: usize, text: &mut String) {
 fn scalar_text(value: &Value, indent: usize) -> String {
     match value {
         Value::String(text)
-            if text.contains('\n') && !text.contains('\t') && !text.starts_with([' ', '\n']) =>
+            if text.contains('\n')
+                && !text.contains('\t')
+                && !text.starts_with([' ', '\n'])
+                && !text.chars().any(is_obeyed) =>
         {
             block(text, indent + 2)
         }
@@ -106,11 +111,12 @@ fn quoted(text: &str) -> String {
         || text.contains(" #")
         || text.ends_with(':')
         || text.ends_with(' ')
-        || text.chars().any(char::is_control);
+        || text.chars().any(|one| one.is_control() || is_obeyed(one));
     let is_date =
         text.len() >= 10 && text.as_bytes()[4] == b'-' && text.as_bytes()[0].is_ascii_digit();
     if is_word || is_number || is_odd || is_date {
-        return serde_json::to_string(text).unwrap_or_default();
+        // A string of JSON in its quotes is one of YAML, too.
+        return in_json(&serde_json::to_string(text).unwrap_or_default()).into_owned();
     }
     text.to_owned()
 }
@@ -126,7 +132,8 @@ mod tests {
         let value = json!({
             "a": "yes", "b": "1.0", "c": "plain text", "d": [1, {"x": "y: z"}], "e": {}, "f": "a\nb\n",
             "g": "2026-01-02T00:00:00Z", "h": [[1, 2], {"i": [{"j": null}]}], "k": "é", "l": "a\n  b",
-            "m": "\n x", "n": "key:", "o": "-", "p": "- x", "q": "a\tb\nc"
+            "m": "\n x", "n": "key:", "o": "-", "p": "- x", "q": "a\tb\nc",
+            "r": "a\n\u{1b}[2J\u{9b}\n", "s": "\u{202e}cod"
         });
         insta::assert_snapshot!(text(&value), @r#"
         a: "yes"
@@ -154,6 +161,8 @@ mod tests {
         o: "-"
         p: "- x"
         q: "a\tb\nc"
+        r: "a\n\u001b[2J\u009b\n"
+        s: "\u202ecod"
         "#);
     }
 }

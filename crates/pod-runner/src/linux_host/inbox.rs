@@ -42,6 +42,8 @@ pub(super) enum Token {
     Leaving,
     /// The child that takes the pod off the network ended.
     LeavingNetwork,
+    /// The `run` that has started the pod is gone.
+    Client,
     /// A stored object that volumes may be made of changed.
     Objects,
 }
@@ -54,6 +56,7 @@ impl LinuxHost {
             self.storage.next_deadline(),
             self.leaving.as_ref().map(Leaving::next_deadline),
             self.object_watch.as_ref().and_then(ObjectWatch::next_deadline),
+            self.for_run.deadline(),
         ];
         let deadline = own.into_iter().chain([deadline]).flatten().min();
         for token in self.ready(deadline)? {
@@ -103,6 +106,7 @@ impl LinuxHost {
         watched.extend(network.map(|child| (Token::LeavingNetwork, child.pidfd())));
         let objects = self.object_watch.as_ref().and_then(ObjectWatch::descriptor);
         watched.extend(objects.map(|watch| (Token::Objects, watch)));
+        watched.extend(self.for_run.watched().map(|client| (Token::Client, client)));
         watched
     }
 
@@ -120,6 +124,7 @@ impl LinuxHost {
             Token::Holder => self.holder_exits(),
             Token::Leaving => {} // it is looked at after everything else
             Token::LeavingNetwork => self.left_network(),
+            Token::Client => self.for_run.client_ends(),
             Token::Objects => self.objects_change(),
         }
     }

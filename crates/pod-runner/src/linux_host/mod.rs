@@ -6,6 +6,7 @@
 mod attached;
 mod checks;
 mod containers;
+mod for_run;
 mod images;
 mod inbox;
 mod leaving;
@@ -45,6 +46,7 @@ use crate::supervisor::SupervisorError;
 use crate::volumes::{self, ObjectWatch};
 
 use containers::RunningContainer;
+use for_run::ForRun;
 pub(crate) use images::image_id;
 use leaving::Leaving;
 use prefetch::Prefetch;
@@ -121,6 +123,7 @@ pub struct LinuxHost {
     last_number: u64,
     tasks: Tasks,
     requests: Requests,
+    for_run: ForRun,
     facts: VecDeque<Fact>,
 }
 
@@ -152,6 +155,7 @@ impl LinuxHost {
             .map_err(|source| SupervisorError::Prepare { verb: "take requests", source })?;
         Ok(Self {
             storage: StorageWatch::of(&context.pod, &context.settings, clock.now()),
+            for_run: ForRun::new(context.settings.of_run.as_ref()),
             store: Store::open(&context.settings.places.images())?,
             clock,
             context,
@@ -231,9 +235,20 @@ impl PodHost for LinuxHost {
         self.write_down(machine)
     }
 
+    fn is_removed_at_its_end(&self) -> bool {
+        self.for_run.is_removed()
+    }
+
+    fn expect_deletion(&mut self) {
+        self.for_run.ends();
+    }
+
     fn next_fact(&mut self, deadline: Option<Uptime>) -> Result<Fact, SupervisorError> {
         let deadline = [deadline, self.recording.again()].into_iter().flatten().min();
         loop {
+            if self.for_run.deletes(self.now()) {
+                return Ok(Fact::DeleteRequested { grace: None });
+            }
             if let Some(fact) = self.facts.pop_front() {
                 return Ok(fact);
             }

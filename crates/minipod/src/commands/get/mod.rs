@@ -39,7 +39,7 @@ pub(crate) fn run(args: &PlaceArgs, get: &GetArgs) -> Result<(), Failure> {
             if missing.is_empty() || groups.iter().any(|(_, found)| !found.is_empty()) {
                 let is_single = query.names_one_object();
                 let text = output::document(values, is_single, format, !get.no_headers)?;
-                screen::answer(&text)?;
+                output::show(&text, format)?;
             }
         }
     }

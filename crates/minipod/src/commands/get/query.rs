@@ -28,9 +28,7 @@ impl<'a> Query<'a> {
                 Failure::new(Kind::Failed, format!("error reading --template {path}, {error}"))
             })
         })?;
-        let bad_request = |error: &dyn std::error::Error| {
-            Failure::server(Kind::Usage, "BadRequest", error.to_string())
-        };
+        let bad_request = |error: &dyn std::error::Error| Failure::of(Kind::Usage, error);
         let has_names = named.iter().any(|one| !one.names.is_empty());
         let selects = get.selector.is_some() || get.field_selector.is_some();
         if has_names && get.all_namespaces {

@@ -197,7 +197,7 @@ impl<'a> Watch<'a> {
         let text = output::document(vec![value], true, format, with_header)?;
         let separator = if !self.is_first && *format == Format::Yaml { "---\n" } else { "" };
         self.is_first = false;
-        screen::answer(&format!("{separator}{text}"))
+        output::show(&format!("{separator}{text}"), format)
     }
 }
 

@@ -8,7 +8,7 @@ use image_puller::{Digest, Phase, ProgressEvent, ProgressSink};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pod_runner::pull_progress::{LayerStep, PullProgress};
 
-use crate::screen;
+use crate::{printable, screen};
 
 const RUNNING: &str = "  {prefix}  {msg:11} [{bar:24}] {decimal_bytes:>9}/{decimal_total_bytes:9} {decimal_bytes_per_sec:>10}";
 const ENDED: &str = "  {prefix}  {msg:11} {decimal_total_bytes}";
@@ -53,7 +53,7 @@ impl Board {
         let mut known = self.known();
         if !known.titles.contains_key(text) {
             let bar = self.bars.add(ProgressBar::new(0).with_style(style("{msg}")));
-            bar.set_message(text.to_owned());
+            bar.set_message(printable::line(text));
             bar.tick();
             known.titles.insert(text.to_owned(), bar);
         }

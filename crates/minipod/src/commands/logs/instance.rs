@@ -16,7 +16,7 @@ pub(super) fn choose(pod: &Pod, container: &str, previous: bool) -> Result<Insta
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let bad_request = |problem: &str| {
         let text = format!("container \"{container}\" in pod \"{name}\" {problem}");
-        Failure::server(Kind::Failed, "BadRequest", text)
+        Failure::new(Kind::Failed, text)
     };
     let Some(status) = status_of(pod, container) else {
         return Err(bad_request("is not available"));
@@ -30,7 +30,7 @@ pub(super) fn choose(pod: &Pod, container: &str, previous: bool) -> Result<Insta
             let text = format!(
                 "previous terminated container \"{container}\" in pod \"{name}\" not found"
             );
-            Failure::server(Kind::Failed, "BadRequest", text)
+            Failure::new(Kind::Failed, text)
         })?;
         // While a container waits, its last start is the previous one and still the current one.
         let attempt = if is_waiting { current } else { current.saturating_sub(1) };
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn what_there_is_no_log_of_is_told_in_kubernetes_words() {
-        let start = "Error from server (BadRequest): ";
+        let start = "error: ";
         for (reason, wanted) in [
             (
                 "PodInitializing",

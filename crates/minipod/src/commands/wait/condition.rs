@@ -38,14 +38,17 @@ impl Condition {
         }
         if let Some(rest) = text.strip_prefix("condition=") {
             let (name, value) = rest.split_once('=').unwrap_or((rest, "true"));
-            return Ok(Self::Status { name: name.to_owned(), value: value.to_owned() });
+            if !name.is_empty() && !value.is_empty() {
+                return Ok(Self::Status { name: name.to_owned(), value: value.to_owned() });
+            }
         }
         if let Some(rest) = text.strip_prefix("jsonpath=") {
             let (path, value) = split_path(rest.trim_matches('\''));
+            check_path(path)?;
             let template =
                 Template::parse_relaxed(path).map_err(|error| Failure::of(Kind::Usage, &error))?;
             let value = value.map(|value| value.trim_matches(['\'', '"']).to_owned());
-            if path.is_empty() || value.as_ref().is_some_and(String::is_empty) {
+            if value.as_ref().is_some_and(|value| value.is_empty() || value.starts_with('=')) {
                 return Err(Failure::new(
                     Kind::Usage,
                     "jsonpath wait format must be --for=jsonpath='{.status.phase}'=Running or --for=jsonpath='{.status.podIP}'",
@@ -101,6 +104,31 @@ impl Condition {
 /// Why a pod can no longer become Ready, if so.
 pub(in crate::commands) fn never_ready(pod: &Pod) -> Option<String> {
     Condition::Status { name: "Ready".to_owned(), value: "True".to_owned() }.hopeless(pod)
+}
+
+/// One path, in braces or not, as kubectl takes it. Anything else would find nothing, and be
+/// waited for in vain: `{.status.phase}!=Pending`, `{=True}`, `{}`.
+fn check_path(path: &str) -> Result<(), Failure> {
+    let wrong = || {
+        let text = "unexpected path string, expected a 'name1.name2' or '.name1.name2' or \
+                    '{name1.name2}' or '{.name1.name2}'";
+        Failure::new(Kind::Usage, text).hint("--for=jsonpath='{.status.phase}'=Running")
+    };
+    let bare = match path.strip_prefix('{') {
+        Some(rest) => rest.strip_suffix('}').ok_or_else(wrong)?,
+        None => path,
+    };
+    let mut depth = 0_usize;
+    let is_odd = |one: char| {
+        match one {
+            '[' => depth += 1,
+            ']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        matches!(one, '{' | '}') || depth == 0 && matches!(one, '=' | '!' | '<' | '>' | ' ')
+    };
+    let is_empty = bare.trim_matches(['.', '$', '@']).is_empty();
+    if is_empty || bare.chars().any(is_odd) { Err(wrong()) } else { Ok(()) }
 }
 
 /// `{.a}=b`, `'{.a}'=b`, `.a=b`: path and value.
@@ -173,6 +201,32 @@ mod tests {
                 "containerStatuses": [{"name": "a", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state}]
             }
         })
+    }
+
+    #[test]
+    fn what_could_never_be_met_is_refused_at_once() {
+        for condition in [
+            "jsonpath={.status.phase}!=Pending",
+            "jsonpath={=True}",
+            "jsonpath={=True",
+            "jsonpath={}=x",
+            "jsonpath={.}=x",
+            "jsonpath==x",
+            "jsonpath={.status.phase}==Running",
+            "jsonpath={.status.phase}=",
+            "jsonpath=.status.phase!=Pending",
+            "jsonpath={.a}{.b}=x",
+            "jsonpath=a b",
+            "condition=",
+            "condition==True",
+            "condition=Ready=",
+        ] {
+            let told = Condition::parse(condition).map_err(|failure| failure.to_string());
+            assert!(
+                told.is_err_and(|told| told.contains("  try: ") || told.contains("must be")),
+                "{condition}"
+            );
+        }
     }
 
     #[test]

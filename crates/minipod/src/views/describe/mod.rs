@@ -17,7 +17,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 pub(crate) use objects::{claim, config_map, secret};
 
 use super::pods::is_abandoned;
-use super::{age, events, table, tabs};
+use super::{age, events, tabs};
+use crate::printable::escaped;
 
 /// An annotation longer than this, key included, gets lines of its own.
 const LONGEST_ANNOTATION: usize = 140;
@@ -49,6 +50,11 @@ impl Page {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             self.field(level, name, value);
         }
+    }
+
+    /// The page as it is seen. Controls are written out before columns are measured.
+    fn aligned(&self) -> String {
+        tabs::align(&escaped(&self.text), PADDING)
     }
 
     /// Values below each other; `<none>` when there is none.
@@ -97,7 +103,7 @@ pub(crate) fn pod(pod: &Pod, events: Option<&[Event]>, now: Timestamp) -> String
         page.field(0, "Events", "<none>");
     }
     let table = events.filter(|events| !events.is_empty()).map(|events| event_table(events, now));
-    table::escaped(&(tabs::align(&page.text, PADDING) + &table.unwrap_or_default()))
+    page.aligned() + &table.unwrap_or_default()
 }
 
 fn head(page: &mut Page, pod: &Pod, spec: &PodSpec) {

@@ -3,9 +3,9 @@
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{PADDING, Page, annotations, pairs};
+use super::{Page, annotations, pairs};
+use crate::printable::escaped;
 use crate::views::claims;
-use crate::views::{table, tabs};
 
 /// The texts of a ConfigMap, and how long its other values are.
 pub(crate) fn config_map(map: &ConfigMap, shows_events: bool) -> String {
@@ -25,7 +25,7 @@ pub(crate) fn config_map(map: &ConfigMap, shows_events: bool) -> String {
     if shows_events {
         rest.line(0, "Events:  <none>");
     }
-    table::escaped(&(tabs::align(&head.text, PADDING) + &rest.text))
+    head.aligned() + &escaped(&rest.text)
 }
 
 /// The keys of a Secret, and how long their values are.
@@ -38,7 +38,7 @@ pub(crate) fn secret(secret: &Secret) -> String {
     for (key, value) in secret.data.iter().flatten() {
         page.field(0, key, &format!("{} bytes", value.0.len()));
     }
-    table::escaped(&tabs::align(&page.text, PADDING))
+    page.aligned()
 }
 
 /// A claim, and those of the pods that have it as a volume.
@@ -63,7 +63,7 @@ pub(crate) fn claim(claim: &PersistentVolumeClaim, pods: &[Pod], shows_events: b
     if shows_events {
         page.field(0, "Events", "<none>");
     }
-    table::escaped(&tabs::align(&page.text, PADDING))
+    page.aligned()
 }
 
 fn metadata(page: &mut Page, metadata: &ObjectMeta) {

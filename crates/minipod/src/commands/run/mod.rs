@@ -1,76 +1,64 @@
 //! `run`: pods in the foreground, until they have ended.
 
-use std::io::Read;
+mod launching;
+mod watched;
+
+use std::io::{IsTerminal, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
-use pod_model::Object;
 use pod_runner::delete::Deletion;
 use pod_runner::follow::{PodChange, PodsFollower};
-use pod_runner::launch::Launched;
+use pod_runner::settings::OfRun;
 use pod_runner::watch::Woken;
-use pod_runner::{Pods, Settings, lock, pods, pull_progress};
+use pod_runner::{Pods, Settings, pods, pull_progress};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::apply::{self, Existing, Mode};
 use super::images::Board;
-use super::run_output::{LogPrinter, OpenLine};
+use super::run_output::OpenLine;
 use super::{post_mortem, require_root, settings, wait};
-use crate::cli::{DryRun, PlaceArgs, RunArgs, Until};
+use crate::cli::{PlaceArgs, RunArgs, Until};
 use crate::failure::{Failure, Kind};
-use crate::manifest::{self, Described};
+use crate::manifest;
 use crate::views::events;
 use crate::{screen, service_manager};
-
-/// What is stored beside a pod becomes what the manifest says.
-const UPDATE: Mode = Mode { existing: Existing::Update, dry_run: DryRun::None };
+use launching::Created;
+pub(super) use launching::wait_for_ports;
+use watched::Watched;
 
 pub(crate) fn run(args: &PlaceArgs, run: &RunArgs) -> Result<ExitCode, Failure> {
     let file = std::slice::from_ref(&run.file);
     let objects = manifest::read_with_files(file, args, run.manifest, manifest::NAMED)?;
     require_root()?;
-    let settings = settings(args);
+    launching::require_pod(&objects)?;
+    let settings = Settings { of_run: Some(of_run(run)), ..settings(args) };
+    if run.replace {
+        launching::make_room(&objects, &settings)?;
+    }
     let (interrupts, is_terminated) = interrupts()?;
-    let launched = launch(objects, &settings)?;
+    let created = launching::launch(objects, &settings, run.rm)?;
     let until = if run.detach { Until::Created } else { run.until };
     if until == Until::Created {
-        for one in &launched {
+        for one in &created.pods {
             let name = one.pod.metadata.name.as_deref().unwrap_or_default();
             screen::answer(&format!("pod/{name} created\n"))?;
         }
         return Ok(ExitCode::SUCCESS);
     }
     let deadline = run.timeout.map(|timeout| Instant::now() + timeout);
-    let front = Front { is_terminated, ..Front::new(&settings, launched)? };
+    let front = Front { is_terminated, ..Front::new(&settings, created, run)? };
     front.stay(run, until, (&interrupts, deadline))
 }
 
-/// Creates everything, or no pod.
-fn launch(objects: Vec<Described>, settings: &Settings) -> Result<Vec<Launched>, Failure> {
-    if !objects.iter().any(|one| matches!(one.object, Object::Pod(_))) {
-        return Err(Failure::new(Kind::Manifest, "there is no pod in the manifest to run")
-            .hint("minipod apply -f stores ConfigMaps and Secrets"));
-    }
-    let mut launched: Vec<Launched> = Vec::new();
-    for Described { object, file } in objects {
-        let created = match object {
-            Object::Pod(pod) => apply::create_pod(*pod, settings).map(|pod| launched.push(pod)),
-            other => apply::store(&other, settings, UPDATE).map(drop),
-        };
-        if let Err(failure) = created {
-            for one in launched {
-                Deletion::request(one.dir, Some(0), settings)?.wait()?;
-            }
-            return Err(failure.when_creating(&file));
-        }
-    }
-    Ok(launched)
+/// What the pods' supervisors see to, whatever becomes of this process.
+fn of_run(run: &RunArgs) -> OfRun {
+    OfRun { client: std::process::id(), is_removed: run.rm, timeout: run.timeout }
 }
 
 /// Becomes readable when the user interrupts; whether by SIGTERM.
@@ -95,46 +83,15 @@ fn is_ignored(signal: i32) -> bool {
     mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
 }
 
-/// One pod that is watched.
-struct Watched {
-    launched: Launched,
-    latest: Pod,
-    logs: LogPrinter,
-    is_gone: bool,
-}
-
-impl Watched {
-    fn phase(&self) -> &str {
-        self.latest.status.as_ref().and_then(|one| one.phase.as_deref()).unwrap_or_default()
-    }
-
-    /// Whether it is Ready, or has done what it was there for.
-    fn is_ready(&self) -> bool {
-        if self.phase() == "Succeeded" {
-            return true;
-        }
-        let status = self.latest.status.as_ref();
-        let conditions = status.into_iter().flat_map(|one| one.conditions.iter().flatten());
-        conditions.into_iter().any(|one| one.type_ == "Ready" && one.status == "True")
-    }
-
-    /// Why it cannot become Ready any more, if it still goes on.
-    fn never_ready(&self) -> Option<String> {
-        wait::never_ready(&self.latest).filter(|_| !self.is_ready() && !self.is_over())
-    }
-
-    /// Whether its supervisor has nothing more to say. The lock is free before the supervisor's
-    /// process is gone for good, and after its last word.
-    fn is_over(&self) -> bool {
-        self.is_gone || !lock::is_held(&self.launched.dir)
-    }
-}
-
 /// The pods of one `run`.
 struct Front {
     follower: PodsFollower,
     line: OpenLine,
     pods: Vec<Watched>,
+    /// ConfigMaps and Secrets go with the pods.
+    created: Created,
+    /// Whether a container that cannot be started is waited for no longer.
+    fails_fast: bool,
     requests: usize,
     settings: Settings,
     board: Rc<Board>,
@@ -153,37 +110,30 @@ enum Outcome {
     Ready,
     /// What was waited for can no longer come.
     NeverReady,
+    /// A container cannot be started, however often it is tried.
+    NeverStarts,
     Interrupted,
     TimedOut,
 }
 
 impl Front {
-    fn new(settings: &Settings, launched: Vec<Launched>) -> Result<Self, Failure> {
-        let follower = PodsFollower::new(Pods::new(&settings.places))?;
-        let is_alone = launched.len() == 1;
-        let pods = launched
-            .into_iter()
-            .map(|launched| Watched {
-                latest: launched.pod.clone(),
-                logs: LogPrinter::new(&settings.places, &launched.pod, is_alone),
-                launched,
-                is_gone: false,
-            })
-            .collect();
-        let (settings, line) = (settings.clone(), OpenLine::default());
-        let board = Rc::new(Board::new(false));
-        let is_terminated = Arc::default();
-        let is_ready_told = false;
+    fn new(settings: &Settings, mut created: Created, run: &RunArgs) -> Result<Self, Failure> {
+        let launched = std::mem::take(&mut created.pods);
+        let how = (launched.len() == 1, run.rm);
+        let pods = launched.into_iter().map(|one| Watched::new(&settings.places, one, how));
+        let quiet = !std::io::stderr().is_terminal();
         Ok(Self {
-            settings,
-            follower,
-            line,
-            pods,
+            follower: PodsFollower::new(Pods::new(&settings.places))?,
+            line: OpenLine::default(),
+            pods: pods.collect(),
+            created,
+            fails_fast: run.fail_fast.unwrap_or(quiet),
             requests: 0,
-            board,
-            is_terminated,
+            settings: settings.clone(),
+            board: Rc::new(Board::new(false)),
+            is_terminated: Arc::default(),
             is_killed: false,
-            is_ready_told,
+            is_ready_told: false,
         })
     }
 
@@ -193,7 +143,7 @@ impl Front {
         until: Until,
         (interrupts, deadline): (&UnixStream, Option<Instant>),
     ) -> Result<ExitCode, Failure> {
-        match self.watch(until, interrupts, deadline) {
+        match self.watch((until, run.ready_for), interrupts, deadline) {
             Ok(outcome) => self.leave(run, outcome, interrupts),
             Err(failure) if run.rm || self.requests > 0 => self.abandon(failure),
             Err(failure) => Err(failure),
@@ -202,33 +152,61 @@ impl Front {
 
     fn watch(
         &mut self,
-        until: Until,
+        (until, ready_for): (Until, Option<Duration>),
         interrupts: &UnixStream,
         deadline: Option<Instant>,
     ) -> Result<Outcome, Failure> {
+        let is_late = || deadline.is_some_and(|deadline| deadline <= Instant::now());
         loop {
             self.show()?;
             if self.pods.iter().all(Watched::is_over) {
                 self.show()?; // what came between the last look and the supervisor's end
-                let is_asked = self.requests > 0;
-                return Ok(if is_asked { Outcome::Interrupted } else { Outcome::Finished });
+                return Ok(match self.requests {
+                    0 if is_late() => Outcome::TimedOut, // its supervisor was a little faster
+                    0 => Outcome::Finished,
+                    _ => Outcome::Interrupted,
+                });
             }
             if !self.is_ready_told && self.pods.iter().all(Watched::is_ready) {
                 service_manager::tell("READY=1");
                 self.is_ready_told = true;
             }
-            if until == Until::Ready && self.pods.iter().all(Watched::is_ready) {
-                return Ok(Outcome::Ready);
+            // Once somebody has interrupted, there is nothing to wait for but the pods' end.
+            let ready_at = match (until, self.requests) {
+                (Until::Ready, 0) => self.ready_at(ready_for),
+                _ => None,
+            };
+            if self.requests == 0 {
+                if ready_at.is_some_and(|at| at <= Instant::now()) {
+                    return Ok(Outcome::Ready);
+                }
+                if until == Until::Ready && self.pods.iter().any(|one| one.never_ready().is_some())
+                {
+                    return Ok(Outcome::NeverReady);
+                }
+                if self.fails_fast && self.pods.iter().any(|one| one.never_starts().is_some()) {
+                    return Ok(Outcome::NeverStarts);
+                }
             }
-            if until == Until::Ready && self.pods.iter().any(|one| one.never_ready().is_some()) {
-                return Ok(Outcome::NeverReady);
-            }
-            match self.follower.wait(Some(interrupts.as_fd()), deadline)? {
-                Woken::Changed => {}
+            let next = [deadline, ready_at].into_iter().flatten().min();
+            match self.follower.wait(Some(interrupts.as_fd()), next)? {
+                Woken::TimedOut if is_late() => return Ok(Outcome::TimedOut),
+                Woken::Changed | Woken::TimedOut => {}
                 Woken::Interrupted => self.interrupt(interrupts)?,
-                Woken::TimedOut => return Ok(Outcome::TimedOut),
             }
         }
+    }
+
+    /// When all pods have been Ready for long enough, as it looks now. Tells of those that fell.
+    fn ready_at(&mut self, wanted: Option<Duration>) -> Option<Instant> {
+        let now = Instant::now();
+        for one in &mut self.pods {
+            if let Some(text) = one.look(now) {
+                screen::narrate(&text);
+            }
+        }
+        let all: Option<Vec<Instant>> = self.pods.iter().map(|one| one.ready_at(wanted)).collect();
+        all?.into_iter().max()
     }
 
     /// Deletes the pods and does not wait: nobody listens any more.
@@ -255,9 +233,13 @@ impl Front {
             match change {
                 PodChange::Event(event) => {
                     let uid = event.involved_object.uid.clone();
-                    if self.pods.iter().any(|one| one.latest.metadata.uid == uid) {
+                    let is_alone = self.pods.len() == 1;
+                    let mut known = self.pods.iter_mut();
+                    if let Some(one) = known.find(|one| one.latest.metadata.uid == uid) {
+                        one.note(&event);
+                        let whose = (!is_alone).then(|| one.name().to_owned());
                         self.line.make_room()?;
-                        screen::narrate_dimmed(&events::narration(&event));
+                        screen::narrate_dimmed(&events::narration(&event, whose.as_deref()));
                     }
                 }
                 PodChange::Version(pod) => {
@@ -305,10 +287,10 @@ impl Front {
     }
 
     /// Deletes the pods and shows how they end; an interrupt kills them. Whether there was one.
-    fn delete(&mut self, grace: Option<u64>, interrupts: &UnixStream) -> Result<bool, Failure> {
+    fn delete(&mut self, interrupts: &UnixStream) -> Result<bool, Failure> {
         self.requests += 1;
         let before = self.requests;
-        self.request_deletion(grace)?;
+        self.request_deletion(None)?;
         loop {
             if let Err(failure) = self.show() {
                 return self.abandon(failure);
@@ -322,7 +304,7 @@ impl Front {
             }
         }
         for one in &self.pods {
-            Deletion::request(one.launched.dir.clone(), grace, &self.settings)?.wait()?;
+            Deletion::request(one.launched.dir.clone(), None, &self.settings)?.wait()?;
         }
         Ok(self.requests > before)
     }
@@ -335,23 +317,34 @@ impl Front {
     ) -> Result<ExitCode, Failure> {
         self.board.clear();
         self.line.end_unless_of("")?;
-        if matches!(outcome, Outcome::TimedOut | Outcome::Finished | Outcome::NeverReady) {
+        if !matches!(outcome, Outcome::Ready | Outcome::Interrupted) {
             self.explain();
         }
-        let deletes = run.rm || matches!(outcome, Outcome::Interrupted | Outcome::TimedOut);
+        // What goes on after `run` was wanted to; nobody waits for a pod that never starts.
+        let ends = match outcome {
+            Outcome::Interrupted | Outcome::TimedOut => true,
+            Outcome::NeverStarts => run.until == Until::Finished,
+            Outcome::Finished | Outcome::Ready | Outcome::NeverReady => false,
+        };
+        let deletes = run.rm || ends;
         // Why it can never be ready is known now; once it is deleted, that is why.
         let failure = self.not_ready();
+        if outcome == Outcome::TimedOut {
+            screen::narrate("The time is over; deleting the pod.\n");
+        }
         match outcome {
             Outcome::Ready if !deletes => return Ok(ExitCode::SUCCESS),
-            Outcome::NeverReady if !deletes => return Err(failure),
+            Outcome::NeverReady | Outcome::NeverStarts if !deletes => return Err(failure),
             _ => {}
         }
-        let grace = (outcome == Outcome::TimedOut).then_some(0);
-        if deletes && self.delete(grace, interrupts)? {
+        if deletes && self.delete(interrupts)? {
             outcome = Outcome::Interrupted;
         }
         for one in &mut self.pods {
             one.launched.supervisor.wait()?;
+        }
+        if run.rm {
+            self.created.remove_objects(&self.settings)?;
         }
         match outcome {
             Outcome::Interrupted => self.interrupted(),
@@ -359,7 +352,7 @@ impl Front {
                 Err(Failure::new(Kind::TimedOut, "the time is over; the pod was deleted"))
             }
             Outcome::Ready => Ok(ExitCode::SUCCESS),
-            Outcome::NeverReady => Err(failure.without_hint()),
+            Outcome::NeverReady | Outcome::NeverStarts => Err(failure.without_hint()),
             Outcome::Finished => self.verdict(run.rm),
         }
     }
@@ -374,6 +367,10 @@ impl Front {
     }
 
     fn not_ready(&self) -> Failure {
+        if let Some(why) = self.pods.iter().find_map(Watched::never_starts) {
+            return Failure::new(Kind::Failed, format!("it cannot be started: {why}"))
+                .hint("correct the manifest; --fail-fast=false waits for it to mend itself");
+        }
         let mut late = self.pods.iter().filter(|one| !one.is_ready());
         let found = late.find_map(|one| wait::never_ready(&one.latest).map(|why| (one, why)));
         let Some((one, why)) = found else {
