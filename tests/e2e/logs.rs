@@ -208,7 +208,7 @@ spec:
     let [_, _, logs] = node.directories();
     fs::create_dir_all(&logs).expect("a directory for logs");
     // The small disk is seen by this command and its supervisor alone.
-    let script = "mount -t tmpfs -o size=256k none $MINIPOD_LOG_DIR && exec $0 run $1";
+    let script = "mount -t tmpfs -o size=256k,mode=700 none $MINIPOD_LOG_DIR && exec $0 run $1";
     let program = e2e_tests::fixtures::program().display().to_string();
     let words = ["-m", "sh", "-c", script, &program, &path];
     let output = node.with_places(Path::new("unshare"), &words).output().expect("unshare starts");

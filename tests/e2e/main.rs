@@ -9,6 +9,7 @@ mod disks;
 mod entering;
 mod errors;
 mod files_and_limits;
+mod full_disks;
 mod gates;
 mod hostile_containers;
 mod hostile_images;
@@ -105,6 +106,7 @@ const GROUPS: &[&[Test]] = &[
     image_formats::TESTS,
     real_life::TESTS,
     files_and_limits::TESTS,
+    full_disks::TESTS,
     claims::TESTS,
 ];
 

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use e2e_tests::Node;
 use e2e_tests::node::PATIENCE;
+use e2e_tests::{Node, SmallDisk};
 use serde_json::Value;
 
 use crate::Test;
@@ -301,9 +301,12 @@ fn a_damaged_record_and_a_stopped_supervisor_keep_nobody_from_deleting_the_pod()
 fn a_pod_whose_supervisor_cannot_begin_says_why_and_can_be_deleted() {
     let node = Node::new("begin", &[]);
     let path = node.file("simple.yaml", &simple("simple")).display().to_string();
-    let file = node.file("no-directory", "").display().to_string();
-    let outcome = node.run(&["run", "--data-dir", &file, &path]).ends_with(1);
-    for words in ["the pod's supervisor: ", "no-directory/", "Not a directory", "supervisor of pod"]
+    let data = node.directory("no-store");
+    fs::write(data.join("images"), "a file").expect("a file where the image store belongs");
+    let data = data.display().to_string();
+    let outcome = node.run(&["run", "--data-dir", &data, &path]).ends_with(1);
+    for words in
+        ["the pod's supervisor: ", "no-store/images", "Not a directory", "supervisor of pod"]
     {
         assert!(outcome.stderr.contains(words), "{words}\nnot in\n{}", outcome.stderr);
     }
@@ -345,29 +348,10 @@ fn a_pod_that_lacks_open_files_leaves_nothing() {
     }
 }
 
-/// A file system of its own, unmounted when the test ends however it ends.
-struct SmallDisk<'a>(&'a Path);
-
-impl<'a> SmallDisk<'a> {
-    fn mount(at: &'a Path) -> Self {
-        fs::create_dir_all(at).expect("a place for the disk");
-        let status =
-            Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(at).status();
-        assert!(status.is_ok_and(|status| status.success()), "a small disk");
-        Self(at)
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0).status(); // nothing more can be done
-    }
-}
-
 fn a_pod_outlives_a_full_disk_and_its_record_becomes_true_again() {
     let node = Node::new("full", &["busybox"]);
     let [state, ..] = node.directories();
-    let _disk = SmallDisk::mount(&state);
+    let _disk = SmallDisk::mount(&state, "2m");
     let manifest = simple("web")
         .replace("spec:\n", "spec:\n  restartPolicy: Never\n")
         .replace("[sleep, '1000']", "[sh, -c, 'until test -e /go; do sleep 0.1; done; exit 3']");

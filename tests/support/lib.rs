@@ -9,9 +9,11 @@ pub mod leaks;
 pub mod needs;
 pub mod node;
 pub mod registry;
+mod small_disk;
 pub mod transcript;
 mod waits;
 
 pub use lab::Lab;
 pub use node::{Node, Outcome};
+pub use small_disk::SmallDisk;
 pub use transcript::Session;

@@ -230,7 +230,8 @@ impl Node {
         self.nothing_is_left(&uid);
     }
 
-    /// Checks that nothing of the pod of that uid is left, and no link of minipod's in the lab.
+    /// Checks that nothing of the pod of that uid is left, and no link of minipod's in the lab unless
+    /// another pod needs it.
     ///
     /// # Panics
     ///
@@ -242,10 +243,12 @@ impl Node {
         let links = self.lab.command(Path::new("ip")).args(["-o", "link"]).output();
         let links = links.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
         let links = links.unwrap_or_default();
+        let has_others = !self.run(&["get", "pods", "-A", "-o", "name"]).stdout.is_empty();
+        let own = format!("mp{}", uid.get(..8).unwrap_or(uid));
+        let prefixes = if has_others { vec![own.as_str()] } else { vec!["mp", "minipod"] };
         let is_ours = |line: &&str| {
-            line.split(": ")
-                .nth(1)
-                .is_some_and(|name| name.starts_with("mp") || name.starts_with("minipod"))
+            let name = line.split(": ").nth(1).unwrap_or_default();
+            prefixes.iter().any(|prefix| name.starts_with(prefix))
         };
         left.extend(links.lines().filter(is_ours).map(str::to_owned));
         assert!(left.is_empty(), "left behind: {left:#?}");
