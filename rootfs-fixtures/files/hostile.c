@@ -11,6 +11,8 @@
  *                         many     more messages than anybody needs
  *                         files    as many open files as a message can carry
  *                         nothing  nothing, and keeps the channel open
+ * hostile deep DIRECTORY COUNT  makes so many directories, each in the one before
+ * hostile flat DIRECTORY        removes them
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -23,6 +25,7 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -73,9 +76,28 @@ static void forge(int channel, const char *kind, int32_t number) {
     /* The channel stays open. */
 }
 
+/* No path would be short enough for the names. */
+static int nest(const char *directory, int count) {
+    if (chdir(directory)) return 1;
+    for (int i = 0; i < count; i++)
+        if (mkdir("d", 0777) || chdir("d")) return 1;
+    return 0;
+}
+
+static int flatten(const char *directory) {
+    int depth = 0;
+    if (chdir(directory)) return 1;
+    while (!chdir("d")) depth++;
+    while (depth--)
+        if (chdir("..") || rmdir("d")) return 1;
+    return 0;
+}
+
 static int seen[1 << 22];
 
 int main(int count, char **words) {
+    if (count == 4 && !strcmp(words[1], "deep")) return nest(words[2], atoi(words[3]));
+    if (count == 3 && !strcmp(words[1], "flat")) return flatten(words[2]);
     int holds = count == 3 && !strcmp(words[1], "hold");
     if (!holds && !(count == 4 && !strcmp(words[1], "forge"))) return 2;
     printf("ready\n");

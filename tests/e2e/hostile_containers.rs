@@ -19,6 +19,14 @@ pub(crate) const TESTS: &[Test] = &[
         "a_tracer_that_holds_a_command_holds_up_neither_probes_nor_logs_nor_deletion",
         a_tracer_that_holds_a_command_holds_up_nobody,
     ),
+    (
+        "a_tree_without_a_bottom_is_given_to_a_group_and_removed",
+        a_tree_without_a_bottom_is_given_to_a_group_and_removed,
+    ),
+    (
+        "what_a_collector_of_logs_puts_in_their_place_is_not_followed",
+        what_a_collector_of_logs_puts_in_their_place_is_not_followed,
+    ),
 ];
 
 /// A pod of one probe container.
@@ -71,6 +79,7 @@ fn a_forged_report_ends_no_process_of_the_machine() {
     for kind in ["process", "bytes", "many", "files", "nothing"] {
         let command = format!("[/hostile, forge, {kind}, '{}']", victim.id());
         let _ = node.apply(&pod(kind, &command, may_trace)).succeeds();
+        node.wait_for_status(kind, &["Running"]);
         node.wait_for_log(kind, "main", "ready");
         // Some commands are caught on their way, and some are not.
         let deadline = Instant::now() + PATIENCE;
@@ -103,6 +112,7 @@ fn a_tracer_that_holds_a_command_holds_up_nobody() {
     let probes = "    livenessProbe: {exec: {command: [sleep, '77777']}, timeoutSeconds: 1, \
                   periodSeconds: 1, failureThreshold: 1000}\n";
     let _ = node.apply(&pod("hold", "[/hostile, hold, '77777']", probes)).succeeds();
+    node.wait_for_status("hold", &["Running"]);
     node.wait_for_log("hold", "main", "got one");
     node.wait_for_event("Unhealthy", "timed out");
     supervisor_rests(&node);
@@ -118,4 +128,67 @@ fn a_tracer_that_holds_a_command_holds_up_nobody() {
     let begin = Instant::now();
     node.delete_leaves_nothing("hold", &[]);
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+}
+
+fn a_tree_without_a_bottom_is_given_to_a_group_and_removed() {
+    let node = Node::new("deep", &["probe"]);
+    let claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: claim}\nspec: \
+                 {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}\n";
+    let _ = node.apply(claim).succeeds();
+    let volumes = "    volumeMounts: [{name: e, mountPath: /e}, {name: c, mountPath: /c}]\n  \
+                   securityContext: {fsGroup: 2000}\n  volumes: [{name: e, emptyDir: {}}, \
+                   {name: c, persistentVolumeClaim: {claimName: claim}}]\n";
+    let make = "[sh, -c, 'mkdir /layer; for d in /e /c /layer; do /hostile deep $d 20000 || echo no; \
+                done; echo made; exec sleep 1000']";
+    let _ = node.apply(&pod("deep", make, volumes)).succeeds();
+    node.wait_for_status("deep", &["Running"]);
+    node.wait_for_log("deep", "main", "made");
+    assert!(!node.run(&["logs", "deep"]).stdout.contains("no\n"));
+    node.delete_leaves_nothing("deep", &[]);
+    // The next pod gets the claim, with everything in it the group's.
+    let flat = pod("flat", "[/hostile, flat, /c]", volumes)
+        .replace("spec:\n", "spec:\n  restartPolicy: Never\n");
+    let _ = node.apply(&flat).succeeds();
+    let ended = node.wait_for_end("flat");
+    assert_eq!(ended["status"]["phase"], "Succeeded", "{ended}");
+    node.delete_leaves_nothing("flat", &[]);
+}
+
+fn what_a_collector_of_logs_puts_in_their_place_is_not_followed() {
+    let node = Node::new("collector", &["probe"]);
+    let [_, _, logs] = node.directories();
+    let elsewhere = node.directory("elsewhere");
+    let volume = format!(
+        "    volumeMounts: [{{name: l, mountPath: /l}}]\n  volumes: [{{name: l, hostPath: {{path: {}}}}}]\n",
+        logs.display()
+    );
+    let _ = node.apply(&pod("collector", "[sleep, '1000']", &volume)).succeeds();
+    node.wait_for_status("collector", &["Running"]);
+    for name in ["linked", "piped"] {
+        let command = "[sh, -c, 'echo mine; while [ ! -e /over ]; do sleep 0.1; done']";
+        let _ = node.apply(&pod(name, command, "")).succeeds();
+        node.wait_for_status(name, &["Running"]);
+        node.wait_for_log(name, "main", "mine");
+    }
+    let run = |script: &str| node.run(&["exec", "collector", "--", "sh", "-c", script]).succeeds();
+    let _ = run(&format!(
+        "cd /l/default_linked_*/ && mv main aside && ln -s {} main",
+        elsewhere.display()
+    ));
+    let _ = run("cd /l/default_piped_*/main && rm 0.log && mkfifo 0.log");
+    for name in ["linked", "piped"] {
+        let begin = Instant::now();
+        let told = node.run(&["logs", name]);
+        assert!(told.code != 0 && told.stderr.contains("put in a log's place"), "{}", told.stderr);
+        assert!(begin.elapsed() < PATIENCE, "it does not wait");
+    }
+    // The next start would make its log there.
+    let _ = node.run(&["exec", "linked", "--", "touch", "/over"]).succeeds();
+    node.wait_for_event("Failed", "put in a log's place");
+    assert_eq!(fs::read_dir(&elsewhere).expect("a directory").count(), 0);
+    let uids =
+        ["linked", "piped", "collector"].map(|name| node.pod(name)["metadata"]["uid"].clone());
+    let _ = node.run(&["delete", "pods", "--all"]).succeeds();
+    uids.iter().for_each(|uid| node.nothing_is_left(uid.as_str().unwrap_or_default()));
+    assert_eq!(fs::read_dir(&elsewhere).expect("a directory").count(), 0);
 }

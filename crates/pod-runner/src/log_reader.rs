@@ -29,6 +29,14 @@ impl LogReader {
         &self.path
     }
 
+    /// Whether there is a log, or something in its place that reading will tell of.
+    pub fn exists(&self) -> bool {
+        match LogDirectory::of(&self.path) {
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+            Ok(directory) => directory.number_of(&log_directory::name_of(&self.path)).is_some(),
+        }
+    }
+
     /// Calls `take` with each whole line that was written since the last call, without its line
     /// break.
     pub fn read(&mut self, mut take: impl FnMut(&[u8])) -> io::Result<()> {

@@ -49,7 +49,7 @@ impl Stream {
     }
 
     pub(super) fn exists(&self) -> bool {
-        self.reader.path().exists()
+        self.reader.exists()
     }
 
     pub(super) fn path(&self) -> &std::path::Path {
