@@ -140,8 +140,8 @@ spec:
     loop {
         let path = format!("/proc/{supervisor}/task/{supervisor}/children");
         let children = fs::read_to_string(path).expect("it runs");
-        if children.split_whitespace().count() == 2 {
-            break; // the pod's first process and the container's
+        if children.split_whitespace().count() == 3 {
+            break; // the spawner, the pod's first process and the container's
         }
         assert!(Instant::now() < deadline, "nobody reaps {children}");
         std::thread::yield_now();
