@@ -78,7 +78,7 @@ fn found_in_ours(name: &str, security: &str) -> Vec<String> {
     let names = ["sup", "spawn", "pod", "probe"].map(|name| format!("saw minipod:{name}\n"));
     node.wait_until("spy", |_| names.iter().all(|line| seen().contains(line)));
     let log = seen();
-    node.delete_leaves_nothing("victim", &["--now"]);
+    let _ = node.run(&["delete", "pod", "victim", "--now"]).succeeds();
     node.delete_leaves_nothing("spy", &["--now"]);
     log.lines().map(str::to_owned).collect()
 }
