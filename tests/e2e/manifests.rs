@@ -229,7 +229,8 @@ fn a_pod_runs_although_its_manifest_has_objects_of_other_kinds() {
         let warning = format!("web.yaml:{line}:7: warning: {kind} \"other\" is left out: ");
         assert!(outcome.stderr.contains(&warning), "{warning}\nnot in\n{}", outcome.stderr);
     }
-    let _ = node.run(&["delete", "-f", &path]).succeeds();
+    let gone = node.run(&["delete", "-f", &path]).ends_with(5);
+    assert!(gone.stderr.contains("pods \"web\" not found"), "{}", gone.stderr);
     // What a cluster would make pods of is not left out when nothing else would run.
     let outcome = node.apply(&(others + map)).ends_with(3);
     let error = "manifest.yaml:10:7: error: kind Deployment is not supported";

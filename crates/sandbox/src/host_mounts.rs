@@ -81,14 +81,20 @@ fn mount_of(table: &str, path: &Path) -> (PathBuf, bool) {
 }
 
 /// Whether the root is the initial RAM file system, which cannot be unmounted.
-pub(crate) fn is_initial_root(table: &str) -> bool {
+fn is_initial_root(table: &str) -> bool {
     let roots = table.lines().filter(|line| line.split(' ').nth(4) == Some("/"));
     let mut kinds = roots.filter_map(|line| line.split_once(" - ")?.1.split(' ').next());
     kinds.next() == Some("rootfs")
 }
 
-/// Where something is mounted below the root, as paths from there, in order.
-pub(crate) fn below_root(table: &str) -> Vec<PathBuf> {
+/// Where something is mounted below the root in this process's mount namespace, as paths from there, in order; nothing if
+/// the root is not the initial RAM file system.
+pub(crate) fn below_initial_root() -> Option<Vec<PathBuf>> {
+    let table = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    is_initial_root(&table).then(|| below_root(&table))
+}
+
+fn below_root(table: &str) -> Vec<PathBuf> {
     let places = table.lines().filter_map(|line| line.split(' ').nth(4));
     let below = places.filter_map(|place| place.strip_prefix('/').filter(|path| !path.is_empty()));
     below.map(|path| PathBuf::from(unescaped(path))).collect()

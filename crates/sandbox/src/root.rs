@@ -128,16 +128,13 @@ fn enter(root: &OwnedFd) -> rustix::io::Result<()> {
 fn cover(root: &OwnedFd) -> rustix::io::Result<()> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let old = open("/", flags, Mode::empty())?;
-    let table = fs::read_to_string("/proc/self/mountinfo").map_err(|_| Errno::NOENT)?;
-    if !host_mounts::is_initial_root(&table) {
-        return Err(Errno::INVAL);
-    }
+    let below = host_mounts::below_initial_root().ok_or(Errno::INVAL)?;
     match move_mount(root, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH) {
         Ok(()) | Err(Errno::LOOP) => {} // it is there already
         Err(error) => return Err(error),
     }
     fchdir(&old)?;
-    for place in host_mounts::below_root(&table) {
+    for place in below {
         match unmount(&place, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
             // One that was below another, or that has just been moved.
             Ok(()) | Err(Errno::INVAL | Errno::NOENT) => {}

@@ -182,7 +182,8 @@ impl Front {
                 }
                 if until == Until::Ready && self.pods.iter().any(|one| one.never_ready().is_some())
                 {
-                    return Ok(Outcome::NeverReady);
+                    // A supervisor that was a little faster has begun to end the pod.
+                    return Ok(if is_late() { Outcome::TimedOut } else { Outcome::NeverReady });
                 }
                 if self.fails_fast && self.pods.iter().any(|one| one.never_starts().is_some()) {
                     return Ok(Outcome::NeverStarts);
