@@ -1,8 +1,9 @@
 //! A process that asks something over the node's network.
 //!
 //! Who am I: `minipod:probe`, a child of the supervisor in the mount namespace of the pod's holder,
-//! which has nothing in it; a user of my own, without any capability. A container with `hostPID` sees me, and finds nothing. What do I hold: the file that
-//! the answer goes into. How do I end: when I have answered, or killed by the supervisor.
+//! which has nothing in it; a user of my own, without any capability. A container with `hostPID` sees
+//! me, and finds nothing. What do I hold: the file that the answer goes into. How do I end: when I have
+//! answered, or killed by the supervisor.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,6 +13,7 @@ use nix::unistd::getppid;
 use rustix::io::Errno;
 
 use super::harmless::{become_nobody, die_with_supervisor, keep_only};
+use super::landlock::{Needs, restrict_to};
 use super::order::Question;
 use super::report::StageError;
 use crate::child::Child;
@@ -56,6 +58,7 @@ fn prepare(
         .map_err(|error| StageError::prepare("cannot enter an empty root", error))?;
     keep_only(&[output.as_fd()])?;
     become_nobody(false)?;
+    restrict_to(Needs::Network)?;
     let title = std::ffi::CString::new(order.title.as_ref()).unwrap_or_default();
     let _ = nix::sys::prctl::set_name(&title); // only what ps shows
     Ok(job)
@@ -66,8 +69,10 @@ fn prepare(
 fn look_up(job: &str, jobs: Jobs) -> io::Result<String> {
     let (reader, mut writer) = io::pipe()?;
     let child = Child::spawn(New::default(), move || {
-        let is_nobody = keep_only(&[writer.as_fd()]).and_then(|()| become_nobody(false)).is_ok();
-        let found = if is_nobody { (jobs.look_up)(job) } else { None };
+        let is_nobody = keep_only(&[writer.as_fd()])
+            .and_then(|()| become_nobody(false))
+            .and_then(|()| restrict_to(Needs::Lookup));
+        let found = if is_nobody.is_ok() { (jobs.look_up)(job) } else { None };
         i32::from(found.is_none_or(|found| writer.write_all(found.as_bytes()).is_err()))
     })?;
     let mut found = String::new();

@@ -11,6 +11,7 @@ use nix::sched::{CloneFlags, setns};
 
 use super::become_process::{self, OwnMounts, Users};
 use super::harmless::{die_with_supervisor, keep_only};
+use super::landlock::{Needs, restrict_to};
 use super::report::{ReportWriter, StageError};
 use super::visitor::Container;
 use crate::container::{OpenPlacement, Stdio};
@@ -57,5 +58,6 @@ fn join(
     let ids = IdMap::of(users, ids);
     let users = ids.map(|ids| Users { ids, mounts: OwnMounts::Joined });
     become_process::confine(plan, stdio, users)?;
+    restrict_to(Needs::Files)?;
     keep_only(&[report.as_fd()])
 }

@@ -5,6 +5,7 @@ pub(crate) mod become_process;
 pub(crate) mod container_init;
 pub(crate) mod file_visitor;
 pub(crate) mod harmless;
+mod landlock;
 pub(crate) mod order;
 pub(crate) mod pod_holder;
 pub(crate) mod report;
