@@ -8,6 +8,7 @@ mod deletion;
 mod disks;
 mod entering;
 mod errors;
+mod fail_fast;
 mod files_and_limits;
 mod full_disks;
 mod gates;
@@ -113,6 +114,7 @@ const GROUPS: &[&[Test]] = &[
 /// Those that need something more.
 const NEEDING_MORE: &[(Need, &[Test])] = &[
     (Need::Registry, images::TESTS),
+    (Need::Registry, fail_fast::TESTS),
     (Need::Strace, disks::TESTS),
     (Need::Strace, kill_sweep::STEPS),
     (Need::Python, threats::PYTHON),

@@ -185,6 +185,21 @@ pub enum ImageFailure {
     Inspect,
     /// The registry does not answer: `RegistryUnavailable`.
     Registry,
+    /// As [`Self::Pull`], and pulling again cannot help until somebody changes something: there is
+    /// no such image, or the registry does not let us in.
+    Refused,
+    /// As [`Self::Registry`], and there is no host of that name.
+    NoRegistry,
+}
+
+impl ImageFailure {
+    /// Whether looking again cannot help until somebody changes something.
+    pub fn awaits_change(self) -> bool {
+        match self {
+            Self::NeverPull | Self::InvalidName | Self::Refused | Self::NoRegistry => true,
+            Self::Pull | Self::Inspect | Self::Registry => false,
+        }
+    }
 }
 
 /// How far a start came before it failed.

@@ -50,6 +50,13 @@ impl Narration {
         self.add(at, EventKind::Warning, (reason, subject(spec)), message);
     }
 
+    /// The last event tells of a failure that trying again does not mend.
+    pub(crate) fn last_awaits_change(&mut self) {
+        if let Some(last) = self.events.last_mut() {
+            last.awaits_change = true;
+        }
+    }
+
     fn add(
         &mut self,
         at: Uptime,
@@ -57,7 +64,7 @@ impl Narration {
         (reason, subject): (&'static str, EventSubject),
         message: String,
     ) {
-        self.events.push(PodEvent { at, kind, reason, subject, message });
+        self.events.push(PodEvent { at, kind, reason, subject, message, awaits_change: false });
     }
 }
 

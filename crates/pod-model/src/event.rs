@@ -15,6 +15,9 @@ pub struct PodEvent {
     pub subject: EventSubject,
     /// `message`.
     pub message: String,
+    /// Whether it tells of a failure that trying again does not mend until somebody changes
+    /// something.
+    pub awaits_change: bool,
 }
 
 /// `type` of an event.

@@ -16,6 +16,9 @@ const BURST: f64 = 25.0;
 /// … and from then on one in this many seconds.
 const SECONDS_PER_EVENT: f64 = 300.0;
 
+/// `action` of an event of [`PodEvent::awaits_change`]. A kubelet's events have no action.
+pub const AWAITS_CHANGE: &str = "AwaitChange";
+
 /// The events of a pod so far.
 #[derive(Clone, Debug)]
 pub struct EventLog {
@@ -127,7 +130,8 @@ impl EventLog {
             let event = &known.event;
             let same_message = event.message == new.message
                 && event.involved_object.field_path == new.involved_object.field_path;
-            event.reporting_component == new.reporting_component
+            event.action == new.action
+                && event.reporting_component == new.reporting_component
                 && event.type_ == new.type_
                 && event.reason == new.reason
                 && known.is_combined == is_combined
@@ -178,6 +182,7 @@ impl EventLog {
             }),
             reason: Some(event.reason.into()),
             message: Some(event.message.clone()),
+            action: event.awaits_change.then(|| AWAITS_CHANGE.to_owned()),
             source: Some(v1::EventSource { component: Some(component.into()), host: host.clone() }),
             reporting_component: Some(component.into()),
             reporting_instance: host,

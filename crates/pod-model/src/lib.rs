@@ -30,7 +30,7 @@ pub mod yaml;
 
 pub use capability::CAPABILITIES;
 pub use event::{EventKind, EventSubject, PodEvent};
-pub use event_log::EventLog;
+pub use event_log::{AWAITS_CHANGE, EventLog};
 pub use expansion::expand;
 pub use kinds::LeftOut;
 pub use kubernetes_status::to_v1;

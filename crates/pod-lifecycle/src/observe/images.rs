@@ -55,10 +55,10 @@ impl PodMachine {
         }
         let spec = container.spec.clone();
         let (event, text, reason) = match failure {
-            ImageFailure::Pull => {
+            ImageFailure::Pull | ImageFailure::Refused => {
                 ("Failed", format!("Failed to pull image \"{image}\": {message}"), "ErrImagePull")
             }
-            ImageFailure::Registry => (
+            ImageFailure::Registry | ImageFailure::NoRegistry => (
                 "Failed",
                 format!("Failed to pull image \"{image}\": {message}"),
                 "RegistryUnavailable",
@@ -67,22 +67,31 @@ impl PodMachine {
             ImageFailure::InvalidName => ("InspectFailed", message.clone(), "InvalidImageName"),
             ImageFailure::Inspect => ("InspectFailed", message.clone(), "ImageInspectError"),
         };
-        for (event, text) in [(event, text), ("Failed", format!("Error: {reason}"))] {
+        let awaits_change = failure.awaits_change();
+        for (event, text, is_lasting) in
+            [(event, text, awaits_change), ("Failed", format!("Error: {reason}"), false)]
+        {
             match owner {
                 ImageOwner::Container => {
                     self.narration.container_warning(now, &spec, event, text);
                 }
                 ImageOwner::Pod => self.narration.pod_warning(now, event, text),
             }
+            if is_lasting {
+                self.narration.last_awaits_change();
+            }
         }
         container.missing_image = image;
         container.failure = Some(Failure { reason, message });
-        container.phase = if matches!(failure, ImageFailure::Pull | ImageFailure::Registry) {
-            container.image_backoff.lengthen(now, now);
-            let not_before = container.image_backoff.not_before(now, timing);
-            Phase::ImageFailed { decide_at: now + timing.settle, not_before }
-        } else {
-            Phase::Idle { not_before: now + timing.scaled(CONFIG_RETRY) }
+        container.phase = match failure {
+            ImageFailure::NeverPull | ImageFailure::InvalidName | ImageFailure::Inspect => {
+                Phase::Idle { not_before: now + timing.scaled(CONFIG_RETRY) }
+            }
+            _ => {
+                container.image_backoff.lengthen(now, now);
+                let not_before = container.image_backoff.not_before(now, timing);
+                Phase::ImageFailed { decide_at: now + timing.settle, not_before }
+            }
         };
     }
 }

@@ -86,6 +86,7 @@ impl PodMachine {
         self.narration.container_warning(now, &spec, "Failed", format!("Error: {message}"));
         let failure = Failure { reason, message };
         if stage != StartStage::Run {
+            self.narration.last_awaits_change();
             container.next_attempt -= 1; // nothing ran: the next try has the same number
             if let Phase::Stopping(Stop { after: After::Stays, .. }) = container.phase {
                 container.phase = Phase::Done;

@@ -169,3 +169,33 @@ fn a_pull_is_told_with_its_duration_and_size() {
     machine.observe(Fact::ImagePulling { name }, now);
     assert!(machine.take_events().is_empty(), "a second answer says nothing new");
 }
+
+/// Whoever waits in front of the pod need not read the words.
+#[test]
+fn an_image_that_the_registry_refuses_awaits_a_change() {
+    let told = |failure| {
+        let pod = pod("Always", MAIN).image("web", &[Some(failure)]);
+        let timeline = pod.tell(Tell::Events).tell(Tell::Changes).run_until(5);
+        let lines: Vec<&str> = timeline.lines().map(str::trim).collect();
+        let at = lines.iter().position(|line| line.ends_with("and awaits a change"));
+        at.map(|at| lines[at - 1].rsplit_once('!').map_or("", |(_, event)| event).to_owned())
+    };
+    let refused = told(ImageFailure::Refused);
+    assert_eq!(refused.as_deref(), Some("Failed: Failed to pull image \"i:1\": no"));
+    assert_eq!(told(ImageFailure::NoRegistry), refused);
+    assert_eq!(told(ImageFailure::NeverPull).as_deref(), Some("ErrImageNeverPull: no"));
+    assert_eq!(told(ImageFailure::InvalidName).as_deref(), Some("InspectFailed: no"));
+    for passing in [ImageFailure::Pull, ImageFailure::Registry, ImageFailure::Inspect] {
+        assert_eq!(told(passing), None, "{passing:?}");
+    }
+    // For the rest they are as those that may pass.
+    for (lasting, passing) in [
+        (ImageFailure::Refused, ImageFailure::Pull),
+        (ImageFailure::NoRegistry, ImageFailure::Registry),
+    ] {
+        let timeline = |failure| {
+            pod("Always", MAIN).image("web", &[Some(failure)]).tell(Tell::Events).run_until(35)
+        };
+        assert_eq!(timeline(lasting), timeline(passing));
+    }
+}

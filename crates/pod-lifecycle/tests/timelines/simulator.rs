@@ -31,6 +31,8 @@ pub(crate) enum Run {
 pub(crate) enum Tell {
     /// Events.
     Events,
+    /// Which of them tell of something that trying again does not mend.
+    Changes,
     /// What each container's state becomes.
     States,
 }
@@ -210,6 +212,9 @@ impl Simulator {
             for event in events {
                 let mark = if event.kind == EventKind::Warning { "!" } else { "" };
                 self.note(now, &format!("  {mark}{}: {}", event.reason, event.message));
+                if event.awaits_change && self.tells.contains(&Tell::Changes) {
+                    self.note(now, "    and awaits a change");
+                }
             }
         }
     }

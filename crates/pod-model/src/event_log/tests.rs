@@ -14,7 +14,14 @@ fn pod() -> Pod {
 
 fn event(kind: EventKind, reason: &'static str, message: &str) -> PodEvent {
     let subject = EventSubject::Container(ContainerName::parse("c").unwrap());
-    PodEvent { at: Uptime::START, kind, reason, subject, message: message.to_owned() }
+    PodEvent {
+        at: Uptime::START,
+        kind,
+        reason,
+        subject,
+        message: message.to_owned(),
+        awaits_change: false,
+    }
 }
 
 fn date(seconds: i64) -> Timestamp {

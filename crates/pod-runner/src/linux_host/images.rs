@@ -234,8 +234,13 @@ impl LinuxHost {
                 let report = PullReport { took, took_with_waiting, bytes };
                 self.take_pulled(name, volume, (image_id, report));
             }
-            PullResult::Failed { unreachable, message, .. } => {
-                let failure = if unreachable { ImageFailure::Registry } else { ImageFailure::Pull };
+            PullResult::Failed { unreachable, permanent, message } => {
+                let failure = match (unreachable, permanent) {
+                    (true, true) => ImageFailure::NoRegistry,
+                    (true, false) => ImageFailure::Registry,
+                    (false, true) => ImageFailure::Refused,
+                    (false, false) => ImageFailure::Pull,
+                };
                 self.pull_failed(name, volume, (failure, message));
             }
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Event, Pod};
+use pod_model::AWAITS_CHANGE;
 use pod_runner::launch::Launched;
 use pod_runner::{Places, lock};
 
@@ -26,8 +27,7 @@ pub(super) struct Watched {
     /// Whether its supervisor waits at its end until it is asked to remove the pod.
     is_removed: bool,
     ready_since: Option<Instant>,
-    /// How often each event of a failure has happened, by the event's name.
-    failures: BTreeMap<String, i32>,
+    failures: Failures,
 }
 
 impl Watched {
@@ -43,7 +43,7 @@ impl Watched {
             is_gone: false,
             is_removed,
             ready_since: None,
-            failures: BTreeMap::new(),
+            failures: Failures::default(),
         }
     }
 
@@ -101,26 +101,14 @@ impl Watched {
         wait::never_ready(&self.latest).filter(|_| !self.is_ready() && !self.is_over())
     }
 
-    /// Counts what fails before a container runs.
+    /// Takes in one event.
     pub(super) fn note(&mut self, event: &Event) {
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        let (reason, message) = (text(&event.reason), text(&event.message));
-        let is_own = ["ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"]
-            .iter()
-            .all(|summary| message != format!("Error: {summary}"));
-        if matches!(reason.as_str(), "Failed" | "InspectFailed" | "ErrImageNeverPull") && is_own {
-            self.failures.insert(text(&event.metadata.name), event.count.unwrap_or(1));
-        }
+        self.failures.note(event);
     }
 
     /// Why a container will never start, once that has been tried more than once.
     pub(super) fn never_starts(&self) -> Option<String> {
-        if self.failures.values().sum::<i32>() < ENOUGH {
-            return None;
-        }
-        let status = self.latest.status.as_ref()?;
-        let inits = status.init_container_statuses.iter().flatten();
-        inits.chain(status.container_statuses.iter().flatten()).find_map(lasting)
+        self.failures.never_starts(&self.latest)
     }
 
     /// Whether its supervisor has nothing more to say. The lock is free before the supervisor's
@@ -131,60 +119,109 @@ impl Watched {
     }
 }
 
-/// Why a container waits, if trying again is of no use. A registry that cannot be reached or asks
-/// for patience may be there again; one that says no will say so again.
-fn lasting(status: &ContainerStatus) -> Option<String> {
-    let waiting = status.state.as_ref()?.waiting.as_ref()?;
-    let reason = waiting.reason.as_deref().unwrap_or_default();
-    let message = waiting.message.as_deref().unwrap_or_default();
-    let is_lasting = match reason {
-        "InvalidImageName"
-        | "ErrImageNeverPull"
-        | "CreateContainerError"
-        | "CreateContainerConfigError" => true,
-        "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable" => is_refusal(message),
-        _ => false,
-    };
-    is_lasting.then(|| format!("container {}: {reason}: {message}", status.name))
+/// How often each event of a failure that does not mend itself has happened, by the event's name,
+/// with the field of the pod that it is about.
+#[derive(Default)]
+struct Failures(BTreeMap<String, (Option<String>, i32)>);
+
+impl Failures {
+    /// Counts what fails before a container runs and does not mend itself.
+    fn note(&mut self, event: &Event) {
+        if event.action.as_deref() == Some(AWAITS_CHANGE) {
+            let name = event.metadata.name.clone().unwrap_or_default();
+            let field = event.involved_object.field_path.clone();
+            self.0.insert(name, (field, event.count.unwrap_or(1)));
+        }
+    }
+
+    /// Why a container will never start, once that has been tried more than once.
+    fn never_starts(&self, pod: &Pod) -> Option<String> {
+        let status = pod.status.as_ref()?;
+        let inits = status.init_container_statuses.iter().flatten();
+        let mains = status.container_statuses.iter().flatten();
+        let all = inits.map(|one| ("initContainers", one));
+        let mut all = all.chain(mains.map(|one| ("containers", one)));
+        all.find_map(|(list, one)| {
+            let field = format!("spec.{list}{{{}}}", one.name);
+            if self.of(&field) < ENOUGH { None } else { waits_in_vain(one) }
+        })
+    }
+
+    /// How often this container could not be started, or the pod could not for an image of its
+    /// volumes.
+    fn of(&self, container: &str) -> i32 {
+        let failures = self.0.values();
+        let is_its = |field: &Option<String>| field.as_deref().is_none_or(|one| one == container);
+        failures.filter(|(field, _)| is_its(field)).map(|(_, count)| count).sum()
+    }
 }
 
-/// Whether the message of a failed pull tells of an answer that stays the same: 401, 403, 404, or
-/// that nobody has the registry's name.
-fn is_refusal(message: &str) -> bool {
-    ["(401)", "(403)", "(404)", "failed to lookup address", "invalid reference"]
-        .iter()
-        .any(|sign| message.contains(sign))
+/// Why a container waits, if that is because it could not be started.
+fn waits_in_vain(status: &ContainerStatus) -> Option<String> {
+    let waiting = status.state.as_ref()?.waiting.as_ref()?;
+    let reason = waiting.reason.as_deref().unwrap_or_default();
+    let is_failure = matches!(
+        reason,
+        "InvalidImageName"
+            | "ErrImageNeverPull"
+            | "ErrImagePull"
+            | "ImagePullBackOff"
+            | "RegistryUnavailable"
+            | "CreateContainerError"
+            | "CreateContainerConfigError"
+    );
+    let message = waiting.message.as_deref().unwrap_or_default();
+    is_failure.then(|| format!("container {}: {reason}: {message}", status.name))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use k8s_openapi::api::core::v1::PodStatus;
+    use serde_json::{Value, json};
 
     use super::*;
 
-    #[test]
-    fn a_registry_that_says_no_is_told_from_one_that_may_answer_later() {
-        let waits = |reason: &str, message: &str| {
-            let status = json!({"name": "a", "image": "", "imageID": "", "ready": false,
-                "restartCount": 0, "state": {"waiting": {"reason": reason, "message": message}}});
-            lasting(&serde_json::from_value(status).unwrap())
+    /// What is said of a pod with two containers, of which both wait for this reason.
+    fn told(reason: &str, events: &[Value]) -> Option<String> {
+        let waits = |name: &str| {
+            json!({"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0,
+                "state": {"waiting": {"reason": reason, "message": "(404)"}}})
         };
-        for (reason, message) in [
-            ("ErrImagePull", "cannot pull a: r denies access to a (401)"),
-            ("ImagePullBackOff", "Back-off pulling image \"a\": ErrImagePull: r has no a (404)"),
-            ("RegistryUnavailable", "cannot reach r: failed to lookup address information"),
-            ("CreateContainerError", "cannot mount"),
-            ("CreateContainerConfigError", "configmap \"a\" not found"),
-        ] {
-            assert!(waits(reason, message).is_some(), "{reason}: {message}");
+        let status = json!({"containerStatuses": [waits("a"), waits("b")]});
+        let status: PodStatus = serde_json::from_value(status).unwrap();
+        let pod = Pod { status: Some(status), ..Pod::default() };
+        let mut failures = Failures::default();
+        for event in events {
+            failures.note(&serde_json::from_value(event.clone()).unwrap());
         }
-        for (reason, message) in [
-            ("RegistryUnavailable", "cannot reach r: connection refused"),
-            ("ErrImagePull", "r answered 503 to the request for a"),
-            ("ContainerCreating", ""),
-            ("CrashLoopBackOff", "(404)"),
+        failures.never_starts(&pod)
+    }
+
+    fn event(name: &str, field: Option<&str>, action: Option<&str>, count: i32) -> Value {
+        json!({"metadata": {"name": name}, "action": action, "count": count, "reason": "Failed",
+            "message": "no (404)", "involvedObject": {"fieldPath": field}})
+    }
+
+    #[test]
+    fn a_container_never_starts_after_two_failures_of_its_own_that_await_a_change() {
+        let b = Some("spec.containers{b}");
+        let lasting = Some(AWAITS_CHANGE);
+        let twice = [event("x", b, lasting, 1), event("x", b, lasting, 2)];
+        let expected = "container b: ErrImagePull: (404)";
+        assert_eq!(told("ErrImagePull", &twice).as_deref(), Some(expected));
+        let different = [event("x", b, lasting, 1), event("y", b, lasting, 1)];
+        assert_eq!(told("ErrImagePull", &different).as_deref(), Some(expected));
+        let of_volume = [event("x", None, lasting, 2)];
+        assert!(told("ImagePullBackOff", &of_volume).is_some());
+        assert_eq!(told("CrashLoopBackOff", &twice), None, "it has started since");
+        let a = Some("spec.containers{a}");
+        for events in [
+            vec![event("x", b, None, 9)],
+            vec![event("x", b, lasting, 1), event("y", b, None, 1)],
+            vec![event("x", a, lasting, 1), event("y", b, lasting, 1)],
+            vec![event("x", Some("spec.initContainers{b}"), lasting, 2)],
         ] {
-            assert_eq!(waits(reason, message), None, "{reason}: {message}");
+            assert_eq!(told("ErrImagePull", &events), None, "{events:#?}");
         }
     }
 }
