@@ -23,8 +23,24 @@ pub(crate) const TESTS: &[Test] = &[
         "data_on_overlayfs_is_named_by_doctor_and_in_the_pod",
         data_on_overlayfs_is_named_by_doctor_and_in_the_pod,
     ),
+    (
+        "a_read_only_proc_sys_is_refused_with_the_way_out",
+        a_read_only_proc_sys_is_refused_with_the_way_out,
+    ),
     ("doctor_tries_and_leaves_nothing", doctor_tries_and_leaves_nothing),
 ];
+
+/// Those of a machine whose kernel lacks its firewall, or a part of it that pods need.
+pub(crate) const WITHOUT_FIREWALL: &[Test] = &[(
+    "without_the_kernels_firewall_a_pod_is_refused_at_once_and_leaves_nothing",
+    without_the_kernels_firewall_a_pod_is_refused_at_once_and_leaves_nothing,
+)];
+
+/// Those that let system calls fail.
+pub(crate) const FAILING: &[Test] = &[(
+    "what_only_spares_a_pod_capabilities_is_done_without_and_told",
+    what_only_spares_a_pod_capabilities_is_done_without_and_told,
+)];
 
 const SLEEPS: &str = "\
 apiVersion: v1
@@ -111,6 +127,47 @@ fn too_few_open_files_are_refused_at_once() {
     let _ = node.run(&["get", "pod", "odd"]).ends_with(5);
 }
 
+/// As in a container that was given capabilities one by one (`docker run --cap-add`): what keeps
+/// others from talking a pod into addresses cannot be set.
+fn a_read_only_proc_sys_is_refused_with_the_way_out() {
+    let node = Node::new("odd-sysctls", &["busybox"]);
+    let read_only = "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys \
+                     && exec \"$@\"";
+    let words = ["--mount", "sh", "-c", read_only, "sh"];
+    let doctor = by(&node, "unshare", &words, &["doctor"]).output().expect("it can be started");
+    let text = String::from_utf8_lossy(&doctor.stdout);
+    let line_of = |name: &str| text.lines().find(|line| line.contains(name)).unwrap_or_default();
+    let sysctls = line_of("pod sysctls  ");
+    assert!(sysctls.starts_with("limited") && sysctls.contains("may ping (NET_RAW)"), "{text}");
+    assert!(line_of("pod network  ").starts_with("MISSING"), "{text}");
+    let path = node.file("pod.yaml", SLEEPS).display().to_string();
+    let applied = by(&node, "unshare", &words, &["apply", "-f", &path]).output();
+    assert!(applied.is_ok_and(|output| output.status.success()), "it is created");
+    node.wait_for_event("FailedCreatePodSandBox", "remount,rw /proc/sys");
+    node.delete_leaves_nothing("odd", &["--now"]);
+}
+
+fn what_only_spares_a_pod_capabilities_is_done_without_and_told() {
+    let node = Node::new("odd-spared", &["busybox"]);
+    let settings = ["ip_unprivileged_port_start", "ping_group_range"];
+    let [ports, ping] = settings.map(|name| format!("/proc/sys/net/ipv4/{name}"));
+    let failing = ["-f", "-qq", "-o", "/dev/null", "-P", &ports, "-P", &ping];
+    let words = [&failing[..], &["-e", "inject=openat:error=EROFS", "--"]].concat();
+    let path = node.file("pod.yaml", SLEEPS).display().to_string();
+    let mut traced = by(&node, "strace", &words, &["apply", "-f", &path])
+        .spawn()
+        .expect("strace can be started");
+    let both = "cannot set sysctl net.ipv4.ip_unprivileged_port_start and \
+                net.ipv4.ping_group_range: read-only file system";
+    node.wait_for_event("SysctlUnavailable", both);
+    let _ = node.wait_for_status("odd", &["Running"]);
+    let events = node.events();
+    let told = events.iter().filter(|(reason, _)| reason == "SysctlUnavailable").count();
+    assert_eq!(told, 1, "{events:?}");
+    node.delete_leaves_nothing("odd", &["--now"]);
+    let _ = traced.wait();
+}
+
 /// A mounted overlay, unmounted when the test ends however it ends.
 struct OnOverlay(std::path::PathBuf);
 
@@ -181,6 +238,7 @@ fn doctor_tries_and_leaves_nothing() {
         "overlayfs         mounted and written",
         "seccomp           a process has",
         "user namespaces   made",
+        "pod sysctls       set in a network namespace",
         "cgroup limits     a cgroup with limits and a device filter was made and removed",
     ] {
         let line = format!("ok        {tried}");
@@ -188,5 +246,25 @@ fn doctor_tries_and_leaves_nothing() {
     }
     assert_eq!(look(), before);
     assert_eq!(node.pod("odd")["status"]["containerStatuses"][0]["restartCount"], 0);
+    node.delete_leaves_nothing("odd", &["--now"]);
+}
+
+fn without_the_kernels_firewall_a_pod_is_refused_at_once_and_leaves_nothing() {
+    let lacks = "this kernel lacks a part of nf_tables that pods need";
+    let way_out = "hostNetwork: true";
+    let node = Node::new("odd-firewall", &["busybox"]);
+    let doctor = node.run(&["doctor"]).ends_with(4);
+    let line = doctor.stdout.lines().find(|line| line.contains("pod network  "));
+    let line = line.unwrap_or_default();
+    assert!(line.starts_with("MISSING") && line.contains(lacks), "{}", doctor.stdout);
+    assert!(doctor.stdout.contains(way_out), "{}", doctor.stdout);
+    let _ = node.apply(SLEEPS).succeeds();
+    node.wait_for_event("FailedCreatePodSandBox", lacks);
+    node.wait_for_event("FailedCreatePodSandBox", way_out);
+    assert_eq!(node.pod("odd")["status"]["phase"], "Pending");
+    node.delete_leaves_nothing("odd", &[]);
+    let own = SLEEPS.replace("spec:\n", "spec:\n  hostNetwork: true\n");
+    let _ = node.apply(&own).succeeds();
+    let _ = node.wait_for_status("odd", &["Running"]);
     node.delete_leaves_nothing("odd", &["--now"]);
 }

@@ -122,6 +122,8 @@ const NEEDING_MORE: &[(Need, &[Test])] = &[
     (Need::MappedMemory, sharing::OWN_USERS),
     (Need::MappedMemory, real_life::OWN_USERS),
     (Need::AppArmor, app_armor::TESTS),
+    (Need::Strace, machines::FAILING),
+    (Need::NoFirewall, machines::WITHOUT_FIREWALL),
     (Need::Bash, completions::BASH),
     (Need::Zsh, completions::ZSH),
     (Need::Fish, completions::FISH),

@@ -27,6 +27,9 @@ pub enum Need {
     MappedMemory,
     /// A kernel that enforces AppArmor, and `apparmor_parser`.
     AppArmor,
+    /// A kernel without `nf_tables`, or without a part of it that pods need. Only `MINIPOD_REQUIRE`
+    /// can say that a machine is one: to ask the kernel would load the modules.
+    NoFirewall,
     /// The shell `bash`.
     Bash,
     /// The shell `zsh`.
@@ -48,6 +51,7 @@ impl Need {
             Self::Python => "python3",
             Self::MappedMemory => "mapped-memory",
             Self::AppArmor => "apparmor",
+            Self::NoFirewall => "no-firewall",
             Self::Bash => "bash",
             Self::Zsh => "zsh",
             Self::Fish => "fish",
@@ -69,6 +73,7 @@ impl Need {
                 let enabled = std::fs::read("/sys/module/apparmor/parameters/enabled");
                 !enabled.is_ok_and(|text| text.starts_with(b"Y")) || !has_program("apparmor_parser")
             }
+            Self::NoFirewall => !self.is_required(),
             Self::Bash => !has_program("bash"),
             Self::Zsh => !has_program("zsh"),
             Self::Fish => !has_program("fish"),

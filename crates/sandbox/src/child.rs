@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
-    Pid, PidfdFlags, WaitId, WaitIdOptions, getpgid, kill_process_group, pidfd_open, waitid,
+    Pid, PidfdFlags, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
 };
 
 use crate::signal::Signal;
@@ -78,8 +78,12 @@ impl Child {
     }
 
     fn made(&self) -> impl Iterator<Item = Self> {
-        let is_made =
-            |pid: &Pid| getpgid(Some(*pid)).is_ok_and(|group| group.as_raw_pid() == self.pid);
+        // A group whose leader this process does not see has the number 0, which rustix does not
+        // take for one: as of all that the first process of a machine has started.
+        let is_made = |pid: &Pid| {
+            let pid = nix::unistd::Pid::from_raw(pid.as_raw_pid());
+            nix::unistd::getpgid(Some(pid)).is_ok_and(|group| group.as_raw() == self.pid)
+        };
         // The number cannot pass on to another process: only this process could reap it.
         strangers().into_iter().filter(is_made).filter_map(|pid| {
             Some(Self::known_by(pidfd_open(pid, PidfdFlags::empty()).ok()?, pid.as_raw_pid()))

@@ -28,6 +28,7 @@ pub mod spawner;
 pub mod stage;
 mod standard_mounts;
 mod sys;
+mod sysctls;
 mod terminal;
 pub mod trial;
 mod user_namespace;

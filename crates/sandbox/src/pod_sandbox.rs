@@ -58,6 +58,7 @@ pub struct PodSandbox {
     plan: PodSandboxPlan,
     network: Option<OwnedFd>,
     users: Option<OwnedFd>,
+    spared: Option<StageError>,
     spawner: Rc<Spawner>,
 }
 
@@ -90,9 +91,11 @@ impl PodSandbox {
         }
         drop(go); // the end of the pipe: the ids are mapped
         wait_for(&reader)?;
-        if let Report::Failed(error) = reader.read() {
-            return Err(SandboxError::Holder(error));
-        }
+        let spared = match reader.read() {
+            Report::Failed(error) if error.is_spared() => Some(error),
+            Report::Failed(error) => return Err(SandboxError::Holder(error)),
+            Report::Executed | Report::Nothing => None,
+        };
         let network = match plan.network {
             Sharing::Pod => Some(open_namespace(&format!("/proc/{}/ns/net", holder.pid()))?),
             Sharing::Host => None,
@@ -104,7 +107,8 @@ impl PodSandbox {
         if shared.pid {
             mount_processes(spawner, &holder, &plan.proc_dir)?;
         }
-        Ok(Self { holder, plan: plan.clone(), network, users, spawner: Rc::clone(spawner) })
+        let (plan, spawner) = (plan.clone(), Rc::clone(spawner));
+        Ok(Self { holder, plan, network, users, spared, spawner })
     }
 
     /// The holder's process, which is still to be ended; the rest is let go of.
@@ -120,6 +124,12 @@ impl PodSandbox {
     /// Whether the pod has a user namespace of its own.
     pub fn has_own_users(&self) -> bool {
         self.plan.user_ids.is_some()
+    }
+
+    /// What could not be set up and the pod does without: kernel parameters, as
+    /// [`Sysctl::is_convenience`](crate::plan::Sysctl::is_convenience) says.
+    pub fn spared(&self) -> Option<&StageError> {
+        self.spared.as_ref()
     }
 
     /// The pod's network namespace; `None` when the pod uses the host's.

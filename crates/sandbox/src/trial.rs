@@ -12,10 +12,11 @@ use thiserror::Error;
 
 use crate::child::Child;
 use crate::overlay::{self, Overlay};
+use crate::plan::Sysctl;
 use crate::sys::clone::New;
 use crate::sys::seccomp as filter;
 use crate::user_namespace::{IdMap, IdRange};
-use crate::{mount_sources, mounts, root, seccomp};
+use crate::{mount_sources, mounts, root, seccomp, sysctls};
 
 /// How long a process that has said all may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -81,6 +82,21 @@ pub fn seccomp_filter() -> Result<(), Failed> {
         let failed = |error: &dyn Display| Failed::to("install a seccomp filter", error);
         nix::sys::prctl::set_no_new_privs().map_err(|error| failed(&error))?;
         filter::install(&seccomp::default_profile(0)).map_err(|error| failed(&error))
+    })
+}
+
+/// Sets the kernel parameters in a network namespace of its own.
+///
+/// # Errors
+///
+/// The first that was refused.
+pub fn sysctls(wanted: &[Sysctl]) -> Result<(), Failed> {
+    attempt(New { network: true, ..New::default() }, || {
+        wanted.iter().try_for_each(|sysctl| {
+            let failed =
+                |error: io::Error| Failed::to(&format!("set sysctl {}", sysctl.name), &error);
+            sysctls::set(sysctl).map_err(failed)
+        })
     })
 }
 

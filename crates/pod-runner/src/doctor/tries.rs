@@ -6,6 +6,7 @@ use sandbox::cgroup::{Hierarchies, Limits, PodCgroup};
 use sandbox::{IdRange, trial};
 
 use super::{Finding, Level, kernel};
+use crate::plan;
 use crate::settings::Settings;
 use crate::text::chain;
 
@@ -15,7 +16,7 @@ const IDS: IdRange = IdRange { first: 1 << 30 };
 /// Tries everything. Only root may.
 pub(super) fn all(settings: &Settings) -> Vec<Finding> {
     let data = existing(&settings.places.data);
-    vec![namespaces(), root(), overlay(data), seccomp(), user_namespace(data), limits()]
+    vec![namespaces(), root(), overlay(data), seccomp(), user_namespace(data), sysctls(), limits()]
 }
 
 fn namespaces() -> Finding {
@@ -82,6 +83,22 @@ fn user_namespace(data: &Path) -> Finding {
             format!("{error}, so pods with hostUsers: false do not start"),
             "sysctl -w user.max_user_namespaces=10000; --data-dir on ext4, xfs or btrfs; or leave \
              hostUsers unset",
+        ),
+    }
+}
+
+fn sysctls() -> Finding {
+    let name = "pod sysctls";
+    match trial::sysctls(&plan::conveniences(plan::EVERY_GROUP)) {
+        Ok(()) => Finding::ok(name, "set in a network namespace: ping and low ports for everybody"),
+        Err(error) => Finding::limited(
+            name,
+            format!(
+                "{error}, so in pods only processes with capabilities may ping (NET_RAW) or serve \
+                 ports below 1024 (NET_BIND_SERVICE)"
+            ),
+            "mount -o remount,rw /proc/sys; docker run --privileged; or a user namespace with more \
+             groups",
         ),
     }
 }

@@ -139,10 +139,14 @@ impl LinuxHost {
         let addresses =
             join_network(&self.context, &plan, &running.sandbox).map_err(Failure::Other)?;
         running.addresses.clone_from(&addresses);
+        let spared = running.sandbox.spared().map(|what| {
+            format!("{what}; processes without capabilities may not ping or serve low ports")
+        });
         let problems = network_files::write(&self.context.input(&addresses), &plan, &addresses)?;
         let firewalls = blocked_by_firewalls(&self.context, &plan);
         let warned = |reason| move |message| Fact::Warned { reason, message };
         self.facts.extend(problems.into_iter().map(warned("DNSConfigForming")));
+        self.facts.extend(spared.map(warned("SysctlUnavailable")));
         self.facts.extend(firewalls.into_iter().map(warned("NetworkBlocked")));
         Ok(addresses)
     }

@@ -34,7 +34,7 @@ pub(crate) use devices::without_filter as without_device_filter;
 pub(crate) use downward::{field, resource};
 pub use limits::{limits, pod_limits};
 pub(crate) use mounts::cgroup_mounts;
-pub use pod::{StopSignal, host_ports, pod, stop_signal};
+pub use pod::{EVERY_GROUP, StopSignal, conveniences, host_ports, pod, stop_signal};
 pub(crate) use pod::{domain, hostname_problem, short_name};
 pub use sandbox::cgroup::Limits;
 pub(crate) use storage::{StorageLimits, StorageUse, disk_volumes, storage_limits};

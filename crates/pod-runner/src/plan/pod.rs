@@ -119,20 +119,27 @@ fn sysctls(spec: &PodSpec, network: Sharing) -> Vec<Sysctl> {
         .collect();
     let mut sysctls = Vec::new();
     // A user namespace takes only groups that it has.
-    let all_groups = if spec.host_users == Some(false) { "0 65535" } else { "0 2147483647" };
+    let all_groups = if spec.host_users == Some(false) { "0 65535" } else { EVERY_GROUP };
     if network == Sharing::Pod {
-        for (name, value) in [
-            ("net.ipv4.ip_unprivileged_port_start", "0"),
-            ("net.ipv4.ping_group_range", all_groups),
-        ] {
-            if !stated.iter().any(|sysctl| sysctl.name == name) {
-                let (name, value) = (name.into(), value.into());
-                sysctls.push(Sysctl { name, value, is_convenience: true });
-            }
-        }
+        let unstated = |one: &Sysctl| !stated.iter().any(|sysctl| sysctl.name == one.name);
+        sysctls.extend(conveniences(all_groups).into_iter().filter(unstated));
     }
     sysctls.extend(stated);
     sysctls
+}
+
+/// The groups whose processes may ping: all (a group id of `ping_group_range` ends at 2³¹ - 1).
+pub const EVERY_GROUP: &str = "0 2147483647";
+
+/// The kernel parameters of every pod with its own network: without capabilities, processes ping and
+/// serve low ports.
+pub fn conveniences(ping_groups: &str) -> [Sysctl; 2] {
+    let set = |name: &str, value: &str| Sysctl {
+        name: name.into(),
+        value: value.into(),
+        is_convenience: true,
+    };
+    [set("net.ipv4.ip_unprivileged_port_start", "0"), set("net.ipv4.ping_group_range", ping_groups)]
 }
 
 /// The ports that the main containers and sidecars publish on the host.

@@ -127,6 +127,9 @@ impl NetworkError {
             Self::OtherRange { existing, .. } => {
                 Some(format!("use --pod-cidr {existing}, or delete the running pods first"))
             }
+            Self::Setting { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                Some("mount -o remount,rw /proc/sys, or docker run --privileged".to_owned())
+            }
             Self::ForeignLink { name, .. } => Some(format!("rename or remove the link {name}")),
             Self::HostPortTaken { .. } => {
                 Some("choose another hostPort, or stop whoever uses this one".to_owned())

@@ -10,8 +10,7 @@
 //! See for yourself: `lsns -p $(pgrep minipod:pod)`.
 
 use std::convert::Infallible;
-use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -25,15 +24,18 @@ use super::harmless::{become_nobody, die_with_supervisor, keep_only, stay_hidden
 use super::report::{ReportWriter, StageError};
 use crate::plan::{PodSandboxPlan, Sharing, Sysctl};
 use crate::sys::{loopback, signals};
-use crate::{root, standard_mounts};
+use crate::{root, standard_mounts, sysctls};
 
 /// Sets up the shared namespaces, closes the report as a sign that they are ready, and waits to
-/// be killed.
+/// be killed. What the pod does without is reported, too.
 ///
 /// The gate opens when the ids of the pod's user namespace are mapped.
 pub(crate) fn run(plan: &PodSandboxPlan, gate: Option<OwnedFd>, report: ReportWriter) -> i32 {
     match hold(plan, Gate(gate), &report) {
-        Ok(()) => {
+        Ok(spared) => {
+            if let Some(spared) = spared {
+                report.fail(&spared);
+            }
             report.close();
             match pause() {
                 Err(_) => 1,
@@ -46,7 +48,11 @@ pub(crate) fn run(plan: &PodSandboxPlan, gate: Option<OwnedFd>, report: ReportWr
     }
 }
 
-fn hold(plan: &PodSandboxPlan, gate: Gate, report: &ReportWriter) -> Result<(), StageError> {
+fn hold(
+    plan: &PodSandboxPlan,
+    gate: Gate,
+    report: &ReportWriter,
+) -> Result<Option<StageError>, StageError> {
     let _ = nix::sys::prctl::set_name(c"minipod:pod"); // only what ps shows
     die_with_supervisor()?;
     gate.pass();
@@ -68,9 +74,10 @@ fn hold(plan: &PodSandboxPlan, gate: Gate, report: &ReportWriter) -> Result<(), 
                 .map_err(|error| StageError::prepare("cannot set the domain name", error))?;
         }
     }
-    plan.sysctls.iter().try_for_each(write_sysctl)?;
+    let spared = set_sysctls(&plan.sysctls)?;
     root::enter_empty()?;
-    become_nobody(plan.user_ids.is_some())
+    become_nobody(plan.user_ids.is_some())?;
+    Ok(spared)
 }
 
 /// Mounts the `/proc` of this process's pid namespace in the supervisor's mount namespace: for
@@ -96,17 +103,26 @@ pub(super) fn become_root_of_pod() -> Result<(), StageError> {
     setresuid(uid, uid, uid).map_err(failed)
 }
 
-fn write_sysctl(sysctl: &Sysctl) -> Result<(), StageError> {
-    let path = format!("/proc/sys/{}", sysctl.name.replace('.', "/"));
-    let written = OpenOptions::new()
-        .write(true)
-        .open(&path)
-        .and_then(|mut file| file.write_all(sysctl.value.as_bytes()));
-    if sysctl.is_convenience && written.is_err() {
-        return Ok(()); // a user namespace without all groups, or a /proc/sys that is read-only
+/// Sets the pod's kernel parameters. Of those that it does without (in a user namespace that lacks
+/// groups, or on a `/proc/sys` that is read-only) it tells which were refused.
+fn set_sysctls(wanted: &[Sysctl]) -> Result<Option<StageError>, StageError> {
+    let mut refused = Vec::new();
+    let mut why = None;
+    for sysctl in wanted {
+        match sysctls::set(sysctl) {
+            Ok(()) => {}
+            Err(error) if sysctl.is_convenience => {
+                refused.push(sysctl.name.as_str());
+                why = Some(error);
+            }
+            Err(error) => {
+                let doing = format!("cannot set sysctl {}", sysctl.name);
+                return Err(StageError::prepare(doing, error));
+            }
+        }
     }
-    written
-        .map_err(|error| StageError::prepare(format!("cannot set sysctl {}", sysctl.name), error))
+    let doing = format!("cannot set sysctl {}", refused.join(" and "));
+    Ok(why.map(|error| StageError::spared(doing, error)))
 }
 
 /// Waits for ever; as process 1 of a shared pid namespace it reaps what nobody else does. Nothing

@@ -41,6 +41,8 @@ pub(crate) enum Step {
     Exec,
     /// Running a program that is there; the text says all.
     Unrunnable,
+    /// Something that the pod does without.
+    Spared,
 }
 
 impl StageError {
@@ -64,6 +66,11 @@ impl StageError {
         Self::new(Step::Unrunnable, format!("exec: \"{name}\": {why}"), &error.into())
     }
 
+    /// That something failed that the pod does without.
+    pub(crate) fn spared(doing: impl Into<String>, error: impl Into<io::Error>) -> Self {
+        Self::new(Step::Spared, doing, &error.into())
+    }
+
     fn new(step: Step, doing: impl Into<String>, error: &io::Error) -> Self {
         Self { step, doing: doing.into(), errno: error.raw_os_error().unwrap_or(libc::EIO) }
     }
@@ -71,6 +78,11 @@ impl StageError {
     /// Whether the manifest asks for something that cannot be had.
     pub fn is_configuration(&self) -> bool {
         self.step == Step::Configure
+    }
+
+    /// Whether the pod is ready in spite of it.
+    pub(crate) fn is_spared(&self) -> bool {
+        self.step == Step::Spared
     }
 
     /// Whether everything was ready and only the program could not be run.
@@ -99,6 +111,7 @@ impl StageError {
             Step::Prepare => b'p',
             Step::Exec => b'x',
             Step::Unrunnable => b'u',
+            Step::Spared => b's',
         };
         let mut bytes = vec![step];
         bytes.extend(self.errno.to_le_bytes());
@@ -113,6 +126,7 @@ impl StageError {
             Some(b'c') => Step::Configure,
             Some(b'x') => Step::Exec,
             Some(b'u') => Step::Unrunnable,
+            Some(b's') => Step::Spared,
             _ => Step::Prepare,
         };
         let number = bytes.get(1..5).and_then(|bytes| bytes.try_into().ok());
