@@ -30,6 +30,7 @@ mod manifests;
 mod network;
 mod network_machines;
 mod network_neighbours;
+mod own_claims;
 mod own_processes;
 mod probes;
 mod propagation;
@@ -109,6 +110,7 @@ const GROUPS: &[&[Test]] = &[
     files_and_limits::TESTS,
     full_disks::TESTS,
     claims::TESTS,
+    own_claims::TESTS,
 ];
 
 /// Those that need something more.

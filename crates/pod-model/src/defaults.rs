@@ -3,7 +3,8 @@
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{
     Container, DownwardAPIVolumeFile, LifecycleHandler, ObjectFieldSelector, PersistentVolumeClaim,
-    PodSecurityContext, PodSpec, Probe, ResourceRequirements, Secret, Volume,
+    PersistentVolumeClaimSpec, PodSecurityContext, PodSpec, Probe, ResourceRequirements, Secret,
+    Volume,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -35,9 +36,11 @@ pub(crate) fn secret(secret: &mut Secret) {
 /// Fills in a PersistentVolumeClaim.
 pub(crate) fn claim(claim: &mut PersistentVolumeClaim) {
     claim.status = None;
-    if let Some(spec) = &mut claim.spec {
-        or(&mut spec.volume_mode, "Filesystem");
-    }
+    claim.spec.iter_mut().for_each(claim_spec);
+}
+
+fn claim_spec(spec: &mut PersistentVolumeClaimSpec) {
+    or(&mut spec.volume_mode, "Filesystem");
 }
 
 /// Fills in a pod's specification.
@@ -149,6 +152,10 @@ fn volume(volume: &mut Volume) {
     }
     if let Some(source) = &mut volume.host_path {
         source.type_.get_or_insert_default();
+    }
+    let source = volume.ephemeral.as_mut();
+    if let Some(template) = source.and_then(|source| source.volume_claim_template.as_mut()) {
+        claim_spec(&mut template.spec);
     }
     if let Some(source) = &mut volume.config_map {
         source.default_mode.get_or_insert(MODE);

@@ -10,14 +10,17 @@ use std::io;
 use std::path::Path;
 use std::time::Instant;
 
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{
+    PersistentVolumeClaim, PersistentVolumeClaimTemplate, Pod, Volume,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use thiserror::Error;
 
 use crate::cleanup::{self, REMOVED};
 use crate::launch;
-use crate::objects::{ObjectError, Objects, StoredObject};
+use crate::objects::{ObjectError, Objects, StoredObject, completed};
 use crate::places::Places;
-use crate::pods::{Pods, PodsError};
+use crate::pods::{FoundPod, Pods, PodsError};
 use crate::watch::{Watcher, Woken};
 
 /// What keeps a claim that is in use.
@@ -58,11 +61,9 @@ impl ClaimDeletion {
         let Some(mut claim) = objects.find::<PersistentVolumeClaim>(namespace, name)? else {
             return Ok(None);
         };
-        let metadata = &mut claim.metadata;
-        let uid = metadata.uid.clone();
-        if metadata.deletion_timestamp.is_none() {
-            metadata.deletion_timestamp = Some(launch::now());
-            metadata.deletion_grace_period_seconds = Some(0);
+        let uid = claim.metadata.uid.clone();
+        if claim.metadata.deletion_timestamp.is_none() {
+            mark_deleted(&mut claim);
             objects.store(namespace, name, &claim)?;
         }
         finish_one(places, namespace, name)?;
@@ -94,16 +95,116 @@ impl ClaimDeletion {
     }
 }
 
-/// Ends the claims whose deletion was asked for and that no pod uses any more. What fails is tried
-/// again when the next pod is removed, or by whoever waits for the claim.
+/// Ends the claims whose deletion was asked for, or whose pod is gone, and that no pod uses any
+/// more. What fails is tried again when the next pod is removed, or by whoever waits for the claim.
 pub(crate) fn finish_deletions(places: &Places) {
     sweep(&places.data);
-    let claims = Objects::new(places).list::<PersistentVolumeClaim>().unwrap_or_default();
-    for claim in claims.iter().filter(|claim| claim.metadata.deletion_timestamp.is_some()) {
+    let objects = Objects::new(places);
+    for mut claim in objects.list::<PersistentVolumeClaim>().unwrap_or_default() {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let (namespace, name) = (text(&claim.metadata.namespace), text(&claim.metadata.name));
+        if claim.metadata.deletion_timestamp.is_none() {
+            if !is_orphan(places, &namespace, &claim) {
+                continue;
+            }
+            mark_deleted(&mut claim);
+            if objects.store(&namespace, &name, &claim).is_err() {
+                continue;
+            }
+        }
         let _ = finish_one(places, &namespace, &name);
     }
+}
+
+fn mark_deleted(claim: &mut PersistentVolumeClaim) {
+    claim.metadata.deletion_timestamp = Some(launch::now());
+    claim.metadata.deletion_grace_period_seconds = Some(0);
+}
+
+/// The pod that the claim was made for.
+fn owner(claim: &PersistentVolumeClaim) -> Option<&OwnerReference> {
+    let mut owners = claim.metadata.owner_references.iter().flatten();
+    owners.find(|one| one.controller == Some(true) && one.kind == "Pod")
+}
+
+/// Whether the pod that the claim was made for is gone; where that cannot be told, it is not.
+fn is_orphan(places: &Places, namespace: &str, claim: &PersistentVolumeClaim) -> bool {
+    let Some(owner) = owner(claim) else { return false };
+    let here = Pods::new(places).find(namespace, &owner.name);
+    here.is_ok_and(|found| {
+        let uid = found.as_ref().map(FoundPod::uid);
+        uid.is_none_or(|uid| !uid.is_empty() && uid != owner.uid)
+    })
+}
+
+/// The claim that the volume is made of, if it is made of one: its name.
+pub fn name_of(pod: &str, volume: &Volume) -> Option<String> {
+    match &volume.persistent_volume_claim {
+        Some(source) => Some(source.claim_name.clone()),
+        None => volume.ephemeral.as_ref().map(|_| format!("{pod}-{}", volume.name)),
+    }
+}
+
+/// Why a volume does not get the claim that is made for the pod.
+#[derive(Debug, Error)]
+pub(crate) enum OwnClaimError {
+    /// There is one of the name, with other content.
+    #[error("{0}")]
+    Foreign(String),
+    /// It cannot be read or stored.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+}
+
+/// Makes the claim of an `ephemeral` volume, unless it is there. Like the controller of a cluster,
+/// it takes over no claim that was not made for this pod.
+pub(crate) fn make_for_pod(
+    objects: &Objects,
+    pod: &pod_model::Pod,
+    (name, template): (&str, &PersistentVolumeClaimTemplate),
+) -> Result<(), OwnClaimError> {
+    let namespace = &pod.namespace;
+    let is_own =
+        |claim: &PersistentVolumeClaim| owner(claim).is_some_and(|one| one.uid == pod.uid.0);
+    let mut found = objects.find::<PersistentVolumeClaim>(namespace, name)?;
+    if found.as_ref().is_some_and(|claim| !is_own(claim)) {
+        // It may be that of an earlier pod of the name, whose supervisor was killed at its end.
+        finish_deletions(objects.places());
+        found = objects.find(namespace, name)?;
+    }
+    if let Some(claim) = found {
+        return if is_own(&claim) {
+            Ok(())
+        } else {
+            Err(OwnClaimError::Foreign(format!(
+                "PVC {namespace}/{name} was not created for pod {namespace}/{} (pod is not owner)",
+                pod.name
+            )))
+        };
+    }
+    let own = template.metadata.clone().unwrap_or_default();
+    let claim = PersistentVolumeClaim {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: Some(namespace.clone()),
+            labels: own.labels,
+            annotations: own.annotations,
+            ..ObjectMeta::default()
+        },
+        spec: Some(template.spec.clone()),
+        status: None,
+    };
+    // There is no former one, which alone can refuse.
+    let Ok(mut claim) = completed(claim, None) else { return Ok(()) };
+    claim.metadata.owner_references = Some(vec![OwnerReference {
+        api_version: "v1".to_owned(),
+        block_owner_deletion: Some(true),
+        controller: Some(true),
+        kind: "Pod".to_owned(),
+        name: pod.name.to_string(),
+        uid: pod.uid.0.clone(),
+    }]);
+    Ok(objects.store(namespace, name, &claim)?)
 }
 
 /// Ends the claim if its deletion was asked for and no pod uses it. A pod that comes later finds
@@ -137,11 +238,7 @@ fn is_used(places: &Places, namespace: &str, name: &str) -> Result<bool, ClaimEr
 fn claims_of(pod: &Pod) -> Option<BTreeSet<String>> {
     let volumes = pod.spec.as_ref()?.volumes.iter().flatten();
     let of_pod = pod.metadata.name.as_deref().unwrap_or_default();
-    let claims = volumes.filter_map(|volume| match &volume.persistent_volume_claim {
-        Some(source) => Some(source.claim_name.clone()),
-        None => volume.ephemeral.as_ref().map(|_| format!("{of_pod}-{}", volume.name)),
-    });
-    Some(claims.collect())
+    Some(volumes.filter_map(|volume| name_of(of_pod, volume)).collect())
 }
 
 /// Removes the files of claims that those have left who were killed while they removed them.
@@ -160,7 +257,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::objects::completed;
     use crate::record::PodRecord;
 
     fn places() -> (tempfile::TempDir, Places) {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
+use crate::claims;
 use crate::cleanup::{self, CleanupError};
 use crate::control::{Reply, Request};
 use crate::lock;
@@ -113,6 +114,7 @@ impl Deletion {
         }
         // The supervisor may have been killed at its very last step.
         cleanup::finish_removals(&self.settings.places.state);
+        claims::finish_deletions(&self.settings.places);
         Ok(())
     }
 }

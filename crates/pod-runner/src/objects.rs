@@ -90,6 +90,7 @@ pub fn completed<T: StoredObject>(mut object: T, former: Option<&T>) -> Result<T
     metadata.creation_timestamp = kept.creation_timestamp;
     metadata.deletion_timestamp = kept.deletion_timestamp;
     metadata.deletion_grace_period_seconds = kept.deletion_grace_period_seconds;
+    metadata.owner_references = kept.owner_references;
     object.settle();
     Ok(object)
 }
@@ -197,6 +198,11 @@ pub struct Objects {
 }
 
 impl Objects {
+    /// Where they are.
+    pub(crate) fn places(&self) -> &Places {
+        &self.places
+    }
+
     /// The objects below the data directory.
     pub fn new(places: &Places) -> Self {
         Self { places: places.clone() }

@@ -29,6 +29,21 @@ pub(super) fn check(metadata: &ObjectMeta, findings: &mut Findings) {
     annotations(metadata.annotations.as_ref(), &path.child("annotations"), findings);
 }
 
+/// The metadata of an object that is made from a template.
+pub(super) fn check_template(metadata: &ObjectMeta, path: &Path, findings: &mut Findings) {
+    for (name, text) in [
+        ("name", &metadata.name),
+        ("generateName", &metadata.generate_name),
+        ("namespace", &metadata.namespace),
+    ] {
+        if text.as_deref().is_some_and(|text| !text.is_empty()) {
+            findings.forbidden(&path.child(name), "cannot be set for an ephemeral volume");
+        }
+    }
+    labels(metadata.labels.as_ref(), &path.child("labels"), findings);
+    annotations(metadata.annotations.as_ref(), &path.child("annotations"), findings);
+}
+
 /// What a name may begin with: in it a dash may be the last character.
 fn beginning_of_subdomain(prefix: &str) -> Vec<String> {
     match prefix.strip_suffix('-') {

@@ -29,7 +29,7 @@ pub(crate) use path::{Part, Path};
 pub(crate) fn check(pod: &Pod, findings: &mut Findings) {
     metadata::check(&pod.metadata, findings);
     match &pod.spec {
-        Some(spec) => pod::check(spec, findings),
+        Some(spec) => pod::check(spec, pod.metadata.name.as_deref().unwrap_or_default(), findings),
         None => findings.required(&Path::root("spec"), ""),
     }
 }

@@ -1,7 +1,9 @@
 //! Rules about the objects that pods refer to.
 
 use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, PersistentVolumeClaim, PersistentVolumeClaimSpec, Secret,
+};
 
 use super::findings::Findings;
 use super::path::Path;
@@ -89,9 +91,14 @@ fn check_json(secret: &Secret, key: &str, findings: &mut Findings) {
 pub(crate) fn claim(claim: &PersistentVolumeClaim, findings: &mut Findings) {
     metadata::check(&claim.metadata, findings);
     let path = Path::root("spec");
-    let Some(spec) = &claim.spec else {
-        return findings.required(&path, "");
-    };
+    match &claim.spec {
+        Some(spec) => claim_spec(spec, &path, findings),
+        None => findings.required(&path, ""),
+    }
+}
+
+/// What a claim asks for, on its own or in a pod.
+pub(super) fn claim_spec(spec: &PersistentVolumeClaimSpec, path: &Path, findings: &mut Findings) {
     let modes = spec.access_modes.as_deref().unwrap_or_default();
     let field = path.child("accessModes");
     if modes.is_empty() {

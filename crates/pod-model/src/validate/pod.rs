@@ -10,9 +10,9 @@ const MOST_SERVERS: usize = 3;
 const MOST_SEARCHES: usize = 32;
 const MOST_SEARCH_CHARACTERS: usize = 2048;
 
-pub(super) fn check(spec: &PodSpec, findings: &mut Findings) {
+pub(super) fn check(spec: &PodSpec, name: &str, findings: &mut Findings) {
     let path = Path::root("spec");
-    let volumes = volume::check_all(spec, findings);
+    let volumes = volume::check_all(spec, name, findings);
     container::check_mains(spec, &volumes, findings);
     container::check_inits(spec, &volumes, findings);
     resources::check_pod(spec, &path.child("resources"), findings);

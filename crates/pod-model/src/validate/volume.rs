@@ -2,25 +2,28 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::{HostPathVolumeSource, KeyToPath, PodSpec, Volume};
+use k8s_openapi::api::core::v1::{
+    EmptyDirVolumeSource, EphemeralVolumeSource, HostPathVolumeSource, KeyToPath, PodSpec, Volume,
+};
 
 use super::findings::Findings;
 use super::formats;
 use super::path::Path;
-use super::projected;
+use super::{metadata, objects, projected};
 use crate::quantity::Quantity;
 
 /// The volumes without errors by their names; only these can be mounted.
 pub(super) type Volumes<'a> = BTreeMap<&'a str, &'a Volume>;
 
 /// Checks all volumes and returns those that are fine.
-pub(super) fn check_all<'a>(spec: &'a PodSpec, findings: &mut Findings) -> Volumes<'a> {
+pub(super) fn check_all<'a>(spec: &'a PodSpec, pod: &str, findings: &mut Findings) -> Volumes<'a> {
     let list = Path::root("spec").child("volumes");
     let mut volumes = Volumes::new();
     for (at, volume) in spec.volumes.iter().flatten().enumerate() {
         let path = list.index(at);
         let before = findings.errors();
         check_source(volume, &path, findings);
+        check_claims(spec, volume, (pod, &path), findings);
         let name = path.child("name");
         if volume.name.is_empty() {
             findings.required(&name, "");
@@ -46,13 +49,7 @@ fn check_source(volume: &Volume, path: &Path, findings: &mut Findings) {
         findings.required(path, "must specify a volume type");
     }
     if let Some(source) = &volume.empty_dir {
-        let path = path.child("emptyDir");
-        let limit = source.size_limit.as_ref().and_then(|text| Quantity::parse(&text.0).ok());
-        if limit.is_some_and(Quantity::is_negative) {
-            let why = "SizeLimit field must be a valid resource quantity";
-            findings.forbidden(&path.child("sizeLimit"), why);
-        }
-        check_medium(source.medium.as_deref().unwrap_or_default(), &path.child("medium"), findings);
+        check_empty_dir(source, &path.child("emptyDir"), findings);
     }
     if let Some(source) = &volume.host_path {
         check_host_path(source, &path.child("hostPath"), findings);
@@ -77,6 +74,9 @@ fn check_source(volume: &Volume, path: &Path, findings: &mut Findings) {
         let path = path.child("persistentVolumeClaim");
         required(&source.claim_name, &path.child("claimName"), findings);
     }
+    if let Some(source) = &volume.ephemeral {
+        check_template(source, &path.child("ephemeral"), findings);
+    }
     if let Some(source) = &volume.projected {
         projected::check(source, &path.child("projected"), findings);
     }
@@ -87,6 +87,40 @@ fn check_source(volume: &Volume, path: &Path, findings: &mut Findings) {
         let policy = source.pull_policy.as_ref();
         let words = ["Always", "IfNotPresent", "Never"];
         findings.maybe_one_of(&path.child("pullPolicy"), policy, &words);
+    }
+}
+
+/// The claim that is made for the pod.
+fn check_template(source: &EphemeralVolumeSource, path: &Path, findings: &mut Findings) {
+    let path = path.child("volumeClaimTemplate");
+    let Some(template) = &source.volume_claim_template else {
+        return findings.required(&path, "");
+    };
+    let metadata = template.metadata.clone().unwrap_or_default();
+    metadata::check_template(&metadata, &path.child("metadata"), findings);
+    objects::claim_spec(&template.spec, &path.child("spec"), findings);
+}
+
+/// The names of claims that are made for the pod, which is called `pod` if it has a name already.
+fn check_claims(
+    spec: &PodSpec,
+    volume: &Volume,
+    (pod, path): (&str, &Path),
+    findings: &mut Findings,
+) {
+    if volume.ephemeral.is_some() && !pod.is_empty() && !volume.name.is_empty() {
+        let claim = format!("{pod}-{}", volume.name);
+        for why in formats::subdomain(&claim) {
+            let why = format!("PVC name {claim:?}: {why}");
+            findings.invalid(&path.child("name"), &volume.name, &why);
+        }
+    }
+    let Some(source) = &volume.persistent_volume_claim else { return };
+    let mut others = spec.volumes.iter().flatten().filter(|other| other.ephemeral.is_some());
+    if others.any(|other| format!("{pod}-{}", other.name) == source.claim_name) {
+        let path = path.child("persistentVolumeClaim").child("claimName");
+        let why = "must not reference a PVC that gets created for an ephemeral volume";
+        findings.invalid(&path, &source.claim_name, why);
     }
 }
 
@@ -126,6 +160,15 @@ fn kinds(volume: &Volume) -> Vec<&'static str> {
     ];
     let json = serde_json::to_value(volume).unwrap_or_default();
     order.into_iter().filter(|kind| json.get(kind).is_some()).collect()
+}
+
+fn check_empty_dir(source: &EmptyDirVolumeSource, path: &Path, findings: &mut Findings) {
+    let limit = source.size_limit.as_ref().and_then(|text| Quantity::parse(&text.0).ok());
+    if limit.is_some_and(Quantity::is_negative) {
+        let why = "SizeLimit field must be a valid resource quantity";
+        findings.forbidden(&path.child("sizeLimit"), why);
+    }
+    check_medium(source.medium.as_deref().unwrap_or_default(), &path.child("medium"), findings);
 }
 
 fn check_medium(medium: &str, path: &Path, findings: &mut Findings) {

@@ -239,7 +239,7 @@ fn objects_that_ask_for_nothing_are_taken() {
     // One that asks for something is still refused, and so is an empty kind of volume.
     let asks = "securityContext: {seLinuxOptions: {level: s0}}";
     assert!(!messages(&container(asks)).is_empty());
-    for kind in ["csi", "gitRepo", "nfs", "ephemeral"] {
+    for kind in ["csi", "gitRepo", "nfs"] {
         let found = messages(&beside(&format!("volumes: [{{name: v, {kind}: {{}}}}]")));
         assert!(found.iter().any(|message| message.contains("is not supported")), "{found:?}");
     }

@@ -166,7 +166,6 @@ fn volumes_of_a_cluster_are_refused_by_their_names() {
         "cephfs",
         "cinder",
         "csi",
-        "ephemeral",
         "fc",
         "flexVolume",
         "flocker",
@@ -197,4 +196,61 @@ fn what_podman_writes_for_memory_has_a_tip() {
     let found = problems(&beside("volumes: [{name: v, hostPath: {path: tmpfs}}]"));
     let hint = found.first().and_then(|problem| problem.hint.clone()).unwrap_or_default();
     assert!(hint.contains("emptyDir: { medium: Memory }"), "{found:?}");
+}
+
+#[test]
+fn a_claim_that_is_made_for_a_pod_is_checked_as_one_that_stands_alone() {
+    const SPEC: &str =
+        "spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}";
+    let template = |text: &str| format!("ephemeral: {{volumeClaimTemplate: {{{text}}}}}");
+    let path = "spec.volumes[0].ephemeral.volumeClaimTemplate";
+    let found = |source: &str| {
+        let found = problems(&volume(source));
+        found.into_iter().map(|one| one.message).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&template(SPEC)), Vec::<String>::new());
+    let labelled = format!("metadata: {{labels: {{a: b}}, annotations: {{c: d}}}}, {SPEC}");
+    assert_eq!(found(&template(&labelled)), Vec::<String>::new());
+    assert_eq!(found("ephemeral: {}"), [format!("{path}: Required value")]);
+    let named = format!("metadata: {{name: other}}, {SPEC}");
+    let why = "Forbidden: cannot be set for an ephemeral volume";
+    assert_eq!(found(&template(&named)), [format!("{path}.metadata.name: {why}")]);
+    let empty = SPEC.replace("ReadWriteOnce", "").replace("1Mi", "0");
+    assert_eq!(
+        found(&template(&empty)),
+        [
+            format!("{path}.spec.accessModes: Required value: at least 1 access mode is required"),
+            format!(
+                "{path}.spec.resources[storage]: Invalid value: \"0\": must be greater than zero"
+            ),
+        ]
+    );
+    let block = SPEC.replace("spec: {", "spec: {volumeMode: Block, ");
+    let why = "Forbidden: minipod's claims are directories, not block devices";
+    assert_eq!(found(&template(&block)), [format!("{path}.spec.volumeMode: {why}")]);
+}
+
+#[test]
+fn a_pod_refers_to_no_claim_that_is_made_for_it() {
+    let pod = |name: &str, claim: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec:\n  \
+             containers: [{{name: c, image: i}}]\n  volumes:\n  \
+             - {{name: one, persistentVolumeClaim: {{claimName: {claim}}}}}\n  \
+             - {{name: v, ephemeral: {{volumeClaimTemplate: {{spec: {{accessModes: [ReadWriteOnce], \
+             resources: {{requests: {{storage: 1Mi}}}}}}}}}}}}\n"
+        )
+    };
+    let found =
+        |text: &str| problems(text).into_iter().map(|problem| problem.message).collect::<Vec<_>>();
+    assert_eq!(found(&pod("p", "other")), Vec::<String>::new());
+    let why = "must not reference a PVC that gets created for an ephemeral volume";
+    assert_eq!(
+        found(&pod("p", "p-v")),
+        [format!("spec.volumes[0].persistentVolumeClaim.claimName: Invalid value: \"p-v\": {why}")]
+    );
+    let long = "p".repeat(252);
+    let messages = found(&pod(&long, "other"));
+    let begins = format!("spec.volumes[1].name: Invalid value: \"v\": PVC name \"{long}-v\": ");
+    assert!(messages.iter().any(|one| one.starts_with(&begins)), "{messages:?}");
 }

@@ -22,6 +22,7 @@ use pod_model::{PullPolicy, Quantity};
 use rustix::mount::MountAttrFlags;
 use thiserror::Error;
 
+use crate::claims::{self, OwnClaimError};
 use crate::objects::ObjectError;
 use crate::plan::PlanInput;
 use crate::roots;
@@ -110,6 +111,7 @@ fn set_up_one(input: &PlanInput<'_>, volume: &Volume) -> Result<(), VolumeError>
     if let Some(source) = &volume.host_path {
         return host_path::check(volume, source);
     }
+    make_claim(input, volume)?;
     claim_stays(input, volume)?;
     let path = path(input, volume)?;
     let is_new = make(volume, &path)?;
@@ -119,20 +121,44 @@ fn set_up_one(input: &PlanInput<'_>, volume: &Volume) -> Result<(), VolumeError>
         return payload::write(&tree, &payload, group_access(input, volume))
             .map_err(|source| VolumeError::file(volume, "write", &path, source));
     }
-    if is_new || volume.persistent_volume_claim.is_some() {
+    if is_new || is_claim(volume) {
         give_to_group(input, volume, &tree)
             .map_err(|source| VolumeError::file(volume, "change the group of", &path, source))?;
     }
     Ok(())
 }
 
-/// No pod begins to use a claim that is about to go, as a kubelet has it.
-fn claim_stays(input: &PlanInput<'_>, volume: &Volume) -> Result<(), VolumeError> {
-    let Some(source) = &volume.persistent_volume_claim else {
+fn is_claim(volume: &Volume) -> bool {
+    volume.persistent_volume_claim.is_some() || volume.ephemeral.is_some()
+}
+
+fn claim_name(input: &PlanInput<'_>, volume: &Volume) -> Option<String> {
+    claims::name_of(input.pod.name.as_str(), volume)
+}
+
+/// Makes the claim that goes with the pod.
+fn make_claim(input: &PlanInput<'_>, volume: &Volume) -> Result<(), VolumeError> {
+    let source = volume.ephemeral.as_ref();
+    let template = source.and_then(|source| source.volume_claim_template.as_ref());
+    let (Some(template), Some(name)) = (template, claim_name(input, volume)) else {
         return Ok(());
     };
-    let (namespace, name) = (&input.pod.namespace, &source.claim_name);
-    match input.objects.find::<PersistentVolumeClaim>(namespace, name) {
+    let made = claims::make_for_pod(input.objects, input.pod, (&name, template));
+    made.map_err(|error| match error {
+        OwnClaimError::Foreign(message) => VolumeError::source_of(volume, message),
+        OwnClaimError::Object(source) => {
+            VolumeError::Object { volume: volume.name.clone(), source }
+        }
+    })
+}
+
+/// No pod begins to use a claim that is about to go, as a kubelet has it.
+fn claim_stays(input: &PlanInput<'_>, volume: &Volume) -> Result<(), VolumeError> {
+    let Some(name) = claim_name(input, volume) else {
+        return Ok(());
+    };
+    let namespace = &input.pod.namespace;
+    match input.objects.find::<PersistentVolumeClaim>(namespace, &name) {
         Ok(Some(claim)) if claim.metadata.deletion_timestamp.is_some() => {
             let text = format!("error processing PVC {namespace}/{name}: PVC is being deleted");
             Err(VolumeError::source_of(volume, text))
@@ -169,15 +195,14 @@ pub(crate) fn path(input: &PlanInput<'_>, volume: &Volume) -> Result<PathBuf, Vo
     if let Some(source) = &volume.host_path {
         return Ok(PathBuf::from(&source.path));
     }
-    if let Some(source) = &volume.persistent_volume_claim {
+    if let Some(name) = claim_name(input, volume) {
         let namespace = &input.pod.namespace;
-        let claim = input.objects.find::<PersistentVolumeClaim>(namespace, &source.claim_name);
-        return match claim {
-            Ok(Some(_)) => Ok(input.objects.claim_directory(namespace, &source.claim_name)),
-            Ok(None) => Err(VolumeError::source_of(
-                volume,
-                format!("persistentvolumeclaim \"{}\" not found", source.claim_name),
-            )),
+        return match input.objects.find::<PersistentVolumeClaim>(namespace, &name) {
+            Ok(Some(_)) => Ok(input.objects.claim_directory(namespace, &name)),
+            Ok(None) => {
+                let message = format!("persistentvolumeclaim \"{name}\" not found");
+                Err(VolumeError::source_of(volume, message))
+            }
             Err(source) => Err(VolumeError::Object { volume: volume.name.clone(), source }),
         };
     }
@@ -262,7 +287,7 @@ fn give_to_group(input: &PlanInput<'_>, volume: &Volume, tree: &Tree) -> io::Res
         return Ok(());
     };
     let policy = security(input).and_then(|context| context.fs_group_change_policy.as_deref());
-    let may_skip = volume.persistent_volume_claim.is_some() && policy == Some("OnRootMismatch");
+    let may_skip = is_claim(volume) && policy == Some("OnRootMismatch");
     if may_skip && tree.is_given(access)? { Ok(()) } else { tree.give(access) }
 }
 

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use pod_runner::claims::name_of;
 
 use super::{Page, annotations, pairs};
 use crate::printable::escaped;
@@ -76,9 +77,9 @@ fn metadata(page: &mut Page, metadata: &ObjectMeta) {
 fn users(claim: &str, namespace: &str, pods: &[Pod]) -> Vec<String> {
     let uses = |pod: &&Pod| {
         let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-        let mut claims = volumes.filter_map(|volume| volume.persistent_volume_claim.as_ref());
-        pod.metadata.namespace.as_deref() == Some(namespace)
-            && claims.any(|one| one.claim_name == claim)
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        let mut claims = volumes.filter_map(|volume| name_of(name, volume));
+        pod.metadata.namespace.as_deref() == Some(namespace) && claims.any(|one| one == claim)
     };
     pods.iter().filter(uses).filter_map(|pod| pod.metadata.name.clone()).collect()
 }

@@ -1,6 +1,8 @@
 //! The volumes of a described pod.
 
-use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, ProjectedVolumeSource, Volume};
+use k8s_openapi::api::core::v1::{
+    DownwardAPIVolumeFile, EphemeralVolumeSource, ProjectedVolumeSource, Volume,
+};
 
 use super::Page;
 
@@ -21,8 +23,11 @@ pub(super) fn lines(page: &mut Page, volumes: &[Volume]) {
     }
 }
 
-/// Type and fields of the kinds that are nothing but fields.
-fn fields(volume: &Volume) -> Option<(&'static str, Vec<(&'static str, String)>)> {
+/// Type and fields of a volume.
+type Described = (&'static str, Vec<(&'static str, String)>);
+
+/// Those of the kinds that are nothing but fields.
+fn fields(volume: &Volume) -> Option<Described> {
     let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "<none>".to_owned());
     let flag = |flag: Option<bool>| flag.unwrap_or(false).to_string();
     if let Some(source) = &volume.host_path {
@@ -60,6 +65,9 @@ fn fields(volume: &Volume) -> Option<(&'static str, Vec<(&'static str, String)>)
             vec![("ClaimName", source.claim_name.clone()), ("ReadOnly", flag(source.read_only))],
         ));
     }
+    if let Some(source) = &volume.ephemeral {
+        return Some(own_claim(source));
+    }
     let source = volume.image.as_ref()?;
     Some((
         "Image (a container image or OCI artifact)",
@@ -68,6 +76,22 @@ fn fields(volume: &Volume) -> Option<(&'static str, Vec<(&'static str, String)>)
             ("PullPolicy", source.pull_policy.clone().unwrap_or_default()),
         ],
     ))
+}
+
+/// What there is to say of a claim before it is made.
+fn own_claim(source: &EphemeralVolumeSource) -> Described {
+    let spec = source.volume_claim_template.clone().unwrap_or_default().spec;
+    (
+        "EphemeralVolume (an inline specification for a volume that gets created and deleted with \
+         the pod)",
+        vec![
+            ("StorageClass", spec.storage_class_name.unwrap_or_default()),
+            ("Volume", String::new()),
+            ("Capacity", String::new()),
+            ("Access Modes", String::new()),
+            ("VolumeMode", spec.volume_mode.unwrap_or_default()),
+        ],
+    )
 }
 
 fn others(page: &mut Page, volume: &Volume) {
