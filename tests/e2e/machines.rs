@@ -27,6 +27,10 @@ pub(crate) const TESTS: &[Test] = &[
         "a_read_only_proc_sys_is_refused_with_the_way_out",
         a_read_only_proc_sys_is_refused_with_the_way_out,
     ),
+    (
+        "a_container_that_may_mount_finds_nothing_of_the_machine_under_its_root",
+        a_container_that_may_mount_finds_nothing_of_the_machine_under_its_root,
+    ),
     ("doctor_tries_and_leaves_nothing", doctor_tries_and_leaves_nothing),
 ];
 
@@ -267,4 +271,67 @@ fn without_the_kernels_firewall_a_pod_is_refused_at_once_and_leaves_nothing() {
     let _ = node.apply(&own).succeeds();
     let _ = node.wait_for_status("odd", &["Running"]);
     node.delete_leaves_nothing("odd", &["--now"]);
+}
+
+/// The ways out of a root that is no root of a mount namespace (chroot(2), and umount(2) and setns(2)
+/// where something lies under it). Where `pivot_root(2)` is refused, the container is.
+const DIGGER: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: digger}
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 0
+  containers:
+  - {name: main, image: 'busybox:1.36', command: [sh, -c, 'true']}
+  - name: climber
+    image: busybox:1.36
+    securityContext: {capabilities: {add: [SYS_CHROOT, DAC_READ_SEARCH]}}
+    command:
+    - sh
+    - -c
+    - |
+      show='stat -c "%d:%i" /; echo over'
+      mkdir /in
+      chroot /in 2>/dev/null
+      cd /; chroot ../../../../.. /bin/sh -c "$show"
+      chroot /proc/1/root /bin/sh -c "$show"
+  - name: digger
+    image: busybox:1.36
+    securityContext:
+      capabilities: {add: [SYS_ADMIN, SYS_CHROOT]}
+      seccompProfile: {type: Unconfined}
+      appArmorProfile: {type: Unconfined}
+    command:
+    - sh
+    - -c
+    - |
+      cd /proc/self/ns
+      umount -l /
+      /bin/busybox nsenter --mount=mnt /bin/busybox stat -c '%d:%i' /
+      echo over
+"#;
+
+fn a_container_that_may_mount_finds_nothing_of_the_machine_under_its_root() {
+    use std::os::unix::fs::MetadataExt;
+    let node = Node::new("odd-digger", &["busybox"]);
+    let _ = node.apply(DIGGER).succeeds();
+    let refusal = "the capability SYS_ADMIN needs pivot_root(2)";
+    node.wait_until("digger", |pod| {
+        let statuses = pod["status"]["containerStatuses"].as_array().cloned().unwrap_or_default();
+        let has_tried = |status: &serde_json::Value| {
+            let message = status["state"]["waiting"]["message"].as_str().unwrap_or_default();
+            status["state"]["terminated"].is_object() || message.contains(refusal)
+        };
+        statuses.len() == 3 && statuses.iter().all(has_tried)
+    });
+    let root = fs::metadata("/").expect("the machine's root");
+    let found = format!("{}:{}", root.dev(), root.ino());
+    for name in ["climber", "digger"] {
+        let said = node.run(&["logs", "digger", "-c", name]).stdout;
+        assert!(!said.lines().any(|line| line == found), "{name}: {said}");
+    }
+    let climbed = node.run(&["logs", "digger", "-c", "climber"]).succeeds().stdout;
+    assert_eq!(climbed.matches("over").count(), 2, "{climbed}");
+    node.delete_leaves_nothing("digger", &["--now"]);
 }

@@ -28,6 +28,9 @@ use crate::standard_mounts;
 use crate::sys::mount_attributes::{self, Attributes};
 use crate::user_namespace::{self, IdMap};
 
+/// capability.h
+const SYS_ADMIN: u64 = 1 << 21;
+
 /// A root that is built and not entered yet.
 #[derive(Debug)]
 pub(crate) struct BuiltRoot {
@@ -43,6 +46,7 @@ pub(crate) fn build(
     ids: Option<IdMap<'_>>,
 ) -> Result<BuiltRoot, StageError> {
     separate_mounts()?;
+    refuse_digging(plan)?;
     // Sources are opened before anything is mounted that could hide them.
     let sources = mount_sources::open_all(&plan.mounts, ids)?;
     let cgroups = mount_sources::open_all(&plan.cgroup_mounts, None)?;
@@ -144,6 +148,20 @@ fn cover(root: &OwnedFd) -> rustix::io::Result<()> {
     fchdir(root)?;
     rustix::process::chroot(".")?;
     rustix::process::chdir("/")
+}
+
+/// Who may unmount could take the root away that covers the initial one, and enter the mount namespace
+/// anew (setns(2)), whose root is the machine's then.
+fn refuse_digging(plan: &ContainerPlan) -> Result<(), StageError> {
+    let may_unmount = plan.process.capabilities.bounding & SYS_ADMIN != 0;
+    if plan.privileged_mounts || !may_unmount || host_mounts::below_initial_root().is_none() {
+        return Ok(());
+    }
+    Err(StageError::configure(
+        "the capability SYS_ADMIN needs pivot_root(2), which the root of this machine, the initial \
+         RAM file system, does not have; start the machine from another root (switch_root(8))",
+        Errno::INVAL,
+    ))
 }
 
 /// What is mounted here from now on stays here.
