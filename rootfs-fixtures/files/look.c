@@ -43,8 +43,8 @@ static unsigned long long capabilities(const char *process) {
     return line ? strtoull(line + 7, NULL, 16) : 0;
 }
 
-/* Whether the canary is somewhere in the memory of a process that it can write to. */
-static int has_in_memory(const char *process) {
+/* Whether the canary is somewhere in the memory of a process that it can write to; tells whose could be read. */
+static int has_in_memory(const char *process, const char *name) {
     char path[300], line[500];
     snprintf(path, sizeof path, "/proc/%s/maps", process);
     FILE *maps = fopen(path, "r");
@@ -58,7 +58,7 @@ static int has_in_memory(const char *process) {
         char *copy = malloc(end - start);
         long count = pread(memory, copy, end - start, start);
         found = count > 0 && memmem(copy, count, canary, strlen(canary));
-        if (count > 0) told("read", "memory");
+        if (count > 0) told("read", name);
         free(copy);
     }
     if (maps) fclose(maps);
@@ -106,7 +106,7 @@ void look(const char *path, const char *first, const char *second) {
                     told("traced", "one");
                     waitpid(pid, NULL, __WALL);
                     look_into(one->d_name, path);
-                    if (has_in_memory(one->d_name)) told("memory", "of one");
+                    if (has_in_memory(one->d_name, "memory")) told("memory", "of one");
                     ptrace(PTRACE_DETACH, pid, 0, 0);
                 }
             }
@@ -143,7 +143,7 @@ static void look_at(const char *process, const char *name, const char *path) {
         snprintf(place, sizeof place, "%s %s", name, target);
         told("file", place);
     }
-    if (has_in_memory(process)) told("memory", name);
+    if (has_in_memory(process, name)) told("memory", name);
     if (!ptrace(PTRACE_SEIZE, atol(process), 0, 0)) {
         told("traced", name);
         ptrace(PTRACE_INTERRUPT, atol(process), 0, 0);

@@ -300,6 +300,39 @@ mod tests {
     }
 
     #[test]
+    fn a_claim_whose_pod_was_removed_by_somebody_who_was_killed_goes_with_the_next_one() {
+        let (_top, places) = places();
+        store(&places);
+        let dir = places.pod("default", "user");
+        fs::create_dir_all(dir.path()).unwrap();
+        let pod = |uid: &str| {
+            let metadata = serde_json::json!({"name": "user", "namespace": "default", "uid": uid});
+            serde_json::from_value(serde_json::json!({"metadata": metadata})).unwrap()
+        };
+        let objects = Objects::new(&places);
+        let mut claim: PersistentVolumeClaim = objects.find("default", "files").unwrap().unwrap();
+        let owner = OwnerReference {
+            api_version: "v1".into(),
+            kind: "Pod".into(),
+            name: "user".into(),
+            uid: "1".into(),
+            controller: Some(true),
+            ..OwnerReference::default()
+        };
+        claim.metadata.owner_references = Some(vec![owner]);
+        objects.store("default", "files", &claim).unwrap();
+        drop(PodRecord::create(dir.clone(), pod("1")).unwrap());
+        finish_deletions(&places);
+        assert!(is_there(&places), "its pod is there");
+        fs::remove_dir_all(dir.path()).unwrap();
+        fs::create_dir_all(dir.path()).unwrap();
+        drop(PodRecord::create(dir.clone(), pod("2")).unwrap());
+        finish_deletions(&places);
+        assert!(!is_there(&places), "another pod of the name is not its pod");
+        assert!(!objects.claim_directory("default", "files").exists());
+    }
+
+    #[test]
     fn a_claim_stays_until_its_last_pod_is_gone() {
         let (_top, places) = places();
         store(&places);
