@@ -307,7 +307,8 @@ mod tests {
         fs::create_dir_all(dir.path()).unwrap();
         let pod = |uid: &str| {
             let metadata = serde_json::json!({"name": "user", "namespace": "default", "uid": uid});
-            serde_json::from_value(serde_json::json!({"metadata": metadata})).unwrap()
+            let spec = serde_json::json!({"containers": []}); // without one the record is damaged
+            serde_json::from_value(serde_json::json!({"metadata": metadata, "spec": spec})).unwrap()
         };
         let objects = Objects::new(&places);
         let mut claim: PersistentVolumeClaim = objects.find("default", "files").unwrap().unwrap();
