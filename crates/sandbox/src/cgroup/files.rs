@@ -120,6 +120,18 @@ pub(super) fn kill_all(path: &Path) -> Result<(), CgroupError> {
     }
 }
 
+/// Keeps what is in the cgroup and below from making processes, and gives it the processor time to end: a fork bomb
+/// grows while it is killed, and a process whose quota is used up does not see the signal before the next period.
+pub(super) fn let_end(path: &Path) {
+    for (file, value) in [("pids.max", "0"), ("cpu.max", "max"), ("cpu.cfs_quota_us", "-1")] {
+        let file = path.join(file);
+        if file.exists() {
+            let _ = write(&file, value); // it ends without, only later
+        }
+    }
+    directories_below(path).iter().for_each(|below| let_end(below));
+}
+
 /// Kills every process that is in the cgroup and below now; their pidfds.
 fn kill_once(path: &Path) -> Result<Vec<OwnedFd>, CgroupError> {
     let mut killed = Vec::new();

@@ -157,6 +157,7 @@ impl PodCgroup {
 
     /// Kills every process in the pod's cgroups and waits until they are gone.
     pub fn kill(&self) -> Result<(), CgroupError> {
+        self.directories.iter().for_each(|directory| files::let_end(&directory.path));
         self.directories.iter().try_for_each(|directory| files::kill_all(&directory.path))
     }
 
