@@ -44,9 +44,7 @@ fn prepare(
     jobs: Jobs,
 ) -> Result<String, StageError> {
     die_with_supervisor()?;
-    if u32::try_from(getppid().as_raw()) != Ok(order.supervisor) {
-        return Err(StageError::prepare("the supervisor has ended", Errno::SRCH));
-    }
+    require_supervisor(order.supervisor)?;
     let job = if order.looks_up {
         look_up(&order.job, jobs)
             .map_err(|error| StageError::prepare("cannot look up a name", error))?
@@ -58,10 +56,19 @@ fn prepare(
         .map_err(|error| StageError::prepare("cannot enter an empty root", error))?;
     keep_only(&[output.as_fd()])?;
     become_nobody(false)?;
+    require_supervisor(order.supervisor)?;
     restrict_to(Needs::Network)?;
     let title = std::ffi::CString::new(order.title.as_ref()).unwrap_or_default();
     let _ = nix::sys::prctl::set_name(&title); // only what ps shows
     Ok(job)
+}
+
+/// That it is still this one's parent: asked after each request to die with it.
+fn require_supervisor(supervisor: u32) -> Result<(), StageError> {
+    if u32::try_from(getppid().as_raw()) == Ok(supervisor) {
+        return Ok(());
+    }
+    Err(StageError::prepare("the supervisor has ended", Errno::SRCH))
 }
 
 /// Names are looked up with the machine's files, and the answers come from somewhere: a child does

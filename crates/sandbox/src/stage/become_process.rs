@@ -61,8 +61,9 @@ pub(crate) fn become_process(
     plan: &ProcessPlan,
     stdio: Stdio,
     users: Option<Users<'_>>,
+    report: &ReportWriter,
 ) -> Result<Infallible, StageError> {
-    confine(plan, stdio, users)?;
+    confine(plan, stdio, users, report)?;
     exec(plan)
 }
 
@@ -80,12 +81,12 @@ pub(crate) fn become_another_process(
     // install.
     let last = match &plan.seccomp {
         SeccompPlan::Filter(program) if plan.no_new_privileges || may_be_traced => {
-            give_up_under(plan, &Filtering::Later)?;
+            give_up_under(plan, report, &Filtering::Later)?;
             Last::Install(program)
         }
         SeccompPlan::Filter(_) => Last::GiveUp,
         _ => {
-            give_up(plan)?;
+            give_up(plan, report)?;
             Last::Nothing
         }
     };
@@ -101,7 +102,7 @@ pub(crate) fn become_another_process(
         match last {
             Last::Nothing => {}
             Last::Install(program) => install(program)?,
-            Last::GiveUp => give_up(plan)?,
+            Last::GiveUp => give_up(plan, report)?,
         }
         die_with_supervisor()?;
         report.require_starter()?;
@@ -142,9 +143,10 @@ pub(crate) fn confine(
     plan: &ProcessPlan,
     stdio: Stdio,
     users: Option<Users<'_>>,
+    report: &ReportWriter,
 ) -> Result<(), StageError> {
     prepare(plan, stdio, users)?;
-    give_up(plan)
+    give_up(plan, report)
 }
 
 /// What is done with the privileges that there are.
@@ -162,11 +164,15 @@ fn prepare(plan: &ProcessPlan, stdio: Stdio, users: Option<Users<'_>>) -> Result
 }
 
 /// Gives up what the plan does not give, under its filter.
-fn give_up(plan: &ProcessPlan) -> Result<(), StageError> {
-    give_up_under(plan, &Filtering::Now)
+fn give_up(plan: &ProcessPlan, report: &ReportWriter) -> Result<(), StageError> {
+    give_up_under(plan, report, &Filtering::Now)
 }
 
-fn give_up_under(plan: &ProcessPlan, filtering: &Filtering) -> Result<(), StageError> {
+fn give_up_under(
+    plan: &ProcessPlan,
+    report: &ReportWriter,
+    filtering: &Filtering,
+) -> Result<(), StageError> {
     let program = if *filtering == Filtering::Now { seccomp_program(plan) } else { None };
     let no_new_privileges = plan.no_new_privileges || *filtering == Filtering::Later;
     // With no_new_privs the filter may come last; without, it needs CAP_SYS_ADMIN, so it comes
@@ -176,6 +182,7 @@ fn give_up_under(plan: &ProcessPlan, filtering: &Filtering) -> Result<(), StageE
     }
     become_user(plan)?;
     stay_hidden()?;
+    report.require_starter()?;
     if no_new_privileges {
         rustix::thread::set_no_new_privs(true)
             .map_err(|error| StageError::prepare("cannot set no_new_privs", error))?;

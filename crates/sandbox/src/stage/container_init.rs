@@ -89,7 +89,7 @@ fn container_init(
         let to = (report, pod.may_trace);
         return become_process::become_another_process(&plan.process, stdio, users, to);
     }
-    match become_process::become_process(&plan.process, stdio, users)? {}
+    match become_process::become_process(&plan.process, stdio, users, report)? {}
 }
 
 /// Joins the namespaces that the holder holds for the pod. A shared pid namespace is for the process that this one makes.

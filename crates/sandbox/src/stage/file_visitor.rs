@@ -57,7 +57,7 @@ fn join(
     placement.settle()?;
     let ids = IdMap::of(users, ids);
     let users = ids.map(|ids| Users { ids, mounts: OwnMounts::Joined });
-    become_process::confine(plan, stdio, users)?;
+    become_process::confine(plan, stdio, users, report)?;
     restrict_to(Needs::Files)?;
     keep_only(&[report.as_fd()])
 }

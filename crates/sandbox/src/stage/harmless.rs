@@ -40,7 +40,7 @@ pub fn hide_from_others() -> io::Result<()> {
 }
 
 /// The kernel kills this process when its parent dies. That it has died already is seen by
-/// [`super::report::ReportWriter::require_starter`].
+/// [`super::report::ReportWriter::require_starter`], to be called after the last one of these.
 pub(crate) fn die_with_supervisor() -> Result<(), StageError> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)
         .map_err(|error| StageError::prepare("cannot ask to die with the supervisor", error))

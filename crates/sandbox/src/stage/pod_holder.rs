@@ -77,6 +77,7 @@ fn hold(
     let spared = set_sysctls(&plan.sysctls)?;
     root::enter_empty()?;
     become_nobody(plan.user_ids.is_some())?;
+    report.require_starter()?;
     Ok(spared)
 }
 
