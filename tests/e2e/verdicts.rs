@@ -186,12 +186,13 @@ fn a_profile_of_the_users_own_decides() {
     }
 }
 
-/// For a program that is alone.
+/// For a program that is alone, and waits for nobody.
 const ALONE: &str = r#"{
   "defaultAction": "SCMP_ACT_ALLOW",
   "archMap": [{"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86"]}],
   "syscalls": [
-    {"names": ["clone", "clone3", "fork", "vfork"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}
+    {"names": ["clone", "clone3", "fork", "vfork"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95},
+    {"names": ["ppoll"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}
   ]}"#;
 
 fn commands_run_under_a_profile_that_forbids_new_processes() {

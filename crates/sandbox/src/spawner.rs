@@ -163,7 +163,7 @@ fn write_order(order: &Order<'_>, files: &Files<'_>) -> io::Result<File> {
 /// Becomes the spawner.
 fn prepare(channel: BorrowedFd<'_>) -> Result<(), StageError> {
     let _ = nix::sys::prctl::set_name(c"minipod:spawn"); // only what ps shows
-    stay_hidden()?;
+    stay_hidden(|| Ok(()))?; // one that has died has closed the channel
     forget_environment()?;
     let kept: Vec<_> = host_mounts::namespace().into_iter().chain([channel]).collect();
     let_go_of_streams()

@@ -50,8 +50,8 @@ pub(crate) fn with_files_of_root<T>(
     let become_owner = |uid: Uid, gid: Gid| {
         setfsgid(gid);
         setfsuid(uid);
-        // A change of user resets them.
-        stay_hidden()
+        // A change of user resets it; the supervisor is required with the last one, later.
+        stay_hidden(|| Ok(()))
     };
     let (own_uid, own_gid) = (Uid::effective(), Gid::effective());
     become_owner(Uid::from_raw(first), Gid::from_raw(first))?;

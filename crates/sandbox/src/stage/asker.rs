@@ -43,8 +43,7 @@ fn prepare(
     output: &OwnedFd,
     jobs: Jobs,
 ) -> Result<String, StageError> {
-    die_with_supervisor()?;
-    require_supervisor(order.supervisor)?;
+    die_with_supervisor(|| require_parent(order.supervisor))?;
     let job = if order.looks_up {
         look_up(&order.job, jobs)
             .map_err(|error| StageError::prepare("cannot look up a name", error))?
@@ -55,16 +54,15 @@ fn prepare(
     setns(holder, CloneFlags::CLONE_NEWNS)
         .map_err(|error| StageError::prepare("cannot enter an empty root", error))?;
     keep_only(&[output.as_fd()])?;
-    become_nobody(false)?;
-    require_supervisor(order.supervisor)?;
+    become_nobody(false, || require_parent(order.supervisor))?;
     restrict_to(Needs::Network)?;
     let title = std::ffi::CString::new(order.title.as_ref()).unwrap_or_default();
     let _ = nix::sys::prctl::set_name(&title); // only what ps shows
     Ok(job)
 }
 
-/// That it is still this one's parent: asked after each request to die with it.
-fn require_supervisor(supervisor: u32) -> Result<(), StageError> {
+/// That the supervisor is still this process's parent.
+fn require_parent(supervisor: u32) -> Result<(), StageError> {
     if u32::try_from(getppid().as_raw()) == Ok(supervisor) {
         return Ok(());
     }
@@ -75,9 +73,10 @@ fn require_supervisor(supervisor: u32) -> Result<(), StageError> {
 /// it that has the files and no privilege, so that none ever has both.
 fn look_up(job: &str, jobs: Jobs) -> io::Result<String> {
     let (reader, mut writer) = io::pipe()?;
+    let asker = std::process::id();
     let child = Child::spawn(New::default(), move || {
         let is_nobody = keep_only(&[writer.as_fd()])
-            .and_then(|()| become_nobody(false))
+            .and_then(|()| become_nobody(false, || require_parent(asker)))
             .and_then(|()| restrict_to(Needs::Lookup));
         let found = if is_nobody.is_ok() { (jobs.look_up)(job) } else { None };
         i32::from(found.is_none_or(|found| writer.write_all(found.as_bytes()).is_err()))

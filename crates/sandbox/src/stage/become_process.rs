@@ -104,8 +104,7 @@ pub(crate) fn become_another_process(
             Last::Install(program) => install(program)?,
             Last::GiveUp => give_up(plan, report)?,
         }
-        die_with_supervisor()?;
-        report.require_starter()?;
+        die_with_supervisor(|| report.require_starter())?;
         exec(plan)
     };
     let made = clone::clone_sibling(|| match go_on() {
@@ -181,8 +180,7 @@ fn give_up_under(
         install(program)?;
     }
     become_user(plan)?;
-    stay_hidden()?;
-    report.require_starter()?;
+    stay_hidden(|| report.require_starter())?;
     if no_new_privileges {
         rustix::thread::set_no_new_privs(true)
             .map_err(|error| StageError::prepare("cannot set no_new_privs", error))?;

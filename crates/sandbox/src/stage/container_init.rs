@@ -50,8 +50,7 @@ fn container_init(
     report: &ReportWriter,
 ) -> Result<i32, StageError> {
     let _ = nix::sys::prctl::set_name(c"minipod:init"); // only what ps shows
-    die_with_supervisor()?;
-    report.require_starter()?;
+    die_with_supervisor(|| report.require_starter())?;
     become_process::set_oom_score(plan.process.oom_score_adj)?;
     let Setting { holder, users, mut stdio, placement, pod } = setting;
     let ids = IdMap::of(users, pod.user_ids);

@@ -46,8 +46,7 @@ fn join(
     report: &ReportWriter,
 ) -> Result<(), StageError> {
     let _ = nix::sys::prctl::set_name(c"minipod:cp"); // only what ps shows
-    die_with_supervisor()?;
-    report.require_starter()?;
+    die_with_supervisor(|| report.require_starter())?;
     become_process::set_oom_score(plan.oom_score_adj)?;
     rustix::process::setsid()
         .map_err(|error| StageError::prepare("cannot start a session", error))?;

@@ -39,19 +39,25 @@ pub fn hide_from_others() -> io::Result<()> {
     Ok(nix::sys::prctl::set_dumpable(false)?)
 }
 
-/// The kernel kills this process when its parent dies. That it has died already is seen by
-/// [`super::report::ReportWriter::require_starter`], to be called after the last one of these.
-pub(crate) fn die_with_supervisor() -> Result<(), StageError> {
+/// The kernel kills this process when its parent dies. `require_it` fails if that has died already,
+/// which the kernel tells nobody; it is asked each time, because a supervisor may die wherever the
+/// request does not hold.
+pub(crate) fn die_with_supervisor(
+    require_it: impl FnOnce() -> Result<(), StageError>,
+) -> Result<(), StageError> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)
-        .map_err(|error| StageError::prepare("cannot ask to die with the supervisor", error))
+        .map_err(|error| StageError::prepare("cannot ask to die with the supervisor", error))?;
+    require_it()
 }
 
 /// What a change of user undoes: it clears the signal for a parent's death, and makes the process
 /// dumpable where `fs.suid_dumpable` says so (`proc_sys_fs(5)`).
-pub(crate) fn stay_hidden() -> Result<(), StageError> {
+pub(crate) fn stay_hidden(
+    require_supervisor: impl FnOnce() -> Result<(), StageError>,
+) -> Result<(), StageError> {
     hide_from_others()
         .map_err(|error| StageError::prepare("cannot hide from other processes", error))?;
-    die_with_supervisor()
+    die_with_supervisor(require_supervisor)
 }
 
 /// Variables of the host are nobody's business who may look into this process.
@@ -81,7 +87,10 @@ pub(super) fn keep_only(files: &[BorrowedFd<'_>]) -> Result<(), StageError> {
 
 /// Gives up the user and every capability for good. `in_pod` says that this process is in a pod's
 /// user namespace.
-pub(super) fn become_nobody(in_pod: bool) -> Result<(), StageError> {
+pub(super) fn become_nobody(
+    in_pod: bool,
+    require_supervisor: impl FnOnce() -> Result<(), StageError>,
+) -> Result<(), StageError> {
     let failed = |error: Errno| StageError::prepare("cannot give up the user", error);
     let id = if in_pod { OWN_ID_IN_POD } else { OWN_ID };
     let (gid, uid) = (Gid::from_raw(id), Uid::from_raw(id));
@@ -93,5 +102,5 @@ pub(super) fn become_nobody(in_pod: bool) -> Result<(), StageError> {
     capabilities::apply(&CapabilitySets::default()).map_err(lost)?;
     rustix::thread::set_no_new_privs(true)
         .map_err(|error| StageError::prepare("cannot set no_new_privs", error))?;
-    stay_hidden()
+    stay_hidden(require_supervisor)
 }

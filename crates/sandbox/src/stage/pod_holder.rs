@@ -54,14 +54,13 @@ fn hold(
     report: &ReportWriter,
 ) -> Result<Option<StageError>, StageError> {
     let _ = nix::sys::prctl::set_name(c"minipod:pod"); // only what ps shows
-    die_with_supervisor()?;
+    die_with_supervisor(|| report.require_starter())?;
     gate.pass();
     if plan.user_ids.is_some() {
         become_root_of_pod()?;
-        stay_hidden()?;
+        stay_hidden(|| report.require_starter())?;
     }
     keep_only(&[report.as_fd()])?;
-    report.require_starter()?;
     if plan.network == Sharing::Pod {
         loopback::bring_up()
             .map_err(|error| StageError::prepare("cannot bring up the loopback", error))?;
@@ -76,8 +75,7 @@ fn hold(
     }
     let spared = set_sysctls(&plan.sysctls)?;
     root::enter_empty()?;
-    become_nobody(plan.user_ids.is_some())?;
-    report.require_starter()?;
+    become_nobody(plan.user_ids.is_some(), || report.require_starter())?;
     Ok(spared)
 }
 
@@ -85,7 +83,7 @@ fn hold(
 /// containers that are set up outside of the pid namespace, where nobody in there sees it. No
 /// container runs yet.
 pub(crate) fn mount_processes(path: &Path, report: &ReportWriter) -> i32 {
-    let mounted = die_with_supervisor().and_then(|()| report.require_starter()).and_then(|()| {
+    let mounted = die_with_supervisor(|| report.require_starter()).and_then(|()| {
         standard_mounts::mount_processes(path)
             .map_err(|error| StageError::prepare("cannot mount the pod's /proc", error))
     });

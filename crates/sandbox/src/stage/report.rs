@@ -253,8 +253,7 @@ impl ReportWriter {
     /// That there is still somebody to tell; else it is too late to ask to die with the starter. A
     /// process that ends closes its files before the kernel looks for those who have asked
     /// (`PR_SET_PDEATHSIG`, prctl(2)), so whoever asks first and looks here then misses nothing,
-    /// provided that it has no copy of the starter's end itself. To be looked at again after the
-    /// last change of user, which takes the request back for a moment. Where a filter of somebody's
+    /// provided that it has no copy of the starter's end itself. Where a seccomp filter of somebody's
     /// own refuses to look, the process goes on.
     pub(crate) fn require_starter(&self) -> Result<(), StageError> {
         let mut ends = [PollFd::new(&self.errors, PollFlags::empty())];

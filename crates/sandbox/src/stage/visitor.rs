@@ -42,8 +42,7 @@ fn visit(
     // The supervisor finds the process that this one makes in its group.
     rustix::process::setpgid(None, None)
         .map_err(|error| StageError::prepare("cannot lead a process group", error))?;
-    die_with_supervisor()?;
-    report.require_starter()?;
+    die_with_supervisor(|| report.require_starter())?;
     become_process::set_oom_score(plan.oom_score_adj)?;
     app_armor::confine_at_exec(plan.app_armor.as_deref())?;
     leave_keyring("minipod")?;
