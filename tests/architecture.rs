@@ -8,13 +8,18 @@ use std::process::Command;
 use e2e_tests::fixtures::workspace;
 
 /// Each crate with those of ours that it may depend on.
-const MAY_USE: [(&str, &[&str]); 6] = [
+const MAY_USE: [(&str, &[&str]); 8] = [
     ("pod-model", &[]),
     ("pod-lifecycle", &["pod-model"]),
-    ("image-puller", &[]),
-    ("sandbox", &[]),
-    ("pod-runner", &["pod-model", "pod-lifecycle", "image-puller", "sandbox"]),
-    ("minipod", &["pod-model", "pod-runner", "image-puller"]),
+    ("confined", &[]),
+    ("image-puller", &["confined"]),
+    ("sandbox", &["confined"]),
+    ("pod-api", &["pod-model", "confined"]),
+    (
+        "pod-runner",
+        &["pod-model", "pod-lifecycle", "pod-api", "image-puller", "sandbox", "confined"],
+    ),
+    ("minipod", &["pod-model", "pod-api", "pod-runner", "image-puller"]),
 ];
 
 /// Longer files are several files.

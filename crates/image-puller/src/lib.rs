@@ -22,7 +22,7 @@ mod store;
 pub use config::ImageConfig;
 pub use digest::{Digest, DigestError};
 pub use image_manifest::ImageError;
-pub use layer::{Limits, Rule, UnpackError, remove_at, remove_tree};
+pub use layer::{Limits, Rule, UnpackError};
 pub use load::LoadError;
 pub use platform::{Platform, PlatformError};
 pub use progress::{Phase, ProgressEvent, ProgressSink};

@@ -22,8 +22,7 @@ pub(crate) use pods::{
     DeleteArgs, DescribeArgs, EventsArgs, GetArgs, LogsArgs, RunArgs, TopArgs, Until, WaitArgs,
 };
 
-use pod_runner::MaxPodDisk;
-use pod_runner::settings::Egress;
+use pod_api::MaxPodDisk;
 
 use images::{ImageCommand, ImagesArgs, LoadArgs, PullArgs, RmiArgs, SaveArgs};
 
@@ -69,7 +68,7 @@ pub(crate) struct PlaceArgs {
     /// private networks, cloud metadata or this machine; none: to other pods
     #[arg(long, global = true, env = "MINIPOD_POD_EGRESS", hide_env_values = true)]
     #[arg(default_value = "all", value_name = "WHERE", value_parser = values::pod_egress)]
-    pub(crate) pod_egress: Egress,
+    pub(crate) pod_egress: String,
     /// Factor on crash-loop and image-pull back-off
     #[arg(long, global = true, env = "MINIPOD_BACKOFF_SCALE", hide_env_values = true)]
     #[arg(default_value_t = 1.0, value_name = "FACTOR")]

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use clap_complete::CompletionCandidate;
 use image_puller::Store;
-use pod_runner::pods::FoundPod;
-use pod_runner::{Places, Pods};
+use pod_api::pods::FoundPod;
+use pod_api::{Places, Pods};
 
 use crate::commands::object;
 use crate::printable;

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
-use pod_runner::text::words;
+use pod_api::text::words;
 
 use crate::screen;
 

@@ -6,9 +6,10 @@ use std::ffi::OsStr;
 use std::io;
 use std::process::ExitCode;
 
-use pod_runner::launch::SUPERVISE;
+use pod_api::PodDir;
+use pod_runner::machine::SUPERVISE;
 use pod_runner::pull_worker::{self, PULL_WORKER};
-use pod_runner::{PodDir, supervisor};
+use pod_runner::supervisor;
 
 use crate::failure::Failure;
 use crate::screen;

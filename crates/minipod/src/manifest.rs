@@ -129,7 +129,7 @@ fn check_problems(problems: &str, count: usize) -> Result<(), Failure> {
 }
 
 /// Objects without a name get one.
-pub(crate) const NAMED: Unnamed = Unnamed::EndWith(pod_runner::name_ending);
+pub(crate) const NAMED: Unnamed = Unnamed::EndWith(pod_api::name_ending);
 
 /// An object that is left out, and what there is to say about it.
 struct Other {

@@ -1,9 +1,9 @@
 //! Finds the pod and the container that a command is about.
 
 use k8s_openapi::api::core::v1;
+use pod_api::Pods;
+use pod_api::pods::FoundPod;
 use pod_model::{Object, Unnamed};
-use pod_runner::Pods;
-use pod_runner::pods::FoundPod;
 
 use crate::cli::{FileArgs, PlaceArgs};
 use crate::commands::places;

@@ -2,48 +2,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::str::FromStr;
-
-use pod_model::Quantity;
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 use crate::disk_usage;
 use crate::plan::StorageUse;
-
-/// How much a pod may write: `--max-pod-disk`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum MaxPodDisk {
-    /// What the disk has; when that becomes little, the pod that has written most is evicted.
-    #[default]
-    Auto,
-    /// Whatever there is.
-    Unlimited,
-    /// So many bytes, as the quantity that was given; besides, as `Auto`.
-    Limit(String),
-}
-
-/// What is no such limit.
-#[derive(Debug, Error)]
-#[error("{text:?} is neither a quantity like 10Gi, nor auto, nor none")]
-pub struct NoDiskLimit {
-    text: String,
-}
-
-impl FromStr for MaxPodDisk {
-    type Err = NoDiskLimit;
-
-    fn from_str(text: &str) -> Result<Self, NoDiskLimit> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "none" => Ok(Self::Unlimited),
-            _ if Quantity::parse(text).is_ok_and(|bytes| bytes.value() > 0) => {
-                Ok(Self::Limit(text.to_owned()))
-            }
-            _ => Err(NoDiskLimit { text: text.to_owned() }),
-        }
-    }
-}
 
 /// The file system of writable layers and volumes, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,17 +74,6 @@ pub(crate) fn most_of_others(own: &Path) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_limit_is_a_quantity_or_a_word() {
-        assert_eq!("auto".parse::<MaxPodDisk>().unwrap(), MaxPodDisk::Auto);
-        assert_eq!("none".parse::<MaxPodDisk>().unwrap(), MaxPodDisk::Unlimited);
-        assert_eq!("10Gi".parse::<MaxPodDisk>().unwrap(), MaxPodDisk::Limit("10Gi".into()));
-        for wrong in ["", "0", "-1Gi", "much"] {
-            let error = wrong.parse::<MaxPodDisk>().unwrap_err().to_string();
-            assert!(error.contains("neither a quantity"), "{error}");
-        }
-    }
 
     #[test]
     fn who_has_written_most_of_a_full_disk_is_to_blame_and_nobody_else() {

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use confined::walk::walk;
 use rustix::fs::{Mode, OFlags, fstat, open};
-use sandbox::walk::walk;
 
 /// The bytes that the files below take on their disk, each file once however many names it has.
 /// Links are not followed and other file systems not entered; what vanishes meanwhile counts

@@ -11,7 +11,7 @@ use std::path::Path;
 use rustix::fs::{FlockOperation, flock};
 use sandbox::{ID_COUNT, IdRange};
 
-use crate::roots;
+use pod_api::roots;
 
 /// The first range begins here (Kubernetes: the first 65536 ids are the machine's own).
 const FIRST: u32 = ID_COUNT;

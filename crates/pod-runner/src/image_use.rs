@@ -4,8 +4,8 @@ use image_puller::{Digest, PullOptions, Reference, Store, StoreError};
 use k8s_openapi::api::core::v1;
 use thiserror::Error;
 
-use crate::places::Places;
-use crate::pods::{FoundPod, Pods, PodsError};
+use pod_api::places::Places;
+use pod_api::pods::{FoundPod, Pods, PodsError};
 
 /// A pod and its images.
 #[derive(Clone, Debug, PartialEq, Eq)]

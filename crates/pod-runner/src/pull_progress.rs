@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use image_puller::{Digest, Phase, ProgressEvent, ProgressSink};
 use serde::{Deserialize, Serialize};
 
-use crate::places::PodDir;
-use crate::roots;
+use pod_api::places::PodDir;
+use pod_api::roots;
 
 const PREFIX: &str = "pull-";
 /// Nobody sees more often that something changed.
@@ -68,14 +68,14 @@ pub fn read(dir: &PodDir) -> Vec<PullProgress> {
 
 /// Writes down how far a pull is.
 #[derive(Debug)]
-pub(crate) struct Recorder {
+pub struct Recorder {
     path: PathBuf,
     state: Mutex<(PullProgress, Option<Instant>)>,
 }
 
 impl Recorder {
     /// For a pull of this process, in the pod's directory.
-    pub(crate) fn new(directory: &Path, image: &str) -> Self {
+    pub fn new(directory: &Path, image: &str) -> Self {
         let path = directory.join(format!("{PREFIX}{}.json", std::process::id()));
         let progress = PullProgress { image: image.to_owned(), layers: Vec::new() };
         Self { path, state: Mutex::new((progress, None)) }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::linux_host::image_id;
 use crate::pull_progress::Recorder;
-use crate::text::chain;
+use pod_api::text::chain;
 
 /// The hidden subcommand that pulls; the order comes on its standard input.
 pub const PULL_WORKER: &str = "pull-worker";

@@ -19,10 +19,11 @@ use crate::clock::Clock;
 use crate::host::PodHost;
 use crate::inherited;
 use crate::linux_host::LinuxHost;
-use crate::places::PodDir;
-use crate::record::{PodRecord, RecordError};
-use crate::settings::Settings;
-use crate::{copy, prober};
+use crate::prober;
+use pod_api::copy;
+use pod_api::places::PodDir;
+use pod_api::record::{PodRecord, RecordError};
+use pod_api::settings::Settings;
 
 /// Why a supervisor cannot go on. What goes wrong with the pod is a fact, not one of these.
 #[derive(Debug, Error)]
@@ -50,7 +51,7 @@ pub enum SupervisorError {
 }
 
 /// Supervises the pod in that directory until it has ended. This is the whole life of the hidden
-/// subcommand [`crate::launch::SUPERVISE`].
+/// subcommand [`crate::machine::SUPERVISE`].
 pub fn run(dir: PodDir) -> Result<(), SupervisorError> {
     let clock = Clock::start();
     let (signals, spawner) = become_supervisor()?;

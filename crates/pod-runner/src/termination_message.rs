@@ -9,8 +9,8 @@ use pod_lifecycle::Instance;
 use rustix::fs::OFlags;
 
 use crate::linux_host::Context;
-use crate::log_directory::{self, LogDirectory};
 use crate::plan;
+use pod_api::log_directory::{self, LogDirectory};
 
 /// The most that is read of the file, from its end (Kubernetes: 4096 bytes).
 const MOST_FROM_FILE: u64 = 4096;
@@ -85,7 +85,7 @@ fn end_of_log(path: &Path) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logs::{ContainerLog, Stream};
+    use pod_api::logs::{ContainerLog, Stream};
 
     fn last_words(pieces: &[&[u8]]) -> String {
         let dir = tempfile::tempdir().unwrap();

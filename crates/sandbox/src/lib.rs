@@ -9,7 +9,7 @@ pub mod app_armor;
 pub mod capabilities;
 pub mod cgroup;
 pub mod child;
-pub mod confined;
+
 pub mod container;
 mod host_mounts;
 mod mount_sources;
@@ -32,7 +32,6 @@ mod sysctls;
 mod terminal;
 pub mod trial;
 mod user_namespace;
-pub mod walk;
 
 pub use child::{Child, Exit, reap_orphans, reap_orphans_until, spawn_aside};
 pub use container::{Placement, StartOutcome, Starting, Stdio};

@@ -12,7 +12,6 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
 
-use crate::confined;
 use crate::host_mounts;
 use crate::mounts::{self, Detached};
 use crate::overlay::Overlay;

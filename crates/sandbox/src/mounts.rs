@@ -17,7 +17,6 @@ use rustix::mount::{
     fsconfig_set_string, fsmount, fsopen, move_mount,
 };
 
-use crate::confined;
 use crate::plan::Propagation;
 use crate::plan::{MountOptions, MountPlan};
 use crate::stage::report::StageError;

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use super::entry::{Entries, Entry, EntryKind, EntryPath, Metadata, ReadError};
 use super::hard_link;
 use super::metadata::{self, Maker, New, Skipped};
-use super::remove;
+
 use super::rule::Rule;
 use super::settle::Unsettled;
 use super::tree::{Missing, Place, Tree, WalkError, make_directory, reopen};
@@ -258,7 +258,7 @@ impl<'a> Applier<'a> {
     fn clear(&mut self, parent: &Place, base: &[u8]) -> Result<(), WalkError> {
         let path = parent.child(base);
         self.tree.forget(&path);
-        remove::remove_at(&parent.directory, base)
+        confined::remove_at(&parent.directory, base)
             .map_err(|source| WalkError::System { action: "replace", source })
     }
 

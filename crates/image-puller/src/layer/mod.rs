@@ -13,7 +13,6 @@ mod hard_link;
 mod header;
 mod metadata;
 mod pipe;
-mod remove;
 mod rule;
 mod settle;
 mod sparse;
@@ -27,7 +26,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use self::compression::Decoder;
 pub(crate) use self::entry::{Entries, EntryKind, EntryPath};
-pub use self::remove::{remove_at, remove_tree};
 pub use self::rule::Rule;
 pub(crate) use self::settle::{Settled, Unsettled, root_is_plain, settle};
 pub(crate) use self::unpack::{Unpacked, unpack};

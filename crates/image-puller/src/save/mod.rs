@@ -159,7 +159,7 @@ impl Store {
         let aside = beside(directory);
         let saved = write_directory(self, &images, &aside, directory);
         if saved.is_err() {
-            let _ = crate::layer::remove_tree(&aside); // the first failure is the one to tell
+            let _ = confined::remove_tree(&aside); // the first failure is the one to tell
         }
         saved
     }

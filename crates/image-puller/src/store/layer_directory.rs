@@ -74,7 +74,7 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         if self.path.exists() {
-            let _ = crate::layer::remove_tree(&self.path); // the next sweep tries again
+            let _ = confined::remove_tree(&self.path); // the next sweep tries again
         }
     }
 }

@@ -144,7 +144,7 @@ impl Places {
     pub(crate) fn empty_aside(&self) -> io::Result<()> {
         for directory in [self.tmp(), self.trash()] {
             for entry in fs::read_dir(&directory)? {
-                crate::layer::remove_tree(&entry?.path())?;
+                confined::remove_tree(&entry?.path())?;
             }
         }
         Ok(())

@@ -2,12 +2,13 @@
 
 use k8s_openapi::api::core::v1;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use pod_api::control::Request;
+use pod_api::launch::{self, LaunchError, Launched};
+use pod_api::objects::{StoredObject, completed};
+use pod_api::pods::{self, FoundPod};
+use pod_api::{Objects, Pods, Settings, client};
 use pod_model::{Object, Pod, PodUpdate, Unnamed};
-use pod_runner::control::Request;
-use pod_runner::launch::{self, LaunchError, Launched};
-use pod_runner::objects::{StoredObject, completed};
-use pod_runner::pods::{self, FoundPod};
-use pod_runner::{Objects, Pods, Settings, client};
+use pod_runner::LinuxMachine;
 
 use super::result::Printer;
 use super::run::wait_for_ports;
@@ -181,7 +182,7 @@ pub(super) fn update_pod(
 
 /// Creates a pod.
 pub(crate) fn create_pod(pod: Pod, settings: &Settings) -> Result<Launched, Failure> {
-    launch::launch(pod.object, settings).map_err(|error| match error {
+    launch::launch(pod.object, settings, &LinuxMachine).map_err(|error| match error {
         LaunchError::AlreadyExists { name } => already_exists("pods", &name),
         error => Failure::of(Kind::Failed, &error),
     })

@@ -1,11 +1,11 @@
 //! `attach`: what a running container writes, and what it reads.
 
 use k8s_openapi::api::core::v1;
-use pod_runner::Pods;
-use pod_runner::client::ClientError;
-use pod_runner::control::{AttachRequest, Refusal};
-use pod_runner::pods::FoundPod;
-use pod_runner::session::{self, Broken, End, Session};
+use pod_api::Pods;
+use pod_api::client::ClientError;
+use pod_api::control::{AttachRequest, Refusal};
+use pod_api::pods::FoundPod;
+use pod_api::session::{self, Broken, End, Session};
 
 use super::exec::require_unfinished;
 use super::{places, require_root, terminal};

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use pod_runner::Pods;
-use pod_runner::control::{CopyRequest, Direction};
-use pod_runner::copy::{self, Copied, CopyError, Note, quoted};
-use pod_runner::pods::FoundPod;
+use pod_api::Pods;
+use pod_api::control::{CopyRequest, Direction};
+use pod_api::copy::{self, Copied, CopyError, Note, quoted};
+use pod_api::pods::FoundPod;
 
 use super::exec::require_unfinished;
 use super::{places, require_root};

@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use pod_runner::claims::ClaimDeletion;
-use pod_runner::delete::Deletion;
-use pod_runner::objects::StoredObject;
-use pod_runner::{Objects, Places, Pods};
+use pod_api::claims::ClaimDeletion;
+use pod_api::delete::Deletion;
+use pod_api::objects::StoredObject;
+use pod_api::{Objects, Places, Pods};
+use pod_runner::LinuxMachine;
 
 use super::object::{self, Object};
 use super::{places, require_root, settings};
@@ -123,13 +124,13 @@ fn end(
     match deletion {
         None => {}
         Some(deletion) if delete.wait => wait(target, deletion, deadline)?,
-        Some(deletion) => deletion.leave()?,
+        Some(deletion) => deletion.leave(&LinuxMachine)?,
     }
     tell(delete, target)
 }
 
 fn wait(target: &Target, deletion: Deletion, deadline: Option<Instant>) -> Result<(), Failure> {
-    if deletion.wait_until(deadline)? {
+    if deletion.wait_until(deadline, &LinuxMachine)? {
         return Ok(());
     }
     let text = format!("timed out waiting for the condition on pods/{}", target.name);

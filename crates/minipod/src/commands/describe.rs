@@ -1,7 +1,7 @@
 //! `describe`: everything about an object.
 
 use jiff::Timestamp;
-use pod_runner::{Places, Pods, pods};
+use pod_api::{Places, Pods, pods};
 
 use super::object::{self, Object};
 use super::places;

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
-use pod_runner::follow::{PodChange, PodsFollower};
-use pod_runner::{Pods, pods};
+use pod_api::follow::{PodChange, PodsFollower};
+use pod_api::{Pods, pods};
 use serde_json::Value;
 
 use super::places;

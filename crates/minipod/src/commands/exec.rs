@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use k8s_openapi::api::core::v1;
-use pod_runner::Pods;
-use pod_runner::client::ClientError;
-use pod_runner::control::{ExecRequest, Refusal, TerminalSize};
-use pod_runner::session::{self, Broken, End, Session};
+use pod_api::Pods;
+use pod_api::client::ClientError;
+use pod_api::control::{ExecRequest, Refusal, TerminalSize};
+use pod_api::session::{self, Broken, End, Session};
 
 use super::{places, require_root, terminal};
 use crate::cli::{ExecArgs, PlaceArgs};

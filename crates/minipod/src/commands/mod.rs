@@ -33,7 +33,7 @@ mod wait;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use pod_runner::{Places, Settings, roots};
+use pod_api::{Places, Settings, roots};
 
 use crate::cli::{Cli, Command, PlaceArgs};
 use crate::failure::{Failure, Kind};
@@ -110,13 +110,13 @@ pub(crate) fn settings(args: &PlaceArgs) -> Settings {
         pod_cidr: args.pod_cidr.clone().filter(|cidr| !cidr.is_empty()),
         pod_cidr6: match args.pod_cidr6.as_str() {
             "auto" | "" => {
-                let range = pod_runner::settings::AUTO.to_owned();
-                pod_runner::settings::reaches_ipv6().then_some(range)
+                let range = pod_api::settings::AUTO.to_owned();
+                pod_runner::pod_network::reaches_ipv6().then_some(range)
             }
             "none" => None,
             cidr => Some(cidr.to_owned()),
         },
-        pod_egress: args.pod_egress,
+        pod_egress: Some(args.pod_egress.clone()).filter(|egress| !egress.is_empty()),
         backoff_scale: args.backoff_scale,
         max_pod_disk: args.max_pod_disk.clone(),
         ..Settings::of_this_machine()
@@ -136,7 +136,7 @@ pub(crate) fn places(args: &PlaceArgs) -> Places {
 
 /// Pods need namespaces, mounts and a bridge, and what is known of them is root's alone.
 pub(crate) fn require_root() -> Result<(), Failure> {
-    if pod_runner::settings::is_root() {
+    if pod_api::settings::is_root() {
         return Ok(());
     }
     Err(Failure::new(

@@ -1,6 +1,6 @@
 //! `ns`: which namespaces a pod's processes share.
 
-use pod_runner::{Pods, namespaces};
+use pod_api::{Pods, namespaces};
 
 use super::places;
 use crate::cli::{NsArgs, PlaceArgs};

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use pod_runner::objects::StoredObject;
-use pod_runner::{Objects, Places, Pods, pods};
+use pod_api::objects::StoredObject;
+use pod_api::{Objects, Places, Pods, pods};
 use serde_json::Value;
 
 use crate::failure::Failure;

@@ -1,9 +1,10 @@
 //! `plan`: what would be done for a manifest.
 
 use image_puller::{Reference, Store};
+use pod_api::Objects;
 use pod_model::{ContainerSpec, Object, Pod, Role};
 use pod_runner::plan::{self, Limits, PlanInput, VolumeImages};
-use pod_runner::{Objects, settings as node};
+use pod_runner::pod_network::host_address;
 use serde_json::{Value, json};
 
 use super::settings;
@@ -43,7 +44,7 @@ fn plan_pod(args: &PlaceArgs, pod: &Pod) -> Result<(String, Value), Failure> {
     let uid = if pod.uid.0.is_empty() { "UID" } else { &pod.uid.0 };
     let (dir, data) = (places.pod(&pod.namespace, pod.name.as_str()), places.pod_data(uid));
     let objects = Objects::new(places);
-    let host_ip = node::host_address().to_string();
+    let host_ip = host_address().to_string();
     let input = PlanInput {
         pod,
         dir: &dir,

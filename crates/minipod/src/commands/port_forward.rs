@@ -7,8 +7,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 use k8s_openapi::api::core::v1;
-use pod_runner::Pods;
-use pod_runner::port_forward::{Event, PodNetwork};
+use pod_api::Pods;
+use pod_api::port_forward::{Event, PodNetwork};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 

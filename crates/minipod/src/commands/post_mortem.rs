@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
-use pod_runner::Places;
-use pod_runner::log_reader::LogReader;
+use pod_api::Places;
+use pod_api::log_reader::LogReader;
 
 use crate::views::log_line::{self, Format};
 
@@ -72,7 +72,7 @@ fn last_lines(places: &Places, pod: &Pod, container: &str, attempt: u32) -> Stri
 
 #[cfg(test)]
 mod tests {
-    use pod_runner::logs::{ContainerLog, Stream};
+    use pod_api::logs::{ContainerLog, Stream};
     use serde_json::json;
 
     use super::*;

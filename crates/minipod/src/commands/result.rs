@@ -1,6 +1,6 @@
 //! What is printed of objects that were made or changed: a sentence each, or the objects.
 
-use pod_runner::Places;
+use pod_api::Places;
 use serde_json::Value;
 
 use super::object::{self, Object};

@@ -1,10 +1,10 @@
 //! What the containers of a running pod write, as it comes.
 
 use k8s_openapi::api::core::v1::Pod;
-use pod_runner::Places;
-use pod_runner::follow::PodsFollower;
-use pod_runner::log_reader::{self, LogReader};
-use pod_runner::places::PodLogs;
+use pod_api::Places;
+use pod_api::follow::PodsFollower;
+use pod_api::log_reader::{self, LogReader};
+use pod_api::places::PodLogs;
 
 use crate::failure::Failure;
 use crate::views::log_line::{self, Format};

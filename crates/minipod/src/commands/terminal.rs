@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::io::{self, IsTerminal, Read, Write};
 use std::thread;
 
-use pod_runner::control::TerminalSize;
-use pod_runner::session::{Broken, End, Input, Output, Session, Terminal};
+use pod_api::control::TerminalSize;
+use pod_api::session::{Broken, End, Input, Output, Session, Terminal};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use pod_runner::control::ContainerUsage;
-use pod_runner::pods::FoundPod;
-use pod_runner::watch::Watcher;
-use pod_runner::{Pods, client};
+use pod_api::control::ContainerUsage;
+use pod_api::pods::FoundPod;
+use pod_api::watch::Watcher;
+use pod_api::{Pods, client};
 
 use super::{places, require_root};
 use crate::cli::{PlaceArgs, TopArgs};

@@ -1,6 +1,6 @@
 //! Namespaces by processes: who shares what.
 
-use pod_runner::namespaces::{KINDS, Member, Namespaces};
+use pod_api::namespaces::{KINDS, Member, Namespaces};
 
 use super::table;
 

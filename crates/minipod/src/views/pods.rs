@@ -84,7 +84,7 @@ pub(crate) fn summary(pod: &Pod, now: Timestamp) -> Summary {
 /// Whether the pod's supervisor died before the pod had ended.
 pub(crate) fn is_abandoned(pod: &Pod) -> bool {
     let annotations = pod.metadata.annotations.as_ref();
-    annotations.is_some_and(|all| all.contains_key(pod_runner::pods::SUPERVISOR))
+    annotations.is_some_and(|all| all.contains_key(pod_api::pods::SUPERVISOR))
 }
 
 /// How often, and when last (in seconds since 1970).

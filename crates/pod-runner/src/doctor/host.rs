@@ -8,10 +8,10 @@ use rustix::fs::inotify::{self, CreateFlags};
 use sandbox::cgroup::{Hierarchies, Version};
 
 use super::{Finding, sysctl};
-use crate::disk_pressure::MaxPodDisk;
-use crate::roots;
-use crate::settings::{Settings, is_root};
-use crate::text::chain;
+use pod_api::MaxPodDisk;
+use pod_api::roots;
+use pod_api::settings::{Settings, is_root};
+use pod_api::text::chain;
 
 /// Fewer inotify instances than these and a handful of `-w` commands use them up.
 const FEW_INSTANCES: u64 = 128;

@@ -5,7 +5,7 @@ use std::path::Path;
 use sandbox::app_armor::{self, Support};
 
 use super::{Finding, read, sysctl};
-use crate::settings::is_root;
+use pod_api::settings::is_root;
 
 /// The oldest kernel that has everything: `mount_setattr(2)` came with 5.12, the `kill` file of
 /// cgroups with 5.14.

@@ -1,10 +1,11 @@
 //! Whether pods can have a network here: it is tried.
 
+use crate::pod_network;
 use sandbox::network;
 
 use super::Finding;
-use crate::settings::{Settings, is_root};
-use crate::text::chain;
+use pod_api::settings::{Settings, is_root};
+use pod_api::text::chain;
 
 /// A pod's network is made and removed in a namespace of its own.
 pub(super) fn pod_network() -> Finding {
@@ -12,7 +13,7 @@ pub(super) fn pod_network() -> Finding {
     if !is_root() {
         return Finding::limited(name, "only root may try it", "sudo minipod doctor");
     }
-    let directory = std::env::temp_dir().join(format!("minipod-doctor-{}", crate::random::uid()));
+    let directory = std::env::temp_dir().join(format!("minipod-doctor-{}", pod_api::random::uid()));
     match network::rehearse(&directory) {
         Ok(()) => Finding::ok(name, "tried: bridge, link, address translation, and a packet"),
         Err(error) => {
@@ -25,9 +26,9 @@ pub(super) fn pod_network() -> Finding {
 /// Whether a range of pod addresses is free on this machine.
 pub(super) fn pod_addresses(settings: &Settings) -> Finding {
     let name = "pod addresses";
-    let found = settings.network().map_err(|error| (chain(&error), None)).and_then(|network| {
-        network::free_range(&network).map_err(|error| (chain(&error), error.hint()))
-    });
+    let found = pod_network::described(settings).map_err(|error| (chain(&error), None)).and_then(
+        |network| network::free_range(&network).map_err(|error| (chain(&error), error.hint())),
+    );
     match found {
         Ok(range) => {
             let ipv6 = range.ipv6.map_or("no IPv6".to_owned(), |ipv6| ipv6.to_string());
@@ -47,7 +48,7 @@ pub(super) fn other_firewalls(settings: &Settings) -> Finding {
     if !is_root() {
         return Finding::limited(name, "only root may ask", "sudo minipod doctor");
     }
-    let asked = settings.network().map_err(|error| chain(&error));
+    let asked = pod_network::described(settings).map_err(|error| chain(&error));
     let warnings = asked.and_then(|one| network::warnings(&one).map_err(|error| chain(&error)));
     let ours = |text: &String| text.contains("filter FORWARD") || text.contains("-legacy FORWARD");
     match warnings {

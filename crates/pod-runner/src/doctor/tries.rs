@@ -7,8 +7,8 @@ use sandbox::{IdRange, trial};
 
 use super::{Finding, Level, kernel};
 use crate::plan;
-use crate::settings::Settings;
-use crate::text::chain;
+use pod_api::settings::Settings;
+use pod_api::text::chain;
 
 /// Some ids for a user namespace that is gone at once.
 const IDS: IdRange = IdRange { first: 1 << 30 };
@@ -113,7 +113,7 @@ fn limits() -> Finding {
     };
     let way_out =
         "mount cgroups so that they can be written: docker run --privileged --cgroupns=private";
-    let pod = match PodCgroup::create(&Hierarchies::detect(), &crate::random::uid(), &limits) {
+    let pod = match PodCgroup::create(&Hierarchies::detect(), &pod_api::random::uid(), &limits) {
         Ok(pod) => pod,
         Err(error) => {
             let detail = format!("{}, so nothing in resources takes hold", chain(&error));

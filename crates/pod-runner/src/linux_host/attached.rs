@@ -12,9 +12,9 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use super::LinuxHost;
 use super::output;
 use super::requests::not_running;
-use crate::control::{AttachRequest, Refusal, Reply};
-use crate::logs::Stream;
 use crate::plan::Stdin;
+use pod_api::control::{AttachRequest, Refusal, Reply};
+use pod_api::logs::Stream;
 
 /// Who is attached to a container, and what they may write to.
 #[derive(Debug)]

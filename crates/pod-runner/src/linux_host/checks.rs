@@ -13,7 +13,7 @@ use super::output;
 use super::tasks::{Ending, Finished, Purpose};
 use crate::plan;
 use crate::prober::{self, Asker, Question, Target, Verdict};
-use crate::text::{chain, go_duration};
+use pod_api::text::{chain, go_duration};
 
 impl LinuxHost {
     pub(super) fn probe(&mut self, instance: Instance, probe: ProbeKind) {

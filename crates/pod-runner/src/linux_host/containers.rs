@@ -15,13 +15,13 @@ use super::output::{self, Drained};
 use super::process::Process;
 use super::sandbox::RunningSandbox;
 use super::tasks::Purpose;
-use crate::cleanup;
-use crate::logs::{ContainerLog, Stream};
 use crate::plan::{self, PlanError};
-use crate::random;
 use crate::skeleton;
 use crate::termination_message;
-use crate::text::chain;
+use pod_api::cleanup;
+use pod_api::logs::{ContainerLog, Stream};
+use pod_api::random;
+use pod_api::text::chain;
 
 /// One start of a container, from its clone to its end.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use pod_model::Uptime;
 use rustix::process::{PidfdFlags, getppid, pidfd_open};
 
-use crate::settings::OfRun;
+use pod_api::settings::OfRun;
 
 /// The process that has started the pod's supervisor, and what it wants.
 #[derive(Debug, Default)]

@@ -13,9 +13,9 @@ use super::LinuxHost;
 use super::output;
 use super::tasks::{Ending, Finished, Purpose};
 use crate::pull_worker::{PULL_WORKER, PullOrder, PullResult};
-use crate::text::chain;
 use crate::volumes::{self, VolumeImage};
 use crate::{plan, secrets};
+use pod_api::text::chain;
 
 /// What is to be done about an image.
 enum Answer {

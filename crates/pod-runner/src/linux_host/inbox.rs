@@ -10,9 +10,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::LinuxHost;
 use super::leaving::Leaving;
-use crate::logs::Stream;
 use crate::supervisor::SupervisorError;
 use crate::volumes::ObjectWatch;
+use pod_api::logs::Stream;
 
 /// What a descriptor that has become ready belongs to. Containers, tasks and connections are
 /// named by numbers that are never used twice, because handling one may remove another.

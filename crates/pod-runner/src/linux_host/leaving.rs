@@ -14,6 +14,7 @@ use sandbox::{Child, network};
 use super::sandbox::RunningSandbox;
 use super::tasks::Purpose;
 use super::{Context, LinuxHost};
+use crate::pod_network;
 use crate::volumes;
 
 /// How long processes that were killed may take to end.
@@ -144,5 +145,5 @@ impl LinuxHost {
 
 /// Whether it is off the network now. If not, deleting the pod tries again, and tells why not.
 fn leave_network(context: &Context) -> bool {
-    network::detach(&context.settings.network_to_leave(), &context.pod.uid.0).is_ok()
+    network::detach(&pod_network::to_leave(&context.settings), &context.pod.uid.0).is_ok()
 }

@@ -34,16 +34,17 @@ use nix::sys::signalfd::SignalFd;
 use pod_lifecycle::{Action, Fact, PodMachine};
 use pod_model::{ContainerName, Pod, Uptime};
 
-use crate::cleanup;
 use crate::clock::Clock;
 use crate::host::PodHost;
-use crate::objects::Objects;
-use crate::places::{PodData, PodDir, PodLogs};
 use crate::plan::{PlanInput, VolumeImages};
-use crate::record::PodRecord;
-use crate::settings::{Settings, host_address};
+use crate::pod_network::host_address;
 use crate::supervisor::SupervisorError;
 use crate::volumes::{self, ObjectWatch};
+use pod_api::Settings;
+use pod_api::cleanup;
+use pod_api::objects::Objects;
+use pod_api::places::{PodData, PodDir, PodLogs};
+use pod_api::record::PodRecord;
 
 use containers::RunningContainer;
 use for_run::ForRun;

@@ -9,8 +9,8 @@ use pod_lifecycle::{Fact, PodMachine};
 use pod_model::{EventLog, PodPhase, PodStatus, Uptime};
 
 use super::LinuxHost;
-use crate::record::RecordError;
-use crate::text::chain;
+use pod_api::record::RecordError;
+use pod_api::text::chain;
 
 /// When a disk is full, or gone, it is tried again after this time.
 const AGAIN: Duration = Duration::from_secs(2);

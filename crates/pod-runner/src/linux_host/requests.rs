@@ -14,10 +14,10 @@ use super::LinuxHost;
 use super::inbox::Token;
 use super::sandbox::RunningSandbox;
 use super::tasks::{Ending, Finished, Purpose, Report};
-use crate::control::{ContainerUsage, CopyRequest, ExecRequest, Refusal, Reply, Request};
-use crate::packet::{Incoming, PacketListener, PacketSocket};
 use crate::plan;
-use crate::text::chain;
+use pod_api::control::{ContainerUsage, CopyRequest, ExecRequest, Refusal, Reply, Request};
+use pod_api::packet::{Incoming, PacketListener, PacketSocket};
+use pod_api::text::chain;
 
 /// How many connections are taken before it is the turn of others.
 const MOST_AT_ONCE: usize = 64;

@@ -14,8 +14,9 @@ use super::{Context, LinuxHost};
 use crate::ids;
 use crate::network_files;
 use crate::plan;
-use crate::text::chain;
+use crate::pod_network;
 use crate::volumes::{self, ObjectWatch, VolumeError};
+use pod_api::text::chain;
 
 /// A sandbox that exists. Dropping it ends the holder and with it the pod's namespaces.
 #[derive(Debug)]
@@ -200,7 +201,7 @@ fn join_network(
     plan: &PodSandboxPlan,
     sandbox: &PodSandbox,
 ) -> Result<Vec<IpAddr>, String> {
-    let egress = context.settings.pod_egress;
+    let egress = pod_network::egress(&context.settings).map_err(|error| chain(&error))?;
     if plan.network == Sharing::Host {
         if egress != Egress::All {
             return Err(format!(
@@ -210,7 +211,7 @@ fn join_network(
         }
         return Ok(context.host_ip.parse().into_iter().collect());
     }
-    let settings = context.settings.network().map_err(|error| chain(&error))?;
+    let settings = pod_network::described(&context.settings).map_err(|error| chain(&error))?;
     let namespace = sandbox
         .network_namespace()
         .ok_or_else(|| "the pod has no network namespace of its own".to_owned())?;
@@ -236,6 +237,6 @@ fn blocked_by_firewalls(context: &Context, plan: &PodSandboxPlan) -> Vec<String>
     if plan.network == Sharing::Host {
         return Vec::new();
     }
-    let settings = context.settings.network().ok();
+    let settings = pod_network::described(&context.settings).ok();
     settings.and_then(|settings| network::warnings(&settings).ok()).unwrap_or_default()
 }

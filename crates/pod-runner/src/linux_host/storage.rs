@@ -12,10 +12,11 @@ use pod_model::{Pod, Uptime};
 
 use super::tasks::{Finished, Purpose};
 use super::{LinuxHost, output};
-use crate::disk_pressure::{self, Disk, MaxPodDisk};
+use crate::disk_pressure::{self, Disk};
 use crate::disk_usage;
 use crate::plan::{self, StorageLimits, StorageUse};
-use crate::settings::Settings;
+use pod_api::MaxPodDisk;
+use pod_api::settings::Settings;
 
 /// How often a kubelet looks.
 const PERIOD: Duration = Duration::from_secs(10);

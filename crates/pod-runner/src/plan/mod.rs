@@ -26,9 +26,9 @@ use sandbox::app_armor;
 use sandbox::{ContainerPlan, DevicesPlan, ProcessPlan, RootPlan, TerminalSize};
 use thiserror::Error;
 
-use crate::control::ExecRequest;
-use crate::objects::{ObjectError, Objects};
-use crate::places::{PodData, PodDir};
+use pod_api::control::ExecRequest;
+use pod_api::objects::{ObjectError, Objects};
+use pod_api::places::{PodData, PodDir};
 
 pub(crate) use devices::without_filter as without_device_filter;
 pub(crate) use downward::{field, resource};
@@ -314,7 +314,8 @@ pub(crate) fn visitor(container: &ProcessPlan, command: &[String]) -> ProcessPla
 /// The plan of a command that `exec` runs.
 pub(crate) fn exec(container: &ProcessPlan, request: &ExecRequest) -> ProcessPlan {
     let mut plan = visitor(container, &request.command);
-    plan.terminal = request.terminal;
+    let terminal = request.terminal;
+    plan.terminal = terminal.map(|size| TerminalSize { rows: size.rows, columns: size.columns });
     if let (Some(_), Some(term)) = (plan.terminal, &request.term) {
         plan.env.retain(|variable| !variable.starts_with("TERM="));
         plan.env.push(format!("TERM={term}"));

@@ -10,8 +10,8 @@ use sandbox::{MountOptions, MountPlan, MountSource, PathKind, Propagation, SubPa
 use super::environment::Environment;
 use super::pod::spec;
 use super::{PlanError, PlanInput};
-use crate::text::chain;
 use crate::volumes;
+use pod_api::text::chain;
 
 /// The mounts of a container in the order in which they are made: the pod's network files, the
 /// termination message, then the volumes, parents before what lies below them.

@@ -9,13 +9,12 @@ use pod_model::Pod;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat};
 use sandbox::app_armor::{DEFAULT_PROFILE, Support};
 use sandbox::capabilities;
-use sandbox::confined;
 use sandbox::seccomp::{self, Program};
 use sandbox::{CapabilitySets, SeccompPlan, paths};
 
 use super::PlanError;
 use super::pod::spec;
-use crate::text::chain;
+use pod_api::text::chain;
 
 /// A container's security context with the pod's filled in.
 #[derive(Clone, Debug)]

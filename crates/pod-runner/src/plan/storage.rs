@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 use pod_model::{Pod, Quantity};
 
 use super::pod::spec;
-use crate::disk_pressure::MaxPodDisk;
+use pod_api::MaxPodDisk;
 
 /// The limits on local storage that a manifest states.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use pod_model::{Object, ParseOptions, Source};
 use tempfile::TempDir;
 
 use super::*;
-use crate::objects;
-use crate::places::Places;
+use pod_api::objects;
+use pod_api::places::Places;
 
 /// A machine with stored objects, and a pod on it that has an address and an identity.
 struct Scene {

@@ -12,7 +12,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use super::deadline::Deadline;
 use super::http::join;
 use super::{Verdict, tcp};
-use crate::text::go_duration;
+use pod_api::text::go_duration;
 
 /// A health answer is a few bytes; more than this is none.
 const MOST_BODY: usize = 16 * 1024;

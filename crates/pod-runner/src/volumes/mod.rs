@@ -22,10 +22,10 @@ use pod_model::{PullPolicy, Quantity};
 use rustix::mount::MountAttrFlags;
 use thiserror::Error;
 
-use crate::claims::{self, OwnClaimError};
-use crate::objects::ObjectError;
 use crate::plan::PlanInput;
-use crate::roots;
+use pod_api::claims::{self, OwnClaimError};
+use pod_api::objects::ObjectError;
+use pod_api::roots;
 
 pub(crate) use host_path::kind as host_path_kind;
 use memory::Memory;

@@ -10,7 +10,7 @@ use std::path::{Component, Path};
 use jiff::Timestamp;
 
 use super::tree::{GroupAccess, Tree};
-use crate::random;
+use pod_api::random;
 
 /// The files of a volume by their path in it.
 pub(super) type Payload = BTreeMap<String, PayloadFile>;

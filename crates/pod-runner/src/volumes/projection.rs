@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{
 use super::VolumeError;
 use super::payload::{Payload, PayloadFile};
 use crate::plan::{self, PlanInput};
-use crate::text::chain;
+use pod_api::text::chain;
 
 /// The mode of a file when the manifest does not give one.
 const DEFAULT_MODE: i32 = 0o644;

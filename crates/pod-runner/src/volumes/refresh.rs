@@ -15,10 +15,10 @@ use pod_model::Uptime;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
 use super::{Tree, VolumeError, group_access, of_pod, path, payload, projection};
-use crate::objects::StoredObject;
-use crate::places::Places;
 use crate::plan::PlanInput;
-use crate::roots;
+use pod_api::objects::StoredObject;
+use pod_api::places::Places;
+use pod_api::roots;
 
 /// Tells when a stored ConfigMap or Secret changes (inotify(7)). The instances are the user's, of
 /// whom every container of user 0 is one, and it may take all: then the watch looks by itself.

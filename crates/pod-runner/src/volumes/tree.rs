@@ -10,13 +10,12 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
+use confined::walk::walk;
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, chownat, fchmod, fstat, mkdirat,
     openat, readlinkat, renameat, symlinkat,
 };
 use rustix::io::Errno;
-use sandbox::confined;
-use sandbox::walk::walk;
 
 const DIRECTORY: OFlags =
     OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -135,7 +134,7 @@ impl Tree {
 
     /// Removes an entry with everything below it; one that is not there is fine.
     pub(super) fn remove(&self, name: &str) -> io::Result<()> {
-        image_puller::remove_at(&self.0, name.as_bytes())
+        confined::remove_at(&self.0, name.as_bytes())
     }
 
     /// Whether the directory itself is the group's already (`fsGroupChangePolicy`).

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use pod_runner::Pods;
-use pod_runner::follow::{PodChange, PodsFollower};
+use pod_api::Pods;
+use pod_api::follow::{PodChange, PodsFollower};
 use serde_json::json;
 
 use super::query::Query;

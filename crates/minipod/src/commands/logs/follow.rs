@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use k8s_openapi::api::core::v1::Pod;
-use pod_runner::Pods;
-use pod_runner::follow::{PodChange, PodsFollower};
-use pod_runner::pods::FoundPod;
-use pod_runner::watch::Woken;
+use pod_api::Pods;
+use pod_api::follow::{PodChange, PodsFollower};
+use pod_api::pods::FoundPod;
+use pod_api::watch::Woken;
 
 use super::instance::{self, Instance};
 use super::stream::Stream;

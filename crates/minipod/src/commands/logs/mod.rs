@@ -5,8 +5,8 @@ mod instance;
 mod stream;
 
 use jiff::{SignedDuration, Timestamp};
-use pod_runner::Pods;
-use pod_runner::pods::FoundPod;
+use pod_api::Pods;
+use pod_api::pods::FoundPod;
 
 use super::places;
 use crate::cli::{LogsArgs, PlaceArgs};

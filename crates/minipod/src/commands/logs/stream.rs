@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
-use pod_runner::Places;
-use pod_runner::log_reader::LogReader;
-use pod_runner::pods::FoundPod;
+use pod_api::Places;
+use pod_api::log_reader::LogReader;
+use pod_api::pods::FoundPod;
 
 use super::Options;
 use super::instance::Instance;

@@ -5,7 +5,7 @@ mod changes;
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use pod_runner::{Objects, Places, Pods};
+use pod_api::{Objects, Places, Pods};
 
 use super::apply::{self, Existing, Mode};
 use super::object::{self, Object};

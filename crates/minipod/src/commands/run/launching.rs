@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{self, ConfigMap, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use pod_api::delete::Deletion;
+use pod_api::follow::{PodChange, PodsFollower};
+use pod_api::launch::Launched;
+use pod_api::watch::Woken;
+use pod_api::{Objects, Pods, Settings};
 use pod_model::{Object, Pod};
-use pod_runner::delete::Deletion;
-use pod_runner::follow::{PodChange, PodsFollower};
-use pod_runner::launch::Launched;
-use pod_runner::watch::Woken;
-use pod_runner::{Objects, Pods, Settings};
+use pod_runner::LinuxMachine;
 
 use super::super::apply::{self, Existing, Mode};
 use crate::cli::DryRun;
@@ -69,7 +70,7 @@ pub(super) fn launch(
     for Described { object, file } in objects {
         if let Err(failure) = create(object, settings, &mut created) {
             for one in std::mem::take(&mut created.pods) {
-                Deletion::request(one.dir, Some(0), settings)?.wait()?;
+                Deletion::request(one.dir, Some(0), settings)?.wait(&LinuxMachine)?;
             }
             if removes_objects {
                 created.remove_objects(settings)?;
@@ -163,7 +164,7 @@ pub(super) fn make_room(objects: &[Described], settings: &Settings) -> Result<()
         }
     }
     for deletion in deletions {
-        deletion.wait()?;
+        deletion.wait(&LinuxMachine)?;
     }
     Ok(())
 }

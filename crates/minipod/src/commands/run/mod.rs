@@ -13,11 +13,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
-use pod_runner::delete::Deletion;
-use pod_runner::follow::{PodChange, PodsFollower};
-use pod_runner::settings::OfRun;
-use pod_runner::watch::Woken;
-use pod_runner::{Pods, Settings, pods, pull_progress};
+use pod_api::delete::Deletion;
+use pod_api::follow::{PodChange, PodsFollower};
+use pod_api::settings::OfRun;
+use pod_api::watch::Woken;
+use pod_api::{Pods, Settings, pods};
+use pod_runner::LinuxMachine;
+use pod_runner::pull_progress;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::images::Board;
@@ -213,7 +215,8 @@ impl Front {
     /// Deletes the pods and does not wait: nobody listens any more.
     fn abandon<T>(&self, failure: Failure) -> Result<T, Failure> {
         for one in &self.pods {
-            Deletion::request(one.launched.dir.clone(), None, &self.settings)?.leave()?;
+            Deletion::request(one.launched.dir.clone(), None, &self.settings)?
+                .leave(&LinuxMachine)?;
         }
         Err(failure)
     }
@@ -305,7 +308,8 @@ impl Front {
             }
         }
         for one in &self.pods {
-            Deletion::request(one.launched.dir.clone(), None, &self.settings)?.wait()?;
+            Deletion::request(one.launched.dir.clone(), None, &self.settings)?
+                .wait(&LinuxMachine)?;
         }
         Ok(self.requests > before)
     }

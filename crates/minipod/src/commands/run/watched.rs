@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Event, Pod};
+use pod_api::launch::Launched;
+use pod_api::{Places, lock};
 use pod_model::AWAITS_CHANGE;
-use pod_runner::launch::Launched;
-use pod_runner::{Places, lock};
 
 use super::super::run_output::LogPrinter;
 use super::super::wait;

@@ -5,9 +5,9 @@ mod condition;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
-use pod_runner::Pods;
-use pod_runner::follow::{PodChange, PodsFollower};
-use pod_runner::watch::Woken;
+use pod_api::Pods;
+use pod_api::follow::{PodChange, PodsFollower};
+use pod_api::watch::Woken;
 
 use super::{places, post_mortem};
 use crate::cli::{PlaceArgs, WaitArgs, parse_duration};
@@ -180,7 +180,7 @@ fn selected(args: &PlaceArgs, wait: &WaitArgs, pods: &Pods) -> Result<Vec<Target
     if found.is_empty() {
         return Err(Failure::new(Kind::NotFound, "no matching resources found"));
     }
-    let target = |one: pod_runner::pods::FoundPod| {
+    let target = |one: pod_api::pods::FoundPod| {
         Target::new(one.namespace(), one.name(), Some(one.pod.clone()))
     };
     Ok(found.into_iter().map(target).collect())

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use pod_runner::claims::name_of;
+use pod_api::claims::name_of;
 
 use super::{Page, annotations, pairs};
 use crate::printable::escaped;

@@ -51,7 +51,7 @@ impl From<io::Error> for ClientError {
 
 /// Connects to the supervisor, waiting for its socket when it has only just been started. A socket
 /// that refuses is that of a supervisor on its end, which will not listen again.
-pub(crate) fn connect(dir: &PodDir) -> io::Result<PacketSocket> {
+pub fn connect(dir: &PodDir) -> io::Result<PacketSocket> {
     let is_coming = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
     let first = match PacketSocket::connect(&dir.socket()) {
         Err(error) if is_coming(&error) && lock::is_held(dir) => error,
@@ -87,7 +87,8 @@ pub fn usage(dir: &PodDir) -> Result<BTreeMap<String, ContainerUsage>, ClientErr
     }
 }
 
-pub(crate) fn answer(socket: &PacketSocket) -> Result<(Reply, Vec<OwnedFd>), ClientError> {
+/// The supervisor's answer, with the files that come along.
+pub fn answer(socket: &PacketSocket) -> Result<(Reply, Vec<OwnedFd>), ClientError> {
     match socket.receive::<Reply>()? {
         Incoming::Message(Reply::Refused { kind, message }, _) => {
             Err(ClientError::Refused { kind, message })

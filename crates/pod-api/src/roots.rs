@@ -81,7 +81,7 @@ const DATA: fn(&str) -> bool = |name| {
 const LOGS: fn(&str) -> bool = |name| name.matches('_').count() == 2;
 
 /// What is wrong with a root directory, of those that [`secure`] refuses. Nothing is made or changed.
-pub(crate) fn flaws(places: &Places) -> impl Iterator<Item = RootError> {
+pub fn flaws(places: &Places) -> impl Iterator<Item = RootError> {
     roots(places).into_iter().filter_map(|root| root.check().err())
 }
 
@@ -213,25 +213,25 @@ fn weakness(found: &Metadata) -> Option<String> {
 }
 
 /// Makes a directory of minipod's own and those above it.
-pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
+pub fn make_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// How a file of minipod's own is opened to be written: nobody else can open it, whatever the
 /// umask; one who could open a lock's file could hold the lock.
-pub(crate) fn private_file() -> OpenOptions {
+pub fn private_file() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).create(true).mode(0o600);
     options
 }
 
 /// Writes a file of minipod's own.
-pub(crate) fn write(path: &Path, text: &[u8]) -> io::Result<()> {
+pub fn write(path: &Path, text: &[u8]) -> io::Result<()> {
     io::Write::write_all(&mut create(path)?, text)
 }
 
 /// Makes an empty file of minipod's own.
-pub(crate) fn create(path: &Path) -> io::Result<File> {
+pub fn create(path: &Path) -> io::Result<File> {
     private_file().truncate(true).open(path)
 }
 

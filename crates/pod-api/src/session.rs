@@ -262,7 +262,7 @@ impl Session {
 }
 
 /// Waits until the other end of a connection is closed.
-pub(crate) fn wait_for_close(socket: &PacketSocket) {
+pub fn wait_for_close(socket: &PacketSocket) {
     while matches!(socket.receive::<Reply>(), Ok(Incoming::Message(..) | Incoming::Nothing)) {}
 }
 

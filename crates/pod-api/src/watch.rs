@@ -105,7 +105,7 @@ impl Default for Watcher {
 }
 
 /// Waits until the descriptor is readable; after the deadline that is an error.
-pub(crate) fn wait_readable(file: &impl AsFd, deadline: Instant) -> io::Result<()> {
+pub fn wait_readable(file: &impl AsFd, deadline: Instant) -> io::Result<()> {
     let mut polled = [PollFd::new(file, PollFlags::IN)];
     if wait_for(&mut polled, Some(deadline))? {
         Ok(())

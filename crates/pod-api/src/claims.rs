@@ -97,7 +97,7 @@ impl ClaimDeletion {
 
 /// Ends the claims whose deletion was asked for, or whose pod is gone, and that no pod uses any
 /// more. What fails is tried again when the next pod is removed, or by whoever waits for the claim.
-pub(crate) fn finish_deletions(places: &Places) {
+pub fn finish_deletions(places: &Places) {
     sweep(&places.data);
     let objects = Objects::new(places);
     for mut claim in objects.list::<PersistentVolumeClaim>().unwrap_or_default() {
@@ -147,7 +147,7 @@ pub fn name_of(pod: &str, volume: &Volume) -> Option<String> {
 
 /// Why a volume does not get the claim that is made for the pod.
 #[derive(Debug, Error)]
-pub(crate) enum OwnClaimError {
+pub enum OwnClaimError {
     /// There is one of the name, with other content.
     #[error("{0}")]
     Foreign(String),
@@ -158,7 +158,7 @@ pub(crate) enum OwnClaimError {
 
 /// Makes the claim of an `ephemeral` volume, unless it is there. Like the controller of a cluster,
 /// it takes over no claim that was not made for this pod.
-pub(crate) fn make_for_pod(
+pub fn make_for_pod(
     objects: &Objects,
     pod: &pod_model::Pod,
     (name, template): (&str, &PersistentVolumeClaimTemplate),

@@ -10,6 +10,7 @@ use crate::claims;
 use crate::cleanup::{self, CleanupError};
 use crate::control::{Reply, Request};
 use crate::lock;
+use crate::machine::Machine;
 use crate::packet::{Incoming, PacketSocket};
 use crate::places::PodDir;
 use crate::settings::Settings;
@@ -74,18 +75,22 @@ impl Deletion {
     }
 
     /// Does not wait for a supervisor to do it; what has none is removed at once.
-    pub fn leave(self) -> Result<(), DeleteError> {
-        if self.socket.is_none() { self.clean_up(None) } else { Ok(()) }
+    pub fn leave(self, machine: &dyn Machine) -> Result<(), DeleteError> {
+        if self.socket.is_none() { self.clean_up(None, machine) } else { Ok(()) }
     }
 
     /// Waits until nothing of the pod is left. A supervisor that dies meanwhile, or was dead
     /// before, does not stop it.
-    pub fn wait(self) -> Result<(), DeleteError> {
-        self.wait_until(None).map(drop)
+    pub fn wait(self, machine: &dyn Machine) -> Result<(), DeleteError> {
+        self.wait_until(None, machine).map(drop)
     }
 
     /// The same, but not longer than until the deadline; whether nothing is left.
-    pub fn wait_until(self, deadline: Option<Instant>) -> Result<bool, DeleteError> {
+    pub fn wait_until(
+        self,
+        deadline: Option<Instant>,
+        machine: &dyn Machine,
+    ) -> Result<bool, DeleteError> {
         if let Some(socket) = &self.socket {
             loop {
                 let is_late = |deadline| watch::wait_readable(socket, deadline).is_err();
@@ -97,7 +102,7 @@ impl Deletion {
                 }
             }
         }
-        match self.clean_up(deadline) {
+        match self.clean_up(deadline, machine) {
             Err(DeleteError::Cleanup(CleanupError::Lock(error)))
                 if deadline.is_some() && error.kind() == io::ErrorKind::TimedOut =>
             {
@@ -107,10 +112,10 @@ impl Deletion {
         }
     }
 
-    fn clean_up(self, deadline: Option<Instant>) -> Result<(), DeleteError> {
+    fn clean_up(self, deadline: Option<Instant>, machine: &dyn Machine) -> Result<(), DeleteError> {
         if let Some(lock) = self.lock {
             let deadline = deadline.unwrap_or_else(|| Instant::now() + ENDS_WITHIN);
-            cleanup::after_dead_supervisor(&self.dir, lock, deadline, &self.settings)?;
+            cleanup::after_dead_supervisor(&self.dir, lock, deadline, &self.settings, machine)?;
         }
         // The supervisor may have been killed at its very last step.
         cleanup::finish_removals(&self.settings.places.state);

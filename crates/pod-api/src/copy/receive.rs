@@ -16,7 +16,6 @@ use rustix::fs::{
     fstat, futimens, mkdirat, openat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
-use sandbox::confined;
 use tar::{Archive, Entry, EntryType};
 
 use super::{Note, Place, TOP, reason};

@@ -3,7 +3,11 @@
 use rustix::rand::{GetRandomFlags, getrandom};
 
 /// Fills the buffer with random bytes (getrandom(2)).
-pub(crate) fn fill(bytes: &mut [u8]) {
+///
+/// # Panics
+///
+/// Never: getrandom(2) without flags fails only for invalid memory.
+pub fn fill(bytes: &mut [u8]) {
     let mut filled = 0;
     while filled < bytes.len() {
         filled += getrandom(&mut bytes[filled..], GetRandomFlags::empty())
@@ -12,14 +16,14 @@ pub(crate) fn fill(bytes: &mut [u8]) {
 }
 
 /// A container's id: 64 random hexadecimal digits.
-pub(crate) fn container_id() -> String {
+pub fn container_id() -> String {
     let mut bytes = [0_u8; 32];
     fill(&mut bytes);
     hex(&bytes)
 }
 
 /// A random UUID (RFC 9562, version 4).
-pub(crate) fn uid() -> String {
+pub fn uid() -> String {
     let mut bytes = [0_u8; 16];
     fill(&mut bytes);
     bytes[6] = (bytes[6] & 0x0f) | 0x40;
@@ -46,7 +50,7 @@ pub fn name_ending() -> String {
 }
 
 /// Bytes as lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
 }

@@ -142,7 +142,7 @@ pub fn read_pod(dir: &PodDir) -> Result<v1::Pod, RecordError> {
 }
 
 /// Replaces a file's content so that a reader sees the old or the new one, never a part.
-pub(crate) fn write_by_rename(path: &std::path::Path, text: &[u8]) -> Result<(), RecordError> {
+pub fn write_by_rename(path: &std::path::Path, text: &[u8]) -> Result<(), RecordError> {
     let aside = path.with_extension("new");
     roots::write(&aside, text)
         .and_then(|()| fs::rename(&aside, path))

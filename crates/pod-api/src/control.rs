@@ -6,8 +6,16 @@
 use std::collections::BTreeMap;
 
 use pod_model::PodUpdate;
-pub use sandbox::TerminalSize;
 use serde::{Deserialize, Serialize};
+
+/// The size of a terminal in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminalSize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters in a line.
+    pub columns: u16,
+}
 
 /// A request to a supervisor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -89,7 +89,7 @@ impl Places {
 /// What the file of an object is called: `<namespace>_<name>`. A name may have 253 characters, and
 /// a file's name has room for 255 bytes, some of them for what is added here; so a long one is cut
 /// and tells itself from others by a digest of the whole.
-pub(crate) fn file_name(namespace: &str, name: &str) -> String {
+pub fn file_name(namespace: &str, name: &str) -> String {
     const LONGEST: usize = 200;
     let whole = format!("{namespace}_{name}");
     if whole.len() <= LONGEST {
@@ -117,7 +117,7 @@ impl PodDir {
     }
 
     /// The directory that is there now.
-    pub(crate) fn hold(&self) -> io::Result<HeldPodDir> {
+    pub fn hold(&self) -> io::Result<HeldPodDir> {
         Ok(HeldPodDir { dir: self.clone(), file: File::open(&self.0)? })
     }
 
@@ -197,19 +197,19 @@ impl PodDir {
 /// A pod's state directory itself. At its path there may soon be nothing, or that of another pod
 /// of the same name.
 #[derive(Debug)]
-pub(crate) struct HeldPodDir {
+pub struct HeldPodDir {
     dir: PodDir,
     file: File,
 }
 
 impl HeldPodDir {
     /// The directory by a path that leads to no other one.
-    pub(crate) fn itself(&self) -> PodDir {
+    pub fn itself(&self) -> PodDir {
         PodDir(format!("/proc/self/fd/{}", self.file.as_raw_fd()).into())
     }
 
     /// Whether it still is at its path. Its number is given to no other as long as it is held.
-    pub(crate) fn is_in_its_place(&self) -> bool {
+    pub fn is_in_its_place(&self) -> bool {
         let identity = |data: fs::Metadata| (data.dev(), data.ino());
         let own = self.file.metadata().map(identity);
         own.is_ok_and(|own| fs::metadata(&self.dir.0).map(identity).is_ok_and(|it| it == own))

@@ -15,16 +15,16 @@ use rustix::io::Errno;
 
 /// An open directory of one container's logs.
 #[derive(Debug)]
-pub(crate) struct LogDirectory(OwnedFd);
+pub struct LogDirectory(OwnedFd);
 
 impl LogDirectory {
     /// That of the log at this path, `<all logs>/<pod>/<container>/<number>.log`.
-    pub(crate) fn of(log: &Path) -> io::Result<Self> {
+    pub fn of(log: &Path) -> io::Result<Self> {
         Self::reach(log, false)
     }
 
     /// The same, made if it is not there.
-    pub(crate) fn create(log: &Path) -> io::Result<Self> {
+    pub fn create(log: &Path) -> io::Result<Self> {
         Self::reach(log, true)
     }
 
@@ -55,7 +55,7 @@ impl LogDirectory {
     }
 
     /// Opens a log to write at its end; makes it if it is not there.
-    pub(crate) fn append_to(&self, name: &str) -> io::Result<File> {
+    pub fn append_to(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let new = flags | OFlags::CREATE | OFlags::EXCL;
         match openat(&self.0, name, new, Mode::from_raw_mode(0o640)) {
@@ -66,7 +66,7 @@ impl LogDirectory {
     }
 
     /// Opens a log to read it.
-    pub(crate) fn read_from(&self, name: &str) -> io::Result<File> {
+    pub fn read_from(&self, name: &str) -> io::Result<File> {
         self.open_regular(name, OFlags::RDONLY)
     }
 
@@ -83,12 +83,12 @@ impl LogDirectory {
     }
 
     /// The number of the file of that name, if there is one.
-    pub(crate) fn number_of(&self, name: &str) -> Option<u64> {
+    pub fn number_of(&self, name: &str) -> Option<u64> {
         statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW).ok().map(|status| status.st_ino)
     }
 
     /// The files of a log, the oldest first, the one that is being written last.
-    pub(crate) fn segments(&self, name: &str) -> Vec<String> {
+    pub fn segments(&self, name: &str) -> Vec<String> {
         let head = format!("{name}.");
         let mut found: Vec<String> =
             self.names().into_iter().filter(|one| one.starts_with(&head)).collect();
@@ -100,24 +100,24 @@ impl LogDirectory {
     }
 
     /// The names of the files.
-    pub(crate) fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         let entries = Dir::read_from(&self.0).into_iter().flatten().flatten();
         entries.filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned)).collect()
     }
 
     /// Gives a file another name.
-    pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+    pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.0, from, &self.0, to)?)
     }
 
     /// Removes a file.
-    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+    pub fn remove(&self, name: &str) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
     }
 }
 
 /// A log's name in its directory.
-pub(crate) fn name_of(log: &Path) -> String {
+pub fn name_of(log: &Path) -> String {
     log.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 

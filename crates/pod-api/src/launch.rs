@@ -1,10 +1,10 @@
 //! Creates a pod: its directory, its first record, its supervisor.
 
+use std::error::Error;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,20 +12,15 @@ use k8s_openapi::api::core::v1;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
-use sandbox::app_armor;
 use thiserror::Error;
 
 use crate::cleanup::REMOVED;
-use crate::inherited;
 use crate::lock;
-use crate::own_program::OwnProgram;
+use crate::machine::Machine;
 use crate::places::PodDir;
 use crate::record::{PodRecord, RecordError};
 use crate::roots;
 use crate::settings::Settings;
-
-/// The hidden subcommand that starts a supervisor; its argument is the pod's directory.
-pub const SUPERVISE: &str = "supervise";
 
 /// The word before the uid of a directory that is being made.
 const NEW: &str = "new";
@@ -52,15 +47,9 @@ pub enum LaunchError {
     /// The record.
     #[error("cannot record the pod")]
     Record(#[from] RecordError),
-    /// This process's children may have too few files open at once.
-    #[error(
-        "a pod needs {} open files, and the limit is {limit} (ulimit -Hn)",
-        inherited::FEWEST_FILES
-    )]
-    FewFiles {
-        /// The hard limit.
-        limit: u64,
-    },
+    /// No supervisor can run here.
+    #[error(transparent)]
+    Machine(Box<dyn Error + Send + Sync>),
     /// The supervisor's process.
     #[error("cannot start the pod's supervisor")]
     Supervisor {
@@ -81,10 +70,12 @@ pub struct Launched {
 }
 
 /// Creates the pod and starts its supervisor. Returns without waiting for either.
-pub fn launch(mut pod: v1::Pod, settings: &Settings) -> Result<Launched, LaunchError> {
-    if let Some(limit) = inherited::too_few_files() {
-        return Err(LaunchError::FewFiles { limit });
-    }
+pub fn launch(
+    mut pod: v1::Pod,
+    settings: &Settings,
+    machine: &dyn Machine,
+) -> Result<Launched, LaunchError> {
+    machine.check().map_err(LaunchError::Machine)?;
     complete(&mut pod, settings);
     let name = pod.metadata.name.clone().unwrap_or_default();
     let namespace = pod.metadata.namespace.clone().unwrap_or_default();
@@ -97,7 +88,7 @@ pub fn launch(mut pod: v1::Pod, settings: &Settings) -> Result<Launched, LaunchE
     let lock = prepare(&aside, &pod, settings)
         .and_then(|lock| publish(&aside, &dir, &name).map(|()| lock))
         .inspect_err(|_| removed(&aside))?;
-    let supervisor = start_supervisor(&dir, lock).inspect_err(|_| removed(&dir))?;
+    let supervisor = start_supervisor(&dir, lock, machine).inspect_err(|_| removed(&dir))?;
     Ok(Launched { dir, pod, supervisor })
 }
 
@@ -112,7 +103,7 @@ fn complete(pod: &mut v1::Pod, settings: &Settings) {
 }
 
 /// The date as Kubernetes keeps it in objects: to the second.
-pub(crate) fn now() -> Time {
+pub fn now() -> Time {
     let date = Timestamp::now();
     Time(Timestamp::from_second(date.as_second()).unwrap_or(date))
 }
@@ -122,7 +113,6 @@ fn prepare(aside: &PodDir, pod: &v1::Pod, settings: &Settings) -> Result<File, L
     let failed = |path: PathBuf| move |source| LaunchError::File { path, source };
     let pods = settings.places.pods();
     roots::make_directory(&pods).map_err(failed(pods))?;
-    let _ = app_armor::load_default(); // plans find out whether it is loaded; doctor says why not
     sweep(&settings.places.state);
     roots::make_directory(aside.path()).map_err(failed(aside.path().to_owned()))?;
     let lock = lock::take(aside).map_err(failed(aside.lock()))?;
@@ -161,24 +151,10 @@ fn sweep(state: &Path) {
     }
 }
 
-fn start_supervisor(dir: &PodDir, lock: File) -> Result<Child, LaunchError> {
+fn start_supervisor(dir: &PodDir, lock: File, machine: &dyn Machine) -> Result<Child, LaunchError> {
     let path = dir.supervisor_log();
     let log = roots::create(&path).map_err(|source| LaunchError::File { path, source })?;
-    let supervisor = |source| LaunchError::Supervisor { source };
-    let program = OwnProgram::open().map_err(supervisor)?;
-    sandbox::close_on_exec_from(3).map_err(supervisor)?; // what our caller has left open
-    Command::new(program.path())
-        .arg0("minipod")
-        .env_clear()
-        .envs(inherited::environment())
-        .arg(SUPERVISE)
-        .arg(dir.path())
-        .stdin(Stdio::from(lock))
-        .stdout(Stdio::null())
-        .stderr(Stdio::from(log))
-        .current_dir("/")
-        .spawn()
-        .map_err(supervisor)
+    machine.start_supervisor(dir, lock, log).map_err(|source| LaunchError::Supervisor { source })
 }
 
 #[cfg(test)]

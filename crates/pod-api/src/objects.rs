@@ -199,7 +199,7 @@ pub struct Objects {
 
 impl Objects {
     /// Where they are.
-    pub(crate) fn places(&self) -> &Places {
+    pub fn places(&self) -> &Places {
         &self.places
     }
 

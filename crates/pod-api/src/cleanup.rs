@@ -1,18 +1,17 @@
 //! Leaves nothing of a pod, whether its supervisor is at the end of its life or died before.
 
+use std::error::Error;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use pod_model::Pod;
-use sandbox::cgroup::{CgroupError, PodCgroup};
-use sandbox::network::{self, NetworkError};
 use thiserror::Error;
 
 use crate::claims;
-use crate::ids;
 use crate::lock;
+use crate::machine::Machine;
 use crate::places::PodDir;
 use crate::record;
 use crate::settings::Settings;
@@ -20,12 +19,9 @@ use crate::settings::Settings;
 /// Why something of a pod is left.
 #[derive(Debug, Error)]
 pub enum CleanupError {
-    /// The pod's processes or its cgroup.
-    #[error("cannot end the processes of the pod")]
-    Cgroup(#[from] CgroupError),
-    /// The pod's network.
-    #[error("cannot take down the pod's network")]
-    Network(#[from] NetworkError),
+    /// Its processes, its network or its user ids.
+    #[error(transparent)]
+    Machine(Box<dyn Error + Send + Sync>),
     /// The pod's lock.
     #[error("cannot wait for the pod's supervisor to end")]
     Lock(#[source] io::Error),
@@ -48,6 +44,7 @@ pub fn after_dead_supervisor(
     lock: File,
     deadline: Instant,
     fallback: &Settings,
+    machine: &dyn Machine,
 ) -> Result<(), CleanupError> {
     let Some(_lock) = lock::take_over(dir, lock, deadline).map_err(CleanupError::Lock)? else {
         return Ok(()); // somebody else was faster
@@ -58,11 +55,9 @@ pub fn after_dead_supervisor(
     for uid in uids(dir, &settings) {
         let logs = settings.places.pod_logs(&namespace, &name, &uid);
         let steps = [
-            end_processes(&uid),
-            leave_network(&settings, &uid),
+            machine.release(&settings, &uid).map_err(CleanupError::Machine),
             remove(settings.places.pod_data(&uid).path()),
             remove(logs.path()),
-            release_ids(&settings, &uid),
         ];
         outcome = steps.into_iter().fold(outcome, Result::and);
     }
@@ -86,38 +81,19 @@ fn uids(dir: &PodDir, settings: &Settings) -> Vec<String> {
     names.filter_map(|name| name.strip_prefix(&head).map(str::to_owned)).collect()
 }
 
-fn end_processes(uid: &str) -> Result<(), CleanupError> {
-    if let Some(cgroup) = PodCgroup::open(uid)? {
-        cgroup.kill()?;
-        cgroup.remove()?;
-    }
-    Ok(())
-}
-
-fn release_ids(settings: &Settings, uid: &str) -> Result<(), CleanupError> {
-    let leases = settings.places.id_ranges();
-    ids::release(&leases, uid).map_err(|source| CleanupError::Directory { path: leases, source })
-}
-
-fn leave_network(settings: &Settings, uid: &str) -> Result<(), CleanupError> {
-    Ok(network::detach(&settings.network_to_leave(), uid)?)
-}
-
 /// Removes the files of a pod whose processes are gone already, but for its record: as long as
 /// something is left, the pod stays visible, and deleting it again says why.
-pub(crate) fn remove_files(settings: &Settings, pod: &Pod) -> Result<(), CleanupError> {
+pub fn remove_files(settings: &Settings, pod: &Pod) -> Result<(), CleanupError> {
     let logs = settings.places.pod_logs(&pod.namespace, pod.name.as_str(), &pod.uid.0);
-    remove(settings.places.pod_data(&pod.uid.0).path())
-        .and_then(|()| remove(logs.path()))
-        .and_then(|()| release_ids(settings, &pod.uid.0))
+    remove(settings.places.pod_data(&pod.uid.0).path()).and_then(|()| remove(logs.path()))
 }
 
 /// What directories are called that are about to be removed.
-pub(crate) const REMOVED: &str = "removed";
+pub const REMOVED: &str = "removed";
 
 /// Removes what those have left who were killed while they removed the record of a pod. Whoever is
 /// at it now does not mind.
-pub(crate) fn finish_removals(state: &Path) {
+pub fn finish_removals(state: &Path) {
     for entry in fs::read_dir(state).into_iter().flatten().flatten() {
         let name = entry.file_name();
         if name.to_string_lossy().split_once('-').is_some_and(|(kind, _)| kind == REMOVED) {
@@ -127,14 +103,14 @@ pub(crate) fn finish_removals(state: &Path) {
 }
 
 /// Removes the record of a pod of which nothing else is left.
-pub(crate) fn remove_record(settings: &Settings, dir: &PodDir) {
+pub fn remove_record(settings: &Settings, dir: &PodDir) {
     let _ = remove_pod_dir(settings, dir); // what cannot be removed is swept up later
     claims::finish_deletions(&settings.places);
 }
 
 /// Removes a directory that nobody needs any more; a failure shows when the pod is deleted.
-pub(crate) fn remove_directory(path: &Path) {
-    let _ = image_puller::remove_tree(path);
+pub fn remove_directory(path: &Path) {
+    let _ = confined::remove_tree(path);
 }
 
 /// The pod's directory goes in one step, so that no view sees half a pod. Only who holds the
@@ -149,7 +125,7 @@ fn remove_pod_dir(settings: &Settings, dir: &PodDir) -> Result<(), CleanupError>
 }
 
 fn remove(path: &Path) -> Result<(), CleanupError> {
-    match image_puller::remove_tree(path) {
+    match confined::remove_tree(path) {
         Err(source) if !is_absence(&source) => {
             Err(CleanupError::Directory { path: path.to_owned(), source })
         }
