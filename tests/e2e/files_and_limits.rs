@@ -135,9 +135,10 @@ fn nothing_of_minipods_is_for_other_users_whatever_the_umask() {
     node.wait_until("writer", |pod| pod["status"]["phase"] == "Running");
     let [state, data, logs] = node.directories();
     let directory = state.join("pods/default_writer");
-    for name in ["pod.json", "settings.json", "supervisor.lock", "events.jsonl", "changes.jsonl"] {
+    for name in ["pod.json", "settings.json", "supervisor.lock", "events.jsonl"] {
         assert_eq!(mode_of(&directory.join(name)) & 0o177, 0, "{name}");
     }
+    assert_eq!(mode_of(&state.join("journal")) & 0o177, 0);
     assert_eq!(mode_of(&data.join("objects/secrets/default_key.json")), 0o600);
     for root in [state, data, logs] {
         assert_eq!(open_to_others(&root), [] as [PathBuf; 0]);

@@ -125,10 +125,11 @@ fn mains_start_after_inits_and_together(node: &Node) {
 /// Every version of the pod that was ever published keeps the order.
 fn one_init_container_at_a_time_and_no_main_before(node: &Node) {
     let [state, ..] = node.directories();
-    let path = state.join("pods/default_kubia-init/changes.jsonl");
-    let text = std::fs::read_to_string(path).expect("the pod's versions");
+    let text = std::fs::read_to_string(state.join("journal")).expect("the pod's versions");
+    let lines = text.lines().filter(|line| line.contains(r#""kind":"Pod""#));
+    let lines = lines.map(|line| serde_json::from_str(line).expect("a change"));
     let versions: Vec<serde_json::Value> =
-        text.lines().map(|line| serde_json::from_str(line).expect("a pod")).collect();
+        lines.map(|change: serde_json::Value| change["object"].clone()).collect();
     let count = |pod: &serde_json::Value, list: &str, state: &str| {
         let list = pod["status"][list].as_array().cloned().unwrap_or_default();
         list.iter().filter(|one| one["state"].get(state).is_some()).count()

@@ -4,16 +4,16 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap_complete::CompletionCandidate;
 use image_puller::Store;
 use pod_api::pods::FoundPod;
-use pod_api::{Places, Pods};
+use pod_api::{Api, Places, Pods, Selection, Settings, containers};
+use pod_runner::LinuxMachine;
 
-use crate::commands::object;
 use crate::printable;
-use crate::resource::{self, Resource};
-use crate::selection;
+use pod_api::resource::{self, Resource};
 
 /// Kinds and pods, as `get` and `delete` take them; behind a kind, the names of its objects.
 pub(crate) fn kinds_and_objects(current: &OsStr) -> Vec<CompletionCandidate> {
@@ -33,7 +33,7 @@ pub(crate) fn pods_and_containers(current: &OsStr) -> Vec<CompletionCandidate> {
     let words = Words::of_this_process();
     let pods = words.pods();
     let all = match pods.iter().find(|found| words.mentions(&[found.name()])) {
-        Some(found) => selection::names_in_start_order(&found.pod),
+        Some(found) => containers::names_in_start_order(&found.pod),
         None => pods.iter().map(|found| found.name().to_owned()).collect(),
     };
     starting_with(current, all)
@@ -53,7 +53,7 @@ pub(crate) fn containers(current: &OsStr) -> Vec<CompletionCandidate> {
         pods = vec![pods.swap_remove(at)];
     }
     let mut all: Vec<String> =
-        pods.iter().flat_map(|found| selection::names_in_start_order(&found.pod)).collect();
+        pods.iter().flat_map(|found| containers::names_in_start_order(&found.pod)).collect();
     all.sort();
     all.dedup();
     starting_with(current, all)
@@ -128,9 +128,14 @@ impl Words {
         self.option(&["-n", "--namespace"], "").unwrap_or_else(|| "default".into())
     }
 
+    fn api(&self) -> Api {
+        let settings = Settings { places: self.places(), ..Settings::of_this_machine() };
+        Api::new(settings, Arc::new(LinuxMachine))
+    }
+
     fn names_of(&self, kind: Resource) -> Vec<String> {
         let namespace = self.namespace();
-        let all = object::list(kind, &self.places()).unwrap_or_default();
+        let all = self.api().list(kind, &Selection::default()).unwrap_or_default();
         let here = all.iter().filter(|object| OsStr::new(object.namespace()) == namespace);
         here.map(|object| object.name().to_owned()).collect()
     }

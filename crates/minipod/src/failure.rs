@@ -5,6 +5,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use pod_api::text::words;
+use pod_api::{ApiError, Resource};
 
 use crate::screen;
 
@@ -107,6 +108,30 @@ impl Failure {
         failure
     }
 
+    /// What the API answers, with the way out that there is here.
+    fn of_api(error: &ApiError) -> Self {
+        let text = error.message.clone();
+        let about = error.details.as_ref();
+        let command = |rest: &str| {
+            about.map(|it| format!("minipod delete {} {}{rest}", it.resource.singular(), it.name))
+        };
+        match error.reason {
+            "NotFound" => Self::server(Kind::NotFound, error.reason, text),
+            "AlreadyExists" => {
+                Self::server(Kind::Failed, error.reason, text).maybe_hint(command(""))
+            }
+            "Conflict" => Self::server(Kind::Failed, error.reason, text)
+                .maybe_hint(command(", then apply again")),
+            "Invalid" => {
+                let is_pod = about.is_some_and(|it| it.resource == Resource::Pod);
+                let again = command(", then apply again").filter(|_| is_pod);
+                Self::invalid(Kind::Failed, text).maybe_hint(again)
+            }
+            "BadRequest" => Self::new(Kind::Failed, text),
+            _ => Self::of(Kind::Failed, error),
+        }
+    }
+
     /// Adds the way out.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -165,9 +190,12 @@ impl Failure {
     }
 }
 
-impl<E: Error> From<E> for Failure {
+impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self::of(Kind::Failed, &error)
+        match (&error as &(dyn Error + 'static)).downcast_ref::<ApiError>() {
+            Some(error) => Self::of_api(error),
+            None => Self::of(Kind::Failed, &error),
+        }
     }
 }
 

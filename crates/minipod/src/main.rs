@@ -6,7 +6,6 @@ mod completion;
 mod detach_keys;
 mod failure;
 mod hidden;
-mod labels;
 mod manifest;
 mod mistakes;
 mod other_words;

@@ -1,79 +1,28 @@
-//! Kinds of objects, and how a command line names them.
+//! How a command line names kinds and objects.
+
+use pod_api::resource::{ALL, Resource};
 
 use crate::failure::{Failure, Kind, near_match};
 
-/// A kind of object that minipod knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Resource {
-    Pod,
-    Event,
-    ConfigMap,
-    Secret,
-    Claim,
-}
-
-/// Every kind.
-pub(crate) const ALL: [Resource; 5] =
-    [Resource::Pod, Resource::Event, Resource::ConfigMap, Resource::Secret, Resource::Claim];
-
-impl Resource {
-    /// The kind of that name, in any of the forms that kubectl takes.
-    pub(crate) fn parse(word: &str) -> Result<Self, Failure> {
-        let name = word.to_lowercase();
-        if let Some(known) = ALL.iter().find(|one| one.names().contains(&name.as_str())) {
-            return Ok(*known);
-        }
-        let text = format!("the server doesn't have a resource type \"{word}\"");
-        // Short words are near to `po` and `cm`, whatever they mean.
-        let is_long = name.chars().count() >= 5;
-        let near = || near_match(&name, ALL.iter().flat_map(|one| one.names()).copied());
-        let hint = match of_a_cluster(&name) {
-            Some(hint) => hint.to_owned(),
-            None if is_manifest(&name) => format!("-f {word}"),
-            None => match near().filter(|_| is_long) {
-                Some(near) => format!("did you mean {near}?"),
-                None => ALL.map(Self::plural).join(", "),
-            },
-        };
-        Err(Failure::new(Kind::Usage, text).hint(hint))
+/// The kind of that name, in any of the forms that kubectl takes.
+pub(crate) fn of_word(word: &str) -> Result<Resource, Failure> {
+    if let Some(known) = Resource::of_word(word) {
+        return Ok(known);
     }
-
-    /// The words that name it.
-    pub(crate) fn names(self) -> &'static [&'static str] {
-        match self {
-            Self::Pod => &["pod", "pods", "po", "all"],
-            Self::Event => &["event", "events", "ev"],
-            Self::ConfigMap => &["configmap", "configmaps", "cm"],
-            Self::Secret => &["secret", "secrets"],
-            Self::Claim => &["persistentvolumeclaim", "persistentvolumeclaims", "pvc"],
-        }
-    }
-
-    /// As manifests write it.
-    pub(crate) fn kind(self) -> &'static str {
-        match self {
-            Self::Pod => "Pod",
-            Self::Event => "Event",
-            Self::ConfigMap => "ConfigMap",
-            Self::Secret => "Secret",
-            Self::Claim => "PersistentVolumeClaim",
-        }
-    }
-
-    /// The short form of its name, where it has one.
-    pub(crate) fn short_name(self) -> &'static str {
-        self.names().get(2).copied().unwrap_or_default()
-    }
-
-    /// In the singular, as in `pod/web`.
-    pub(crate) fn singular(self) -> &'static str {
-        self.names()[0]
-    }
-
-    /// In the plural, as in `pods "web" not found`.
-    pub(crate) fn plural(self) -> &'static str {
-        self.names()[1]
-    }
+    let name = word.to_lowercase();
+    let text = format!("the server doesn't have a resource type \"{word}\"");
+    // Short words are near to `po` and `cm`, whatever they mean.
+    let is_long = name.chars().count() >= 5;
+    let near = || near_match(&name, ALL.iter().flat_map(|one| one.names()).copied());
+    let hint = match of_a_cluster(&name) {
+        Some(hint) => hint.to_owned(),
+        None if is_manifest(&name) => format!("-f {word}"),
+        None => match near().filter(|_| is_long) {
+            Some(near) => format!("did you mean {near}?"),
+            None => ALL.map(Resource::plural).join(", "),
+        },
+    };
+    Err(Failure::new(Kind::Usage, text).hint(hint))
 }
 
 /// What there is instead of something that only a cluster has.
@@ -123,7 +72,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Vec<Named>, Failure> {
     if words.iter().any(|word| word.contains('/')) {
         return slashed(words);
     }
-    let kinds = first.split(',').map(Resource::parse).collect::<Result<Vec<_>, _>>()?;
+    let kinds = first.split(',').map(of_word).collect::<Result<Vec<_>, _>>()?;
     let named = |resource| Named { resource, names: words[1..].to_vec(), namespace: None };
     Ok(kinds.into_iter().map(named).collect())
 }
@@ -143,7 +92,7 @@ fn slashed(words: &[String]) -> Result<Vec<Named>, Failure> {
             let text = "arguments in resource/name form must have a single resource and name";
             return Err(Failure::new(Kind::Usage, text));
         }
-        let resource = Resource::parse(kind)?;
+        let resource = of_word(kind)?;
         match found.iter_mut().find(|known| known.resource == resource) {
             Some(known) => known.names.push(name.to_owned()),
             None => {

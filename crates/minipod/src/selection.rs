@@ -1,16 +1,17 @@
 //! Finds the pod and the container that a command is about.
 
 use k8s_openapi::api::core::v1;
-use pod_api::Pods;
 use pod_api::pods::FoundPod;
+use pod_api::{Api, Pods, Selection, containers};
 use pod_model::{Object, Unnamed};
 
 use crate::cli::{FileArgs, PlaceArgs};
 use crate::commands::places;
 use crate::failure::{Failure, Kind, near_match};
-use crate::labels::LabelSelector;
 use crate::manifest;
-use crate::resource::{self, Named, Resource};
+use crate::resource::{self, Named};
+use pod_api::Resource;
+use pod_api::selectors::LabelSelector;
 
 /// What the words of a command line name. Who gives a pod's name where a kind belongs gets a hint.
 pub(crate) fn named(args: &PlaceArgs, words: &[String]) -> Result<Vec<Named>, Failure> {
@@ -67,7 +68,7 @@ fn described(object: &Object) -> Named {
 pub(crate) fn pod(pods: &Pods, namespace: &str, name: &str) -> Result<FoundPod, Failure> {
     let name = match name.split_once('/') {
         None => name,
-        Some((kind, name)) => match Resource::parse(kind)? {
+        Some((kind, name)) => match resource::of_word(kind)? {
             Resource::Pod => name,
             _ => return Err(Failure::new(Kind::Usage, "minipod has containers in pods only")),
         },
@@ -113,6 +114,21 @@ pub(crate) fn not_found(pods: &Pods, namespace: &str, name: &str) -> Failure {
     missing(Resource::Pod, (namespace, name), &known)
 }
 
+/// That there is no such object, with the one that may be meant.
+pub(crate) fn object_not_found(
+    api: &Api,
+    resource: Resource,
+    namespace: &str,
+    name: &str,
+) -> Failure {
+    let known = api.list(resource, &Selection::default()).unwrap_or_default();
+    let known: Vec<(String, String)> = known
+        .iter()
+        .map(|object| (object.namespace().to_owned(), object.name().to_owned()))
+        .collect();
+    missing(resource, (namespace, name), &known)
+}
+
 /// That there is no object of that namespace and name, with the one of those known that may be
 /// meant.
 pub(crate) fn missing(
@@ -134,74 +150,21 @@ pub(crate) fn missing(
     Failure::server(Kind::NotFound, "NotFound", text).hint(hint)
 }
 
-/// The container a command is about: the one that is named, else the one that the annotation
-/// `kubectl.kubernetes.io/default-container` names, else the first main container. The second
-/// value tells the user that a choice was made.
+/// The container a command is about, and what is told when it was chosen.
 pub(crate) fn container(
     pod: &v1::Pod,
     stated: Option<&str>,
 ) -> Result<(String, Option<String>), Failure> {
-    let names = container_names(pod);
-    if let Some(stated) = stated.filter(|stated| !stated.is_empty()) {
-        if names.iter().any(|name| name == stated) {
-            return Ok((stated.to_owned(), None));
-        }
-        return Err(wrong_container(pod, stated, &names));
-    }
-    let mut note = String::new();
-    let annotations = pod.metadata.annotations.as_ref();
-    let annotated = annotations
-        .and_then(|annotations| annotations.get("kubectl.kubernetes.io/default-container"));
-    match annotated {
-        Some(name) if names.contains(name) => return Ok((name.clone(), None)),
-        Some(name) => {
-            let pod = pod.metadata.name.as_deref().unwrap_or_default();
-            note = format!("Default container name \"{name}\" not found in pod {pod}\n");
-        }
-        None => {}
-    }
-    let first = main_names(pod).first().cloned().unwrap_or_default();
-    if names.len() > 1 {
-        let list = marked_names(pod).join(", ");
-        note.push_str(&format!("Defaulted container \"{first}\" out of: {list}\n"));
-    }
-    Ok((first, (!note.is_empty()).then_some(note)))
-}
-
-fn wrong_container(pod: &v1::Pod, stated: &str, names: &[String]) -> Failure {
-    let list = marked_names(pod).join(", ");
-    let pod = pod.metadata.name.as_deref().unwrap_or_default();
-    let text = format!("container {stated} is not valid for pod {pod} out of: {list}");
-    let near = near_match(stated, names.iter().map(String::as_str));
-    Failure::new(Kind::NotFound, text).maybe_hint(near.map(|near| format!("did you mean {near}?")))
-}
-
-/// Main containers, then init containers, which are marked as such.
-fn marked_names(pod: &v1::Pod) -> Vec<String> {
-    let inits = init_names(pod).into_iter().map(|name| format!("{name} (init)"));
-    main_names(pod).into_iter().chain(inits).collect()
-}
-
-/// Main containers, then init containers, as kubectl lists them.
-pub(crate) fn container_names(pod: &v1::Pod) -> Vec<String> {
-    main_names(pod).into_iter().chain(init_names(pod)).collect()
-}
-
-/// Init containers, then main containers: the order in which they start.
-pub(crate) fn names_in_start_order(pod: &v1::Pod) -> Vec<String> {
-    init_names(pod).into_iter().chain(main_names(pod)).collect()
-}
-
-fn main_names(pod: &v1::Pod) -> Vec<String> {
-    let spec = pod.spec.iter();
-    spec.flat_map(|spec| &spec.containers).map(|container| container.name.clone()).collect()
-}
-
-fn init_names(pod: &v1::Pod) -> Vec<String> {
-    let spec = pod.spec.iter();
-    spec.flat_map(|spec| spec.init_containers.iter().flatten())
-        .map(|container| container.name.clone())
-        .collect()
+    let stated = stated.filter(|stated| !stated.is_empty());
+    containers::choose(pod, stated).map_err(|list| {
+        let stated = stated.unwrap_or_default();
+        let name = pod.metadata.name.as_deref().unwrap_or_default();
+        let text = format!("container {stated} is not valid for pod {name} out of: {list}");
+        let names = containers::names(pod);
+        let near = near_match(stated, names.iter().map(String::as_str));
+        let hint = near.map(|near| format!("did you mean {near}?"));
+        Failure::new(Kind::NotFound, text).maybe_hint(hint)
+    })
 }
 
 #[cfg(test)]

@@ -18,7 +18,8 @@ use thiserror::Error;
 
 use crate::cleanup::{self, REMOVED};
 use crate::launch;
-use crate::objects::{ObjectError, Objects, StoredObject, completed};
+use crate::object_store::{Change, ObjectError, Objects};
+use crate::objects::{StoredObject, completed};
 use crate::places::Places;
 use crate::pods::{FoundPod, Pods, PodsError};
 use crate::watch::{Watcher, Woken};
@@ -58,14 +59,10 @@ impl ClaimDeletion {
         name: &str,
     ) -> Result<Option<Self>, ClaimError> {
         let objects = Objects::new(places);
-        let Some(mut claim) = objects.find::<PersistentVolumeClaim>(namespace, name)? else {
+        let Some(claim) = mark_deleted(&objects, namespace, name)? else {
             return Ok(None);
         };
-        let uid = claim.metadata.uid.clone();
-        if claim.metadata.deletion_timestamp.is_none() {
-            mark_deleted(&mut claim);
-            objects.store(namespace, name, &claim)?;
-        }
+        let uid = claim.metadata.uid;
         finish_one(places, namespace, name)?;
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         Ok(Some(Self { places: places.clone(), namespace, name, uid }))
@@ -100,15 +97,14 @@ impl ClaimDeletion {
 pub fn finish_deletions(places: &Places) {
     sweep(&places.data);
     let objects = Objects::new(places);
-    for mut claim in objects.list::<PersistentVolumeClaim>().unwrap_or_default() {
+    for claim in objects.list::<PersistentVolumeClaim>().unwrap_or_default() {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let (namespace, name) = (text(&claim.metadata.namespace), text(&claim.metadata.name));
         if claim.metadata.deletion_timestamp.is_none() {
             if !is_orphan(places, &namespace, &claim) {
                 continue;
             }
-            mark_deleted(&mut claim);
-            if objects.store(&namespace, &name, &claim).is_err() {
+            if mark_deleted(&objects, &namespace, &name).is_err() {
                 continue;
             }
         }
@@ -116,9 +112,21 @@ pub fn finish_deletions(places: &Places) {
     }
 }
 
-fn mark_deleted(claim: &mut PersistentVolumeClaim) {
-    claim.metadata.deletion_timestamp = Some(launch::now());
-    claim.metadata.deletion_grace_period_seconds = Some(0);
+/// Notes that the claim's deletion was asked for; the claim as it is then, if there is one.
+fn mark_deleted(
+    objects: &Objects,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<PersistentVolumeClaim>, ObjectError> {
+    objects.change(namespace, name, |claim: Option<&PersistentVolumeClaim>| {
+        let wanted = claim.filter(|claim| claim.metadata.deletion_timestamp.is_none());
+        Ok(wanted.map_or(Change::Keep, |claim| {
+            let mut claim = claim.clone();
+            claim.metadata.deletion_timestamp = Some(launch::now());
+            claim.metadata.deletion_grace_period_seconds = Some(0);
+            Change::Store(claim)
+        }))
+    })
 }
 
 /// The pod that the claim was made for.
@@ -257,7 +265,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::record::PodRecord;
+    use crate::record;
 
     fn places() -> (tempfile::TempDir, Places) {
         let top = tempfile::tempdir().unwrap();
@@ -322,12 +330,12 @@ mod tests {
         };
         claim.metadata.owner_references = Some(vec![owner]);
         objects.store("default", "files", &claim).unwrap();
-        drop(PodRecord::create(dir.clone(), pod("1")).unwrap());
+        record::prepare(&dir, &pod("1")).unwrap();
         finish_deletions(&places);
         assert!(is_there(&places), "its pod is there");
         fs::remove_dir_all(dir.path()).unwrap();
         fs::create_dir_all(dir.path()).unwrap();
-        drop(PodRecord::create(dir.clone(), pod("2")).unwrap());
+        record::prepare(&dir, &pod("2")).unwrap();
         finish_deletions(&places);
         assert!(!is_there(&places), "another pod of the name is not its pod");
         assert!(!objects.claim_directory("default", "files").exists());
@@ -346,7 +354,7 @@ mod tests {
             "metadata": {"name": "user", "namespace": "default"},
             "spec": {"containers": [], "volumes": volumes}
         }));
-        drop(PodRecord::create(dir.clone(), pod.unwrap()).unwrap());
+        record::prepare(&dir, &pod.unwrap()).unwrap();
         let deletion = ClaimDeletion::request(&places, "default", "files").unwrap().unwrap();
         assert!(!deletion.wait_until(Some(Instant::now())).unwrap());
         let claim: PersistentVolumeClaim =

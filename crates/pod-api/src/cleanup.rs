@@ -10,10 +10,12 @@ use pod_model::Pod;
 use thiserror::Error;
 
 use crate::claims;
+use crate::journal::{Journal, Verb};
 use crate::lock;
 use crate::machine::Machine;
-use crate::places::PodDir;
-use crate::record;
+use crate::places::{Places, PodDir};
+use crate::record::{self, RecordError};
+use crate::resource::Resource;
 use crate::settings::Settings;
 
 /// Why something of a pod is left.
@@ -91,15 +93,36 @@ pub fn remove_files(settings: &Settings, pod: &Pod) -> Result<(), CleanupError> 
 /// What directories are called that are about to be removed.
 pub const REMOVED: &str = "removed";
 
-/// Removes what those have left who were killed while they removed the record of a pod. Whoever is
-/// at it now does not mind.
-pub fn finish_removals(state: &Path) {
-    for entry in fs::read_dir(state).into_iter().flatten().flatten() {
+/// Finishes the removals of pods' directories whose owners were killed meanwhile: tells that the pod
+/// is gone, if they have not, and removes what is left.
+pub fn finish_removals(places: &Places) {
+    for entry in fs::read_dir(&places.state).into_iter().flatten().flatten() {
         let name = entry.file_name();
         if name.to_string_lossy().split_once('-').is_some_and(|(kind, _)| kind == REMOVED) {
-            remove_directory(&entry.path());
+            let dir = PodDir::at(entry.path());
+            // Whoever holds the pod's lock is at it, and tells.
+            let is_told = !dir.record().exists()
+                || lock::take(&dir).is_ok_and(|_lock| announce_removal(places, &dir).is_ok());
+            if is_told {
+                remove_directory(dir.path());
+            }
         }
     }
+}
+
+/// Tells that a pod is gone whose directory has been put aside. Without its record it has been told.
+fn announce_removal(places: &Places, aside: &PodDir) -> Result<(), RecordError> {
+    let Ok(mut pod) = record::read_pod(aside) else {
+        return Ok(()); // damaged, or told by somebody else: nobody can say more of it
+    };
+    if pod.metadata.resource_version.take().is_some() {
+        let text = serde_json::to_string(&pod)
+            .map_err(|source| RecordError::Garbled { path: aside.record(), source })?;
+        let uid = pod.metadata.uid.unwrap_or_default();
+        Journal::open(places)?.append(Verb::Deleted, Resource::Pod, &uid, &text)?;
+    }
+    let _ = fs::remove_file(aside.record()); // else it is told twice, which readers notice
+    Ok(())
 }
 
 /// Removes the record of a pod of which nothing else is left.
@@ -115,12 +138,19 @@ pub fn remove_directory(path: &Path) {
 
 /// The pod's directory goes in one step, so that no view sees half a pod. Only who holds the
 /// pod's lock may do so.
-fn remove_pod_dir(settings: &Settings, dir: &PodDir) -> Result<(), CleanupError> {
-    let aside = settings.places.aside(REMOVED, &crate::random::uid());
+pub(crate) fn remove_pod_dir(settings: &Settings, dir: &PodDir) -> Result<(), CleanupError> {
+    let uid = fs::read_to_string(dir.uid()).unwrap_or_else(|_| crate::random::uid());
+    let aside = settings.places.aside(REMOVED, &uid);
     match fs::rename(dir.path(), &aside) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(CleanupError::Directory { path: dir.path().to_owned(), source }),
-        Ok(()) => remove(&aside),
+        Ok(()) => {
+            // With a full disk, whoever comes next tells.
+            match announce_removal(&settings.places, &PodDir::at(aside.clone())) {
+                Ok(()) => remove(&aside),
+                Err(_) => Ok(()),
+            }
+        }
     }
 }
 

@@ -118,7 +118,7 @@ impl Deletion {
             cleanup::after_dead_supervisor(&self.dir, lock, deadline, &self.settings, machine)?;
         }
         // The supervisor may have been killed at its very last step.
-        cleanup::finish_removals(&self.settings.places.state);
+        cleanup::finish_removals(&self.settings.places);
         claims::finish_deletions(&self.settings.places);
         Ok(())
     }

@@ -1,87 +1,161 @@
-//! Follows pods as they change: what `-w` shows.
+//! Follows objects as they change: list, then watch.
 //!
-//! Every version that a supervisor published is handed out, none twice. That a supervisor died is
-//! seen too: its lock file is closed with it, which a [`Watcher`] notices.
+//! A follower first hands out what there is, then every change, each once and in the order of their
+//! versions. It learns of changes from the journal of the store alone. Two things nobody can announce
+//! at once: that a supervisor was killed, and that somebody was killed between doing and
+//! announcing. The kernel closes their locks, which a follower notices; it then sees to it that the
+//! journal says so.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::path::PathBuf;
-use std::time::Instant;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret};
+use thiserror::Error;
 
-use crate::journal::JournalReader;
-use crate::places::HeldPodDir;
+use crate::journal::{Entry, Journal, JournalError, JournalReader, Verb, Version};
+use crate::object::Object;
+use crate::object_store::{ObjectError, Objects};
+use crate::places::{Places, PodDir};
 use crate::pods::{self, Pods, PodsError};
-use crate::watch::{Watcher, Woken};
+use crate::resource::Resource;
+use crate::roots;
+use crate::watch::{Seen, WatchId, Watcher, Woken};
+use crate::{cleanup, lock, record};
 
-/// Something that happened to a pod.
+/// Why objects cannot be followed.
+#[derive(Debug, Error)]
+pub enum FollowError {
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Pods.
+    #[error(transparent)]
+    Pods(#[from] PodsError),
+    /// Other objects.
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
+    /// A directory.
+    #[error("cannot watch {}", path.display())]
+    Watch {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// Something that happened to an object.
 #[derive(Clone, Debug)]
-pub enum PodChange {
-    /// A new version of the pod.
-    Version(Box<v1::Pod>),
-    /// The pod is gone; its last version.
-    Deleted(Box<v1::Pod>),
-    /// A new event, or a new count of a known one.
-    Event(Box<v1::Event>),
+pub struct Change {
+    /// What.
+    pub verb: Verb,
+    /// The object since then; of one that is gone, its last state.
+    pub object: Object,
 }
 
-/// Follows every pod of the machine.
+/// Follows every object of some kinds.
 #[derive(Debug)]
-pub struct PodsFollower {
-    pods: Pods,
+pub struct Follower {
+    places: Places,
+    wanted: Vec<Resource>,
+    reader: JournalReader,
     watcher: Watcher,
-    followed: BTreeMap<PathBuf, Followed>,
+    pods_directory: WatchId,
+    /// The directories of stored objects.
+    stored: Vec<(Resource, WatchId)>,
+    /// The locks of the pods' supervisors, by the pods' directories.
+    locks: BTreeMap<PathBuf, WatchId>,
+    /// The locks of those who remove pods right now.
+    leaving: Vec<WatchId>,
+    /// What has been handed out, by uid.
+    known: BTreeMap<String, Known>,
+    /// Pods whose supervisors died and of whom that could not be written, by uid.
+    unwritten: BTreeSet<String>,
+    has_begun: bool,
+    /// When all locks were looked at last.
+    looked: Instant,
 }
+
+/// How often all locks are looked at when the kernel does not tell which were closed.
+const LOOKS_AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
-struct Followed {
-    held: HeldPodDir,
-    versions: JournalReader,
-    events: JournalReader,
-    last: Option<v1::Pod>,
-    is_dead: bool,
+struct Known {
+    version: Option<Version>,
+    /// The uid of the pod that an event is about.
+    of_pod: Option<String>,
+    /// Where a pod is.
+    dir: Option<PodDir>,
 }
 
-impl PodsFollower {
-    /// Follows all pods from their beginning.
-    pub fn new(pods: Pods) -> Result<Self, PodsError> {
-        let failed = |path: PathBuf| move |source| PodsError::List { path, source };
-        let path = pods.directory().map_err(failed("pods".into()))?;
+impl Follower {
+    /// Follows the objects of these kinds from now on.
+    pub fn new(places: &Places, wanted: &[Resource]) -> Result<Self, FollowError> {
         let watcher = Watcher::new();
-        watcher.add(&path).map_err(failed(path))?;
-        Ok(Self { pods, watcher, followed: BTreeMap::new() })
+        let watch = |path: &Path, added: io::Result<WatchId>| {
+            added.map_err(|source| FollowError::Watch { path: path.to_owned(), source })
+        };
+        let reader = Journal::open(places)?.reader()?;
+        let path = reader.journal().path();
+        watch(path, watcher.add_written(path))?;
+        let directory = |path: PathBuf| {
+            let made = roots::make_directory(&path).and_then(|()| watcher.add_directory(&path));
+            watch(&path, made)
+        };
+        let pods_directory = directory(places.pods())?;
+        let mut stored = Vec::new();
+        for resource in wanted {
+            if !matches!(resource, Resource::Pod | Resource::Event) {
+                stored.push((*resource, directory(places.objects(resource.plural()))?));
+            }
+        }
+        Ok(Self {
+            places: places.clone(),
+            wanted: wanted.to_vec(),
+            reader,
+            watcher,
+            pods_directory,
+            stored,
+            locks: BTreeMap::new(),
+            leaving: Vec::new(),
+            known: BTreeMap::new(),
+            unwritten: BTreeSet::new(),
+            has_begun: false,
+            looked: Instant::now(),
+        })
     }
 
-    /// What has happened since the last call.
-    pub fn changes(&mut self) -> Result<Vec<PodChange>, PodsError> {
-        let directories = self.pods.directories()?;
+    /// The first time everything that there is, later what has happened since the last call.
+    pub fn changes(&mut self) -> Result<Vec<Change>, FollowError> {
+        let seen = self.watcher.seen();
         let mut changes = Vec::new();
-        self.followed.retain(|path, followed| {
-            let is_there = directories.iter().any(|dir| dir.path() == path);
-            let is_there = is_there && followed.held.is_in_its_place();
-            if !is_there {
-                changes.extend(followed.changes().unwrap_or_default()); // what it did last
-                changes.extend(followed.last.take().map(|pod| PodChange::Deleted(Box::new(pod))));
+        let mut lost = Vec::new();
+        if std::mem::replace(&mut self.has_begun, true) {
+            if !seen.is_incomplete() || self.looked.elapsed() > LOOKS_AGAIN {
+                self.looked = Instant::now();
+                changes.extend(self.look_for_the_dead(&seen)?);
+                self.finish_abandoned(&seen)?;
+                lost = self.removed_by_hand();
             }
-            is_there
-        });
-        for dir in directories {
-            let followed = match self.followed.entry(dir.path().to_owned()) {
-                Entry::Occupied(followed) => followed.into_mut(),
-                Entry::Vacant(place) => {
-                    let Ok(held) = dir.hold() else {
-                        continue; // gone already
-                    };
-                    let _ = self.watcher.add(dir.path()); // gone, then it is not there next time
-                    place.insert(Followed::new(held))
-                }
-            };
-            changes.extend(followed.changes()?);
+        } else {
+            self.watch_all_locks()?;
+            changes = self.everything()?;
         }
+        for entry in self.reader.read(&self.kinds())? {
+            changes.extend(self.take(&entry));
+        }
+        changes.extend(lost.into_iter().filter_map(|(uid, dir)| self.lose(&uid, &dir)));
+        changes.retain(|change| self.wanted.contains(&change.object.resource()));
         Ok(changes)
+    }
+
+    /// Up to which version all has been handed out.
+    pub fn version(&self) -> Version {
+        self.reader.version()
     }
 
     /// Waits until there may be changes, until `interrupt` is readable, or until the deadline.
@@ -93,108 +167,229 @@ impl PodsFollower {
         self.watcher.wait(interrupt, deadline)
     }
 
-    /// Watches another path, so that a wait ends when it changes too.
-    pub fn also_watch(&self, path: &std::path::Path) -> io::Result<()> {
-        self.watcher.add(path)
-    }
-}
-
-impl Followed {
-    fn new(held: HeldPodDir) -> Self {
-        let dir = held.itself();
-        let versions = JournalReader::new(&dir.changes());
-        let events = JournalReader::new(&dir.events());
-        Self { held, versions, events, last: None, is_dead: false }
+    /// Watches another path, so that a wait ends when it changes, too.
+    pub fn also_watch(&self, path: &Path) -> io::Result<()> {
+        self.watcher.add(path).map(drop)
     }
 
-    fn changes(&mut self) -> Result<Vec<PodChange>, PodsError> {
-        let mut changes = Vec::new();
-        for event in pods::new_events(&mut self.events)? {
-            changes.push(PodChange::Event(Box::new(event)));
+    /// An event is known as long as its pod is, so pods are always followed.
+    fn kinds(&self) -> Vec<Resource> {
+        let pods = [Resource::Pod].into_iter().filter(|pod| !self.wanted.contains(pod));
+        self.wanted.iter().copied().chain(pods).collect()
+    }
+
+    fn everything(&mut self) -> Result<Vec<Change>, FollowError> {
+        let mut objects: Vec<Object> = Vec::new();
+        let pods = Pods::new(&self.places);
+        let found = pods.list()?;
+        if self.wanted.contains(&Resource::Event) {
+            let mut events = Vec::new();
+            for pod in &found {
+                events.extend(record::read_events(&pod.dir).map_err(PodsError::from)?);
+            }
+            events.sort_by_key(|event| Version::of(&event.metadata));
+            objects.extend(events.into_iter().map(Object::from));
         }
-        for pod in pods::new_versions(&mut self.versions)? {
-            if self.is_newer(&pod) {
-                self.last = Some(pod.clone());
-                changes.push(PodChange::Version(Box::new(pod)));
+        objects.extend(found.into_iter().map(|one| Object::from(one.pod)));
+        let stored = Objects::new(&self.places);
+        for resource in &self.wanted {
+            match resource {
+                Resource::Pod | Resource::Event => {}
+                Resource::ConfigMap => {
+                    objects.extend(stored.list::<ConfigMap>()?.into_iter().map(Object::from));
+                }
+                Resource::Secret => {
+                    objects.extend(stored.list::<Secret>()?.into_iter().map(Object::from));
+                }
+                Resource::Claim => {
+                    let claims = stored.list::<PersistentVolumeClaim>()?;
+                    objects.extend(claims.into_iter().map(Object::from));
+                }
             }
         }
-        changes.extend(self.death().map(|pod| PodChange::Version(Box::new(pod))));
+        objects.iter().for_each(|object| self.note(object));
+        let added = |object| Change { verb: Verb::Added, object };
+        let mut changes: Vec<Change> = objects.into_iter().map(added).collect();
+        changes.extend(self.stragglers()?);
         Ok(changes)
     }
 
-    /// Versions come again after the journal was shortened.
-    fn is_newer(&self, pod: &v1::Pod) -> bool {
-        let version = |pod: &v1::Pod| {
-            let text = pod.metadata.resource_version.as_deref();
-            text.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0)
-        };
-        self.last.as_ref().is_none_or(|last| version(pod) > version(last))
+    /// What has been announced before the list was read and written after that.
+    fn stragglers(&mut self) -> Result<Vec<Change>, FollowError> {
+        let until = self.reader.version();
+        let mut all = Journal::open(&self.places)?.reader_of_all()?;
+        let mut last: BTreeMap<String, Entry> = BTreeMap::new();
+        for entry in all.read(&[Resource::Pod, Resource::Event])? {
+            if entry.version <= until {
+                last.insert(entry.uid.clone(), entry);
+            }
+        }
+        let mut late: Vec<Entry> = last
+            .into_values()
+            .filter(|entry| {
+                let known = self.known.get(&entry.uid);
+                known.map_or_else(
+                    || self.is_coming(entry),
+                    |known| known.version < Some(entry.version),
+                )
+            })
+            .collect();
+        late.sort_by_key(|entry| entry.version);
+        Ok(late.iter().filter_map(|entry| self.take(entry)).collect())
     }
 
-    /// The pod as it looks once its supervisor has died, the first time that this is seen.
-    fn death(&mut self) -> Option<v1::Pod> {
-        let mut pod = self.last.clone()?;
-        pods::mark_if_dead(&self.held.itself(), &mut pod);
-        // The supervisor of a pod that is deleted is gone only after the pod's directory.
-        let is_dead = self.last.as_ref() != Some(&pod) && self.held.is_in_its_place();
-        let is_new = is_dead && !self.is_dead;
-        self.is_dead = is_dead;
-        is_new.then_some(pod)
+    /// Whether an object that is not in the list is about to be, and has not been removed before.
+    fn is_coming(&self, entry: &Entry) -> bool {
+        let Some(object) = entry.object().filter(|_| entry.verb == Verb::Added) else {
+            return false;
+        };
+        if let Object::Event(event) = &object {
+            let pod = event.involved_object.uid.as_ref();
+            return pod.is_some_and(|pod| self.known.contains_key(pod));
+        }
+        let dir = self.places.pod(object.namespace(), object.name());
+        std::fs::read_to_string(dir.uid()).is_ok_and(|uid| uid == entry.uid)
+    }
+
+    /// Takes in a change; nothing if it is known, or of something that nobody knows.
+    fn take(&mut self, entry: &Entry) -> Option<Change> {
+        let known = self.known.get(&entry.uid);
+        let is_known = known.is_some();
+        if known.is_some_and(|known| known.version >= Some(entry.version)) {
+            return None;
+        }
+        let object = entry.object()?;
+        let verb = match (entry.verb, is_known) {
+            // Who was killed meanwhile may have said it, and who finished it, too.
+            (Verb::Deleted, false) => return None,
+            (Verb::Deleted, true) => {
+                self.known.remove(&entry.uid);
+                self.known.retain(|_, known| known.of_pod.as_ref() != Some(&entry.uid));
+                self.unwritten.remove(&entry.uid);
+                return Some(Change { verb: Verb::Deleted, object });
+            }
+            (_, false) => Verb::Added,
+            (_, true) => Verb::Modified,
+        };
+        self.note(&object);
+        Some(Change { verb, object })
+    }
+
+    fn note(&mut self, object: &Object) {
+        let version = Version::of(object.metadata());
+        let (of_pod, dir) = match object {
+            Object::Event(event) => (event.involved_object.uid.clone(), None),
+            Object::Pod(_) => (None, Some(self.places.pod(object.namespace(), object.name()))),
+            _ => (None, None),
+        };
+        self.known.insert(object.uid().to_owned(), Known { version, of_pod, dir });
+    }
+
+    fn watch_all_locks(&mut self) -> Result<(), FollowError> {
+        for dir in Pods::new(&self.places).directories()? {
+            self.watch_lock(&dir);
+        }
+        Ok(())
+    }
+
+    fn watch_lock(&mut self, dir: &PodDir) {
+        // Not there: it is gone already.
+        if let Ok(watched) = self.watcher.add_closed(&dir.lock()) {
+            self.locks.insert(dir.path().to_owned(), watched);
+        }
+    }
+
+    /// Looks at the pods whose locks were closed, and at those that have come or gone, so that their
+    /// ends are announced. Returns the deaths that could not be written.
+    fn look_for_the_dead(&mut self, seen: &Seen) -> Result<Vec<Change>, FollowError> {
+        let mut suspects: BTreeSet<PathBuf> = self
+            .locks
+            .iter()
+            .filter(|(_, watched)| seen.has(**watched))
+            .map(|(path, _)| path.clone())
+            .collect();
+        if let Some(names) = seen.names(self.pods_directory) {
+            suspects.extend(names.map(|name| self.places.pods().join(name)));
+        } else {
+            let all = Pods::new(&self.places).directories()?;
+            suspects.extend(all.iter().map(|dir| dir.path().to_owned()));
+        }
+        let mut changes = Vec::new();
+        let before = self.leaving.len();
+        self.leaving.retain(|watched| !seen.has(*watched));
+        let mut has_gone = self.leaving.len() < before;
+        for path in suspects {
+            let dir = PodDir::at(path);
+            self.watch_lock(&dir);
+            if !dir.path().exists() {
+                has_gone = true;
+                self.leaving.extend(self.locks.remove(dir.path()));
+            } else if !lock::is_held(&dir) {
+                changes.extend(self.unwritten_death(&dir)?);
+            }
+        }
+        if has_gone {
+            cleanup::finish_removals(&self.places);
+        }
+        Ok(changes)
+    }
+
+    /// Pods that are neither in their place nor on their way out of it: either their ends are in
+    /// the journal, or somebody has removed their directories.
+    fn removed_by_hand(&self) -> Vec<(String, PodDir)> {
+        let is_lost = |(uid, known): (&String, &Known)| {
+            let dir = known.dir.clone().filter(|dir| !self.locks.contains_key(dir.path()))?;
+            let is_there = [dir.path(), &self.places.aside(cleanup::REMOVED, uid)]
+                .into_iter()
+                .any(Path::exists);
+            (!is_there).then(|| (uid.clone(), dir))
+        };
+        self.known.iter().filter_map(is_lost).collect()
+    }
+
+    /// The end of a pod that nobody has announced.
+    fn lose(&mut self, uid: &str, dir: &PodDir) -> Option<Change> {
+        self.known.remove(uid)?;
+        let mut pod = Pod::default();
+        let (namespace, name) = dir.namespace_and_name();
+        (pod.metadata.namespace, pod.metadata.name) = (Some(namespace), Some(name));
+        pod.metadata.uid = Some(uid.to_owned());
+        Some(Change { verb: Verb::Deleted, object: Object::Pod(pod.into()) })
+    }
+
+    /// Has a death written; if it cannot be, it is handed out all the same, once.
+    fn unwritten_death(&mut self, dir: &PodDir) -> Result<Option<Change>, FollowError> {
+        let (namespace, name) = dir.namespace_and_name();
+        let Some(found) = Pods::new(&self.places).find(&namespace, &name)? else {
+            return Ok(None);
+        };
+        let is_new = pods::has_died(&found.pod)
+            && found.pod.metadata.resource_version.is_none()
+            && self.unwritten.insert(found.uid().to_owned());
+        let change = || Change { verb: Verb::Modified, object: Object::Pod(found.pod.into()) };
+        Ok(is_new.then(change))
+    }
+
+    /// Has finished what those have begun who were killed while they changed a stored object.
+    fn finish_abandoned(&self, seen: &Seen) -> Result<(), FollowError> {
+        let objects = Objects::new(&self.places);
+        let is_begun = |name: &OsStr| {
+            let extension = Path::new(name).extension();
+            extension.is_some_and(|extension| extension == "next" || extension == "gone")
+        };
+        for (resource, watched) in &self.stored {
+            let has_begun = seen.names(*watched).is_none_or(|mut names| names.any(is_begun));
+            match resource {
+                _ if !has_begun => {}
+                Resource::ConfigMap => objects.finish_abandoned::<ConfigMap>()?,
+                Resource::Secret => objects.finish_abandoned::<Secret>()?,
+                Resource::Claim => objects.finish_abandoned::<PersistentVolumeClaim>()?,
+                Resource::Pod | Resource::Event => {}
+            }
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::time::Duration;
-
-    use super::*;
-    use crate::Places;
-    use crate::places::PodDir;
-    use crate::record::PodRecord;
-
-    /// A new pod of that name and uid in its place, as whoever creates one puts it there.
-    fn create(places: &Places, uid: &str) -> PodRecord {
-        let dir = places.pod("default", "web");
-        let aside = PodDir::at(places.aside("new", uid));
-        fs::create_dir_all(aside.path()).unwrap();
-        let mut pod = v1::Pod::default();
-        pod.metadata.name = Some("web".into());
-        pod.metadata.uid = Some(uid.into());
-        drop(PodRecord::create(aside.clone(), pod).unwrap());
-        fs::rename(aside.path(), dir.path()).unwrap();
-        PodRecord::open(dir).unwrap()
-    }
-
-    fn told(follower: &mut PodsFollower) -> Vec<String> {
-        let uid = |pod: &v1::Pod| pod.metadata.uid.clone().unwrap_or_default();
-        let text = |change: &PodChange| match change {
-            PodChange::Version(pod) => format!("version of {}", uid(pod)),
-            PodChange::Deleted(pod) => format!("{} is gone", uid(pod)),
-            PodChange::Event(_) => "event".to_owned(),
-        };
-        follower.changes().unwrap().iter().map(text).collect()
-    }
-
-    #[test]
-    fn a_pod_that_takes_the_place_of_another_is_followed_like_any_other() {
-        let state = tempfile::tempdir().unwrap();
-        let places = Places { state: state.path().to_owned(), ..Places::default() };
-        let mut follower = PodsFollower::new(Pods::new(&places)).unwrap();
-        let mut first = create(&places, "first");
-        let before = told(&mut follower);
-        assert_eq!(before[0], "version of first");
-        first.update(|pod| pod.metadata.generation = Some(2)).unwrap();
-        fs::rename(places.pod("default", "web").path(), places.aside("removed", "x")).unwrap();
-        drop(first);
-        let mut second = create(&places, "second");
-        let after = told(&mut follower);
-        assert_eq!(after[..3], ["version of first", "first is gone", "version of second"]);
-        // What the second does is noticed, too.
-        let soon = || Some(Instant::now() + Duration::from_secs(10));
-        while follower.wait(None, Some(Instant::now())).unwrap() == Woken::Changed {}
-        second.update(|pod| pod.metadata.generation = Some(2)).unwrap();
-        assert_eq!(follower.wait(None, soon()).unwrap(), Woken::Changed);
-        assert_eq!(told(&mut follower)[0], "version of second");
-    }
-}
+mod tests;

@@ -14,17 +14,18 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use thiserror::Error;
 
-use crate::cleanup::REMOVED;
+use crate::cleanup;
+use crate::journal::Verb;
 use crate::lock;
 use crate::machine::Machine;
 use crate::places::PodDir;
-use crate::record::{PodRecord, RecordError};
+use crate::record::{self, PodRecord, RecordError};
 use crate::roots;
 use crate::settings::Settings;
 
 /// The word before the uid of a directory that is being made.
 const NEW: &str = "new";
-/// A directory that is being made or emptied for longer than this has been left.
+/// A directory that is being made for longer than this has been left.
 const LEFT_AFTER: Duration = Duration::from_mins(1);
 
 /// Why a pod was not created.
@@ -88,7 +89,12 @@ pub fn launch(
     let lock = prepare(&aside, &pod, settings)
         .and_then(|lock| publish(&aside, &dir, &name).map(|()| lock))
         .inspect_err(|_| removed(&aside))?;
-    let supervisor = start_supervisor(&dir, lock, machine).inspect_err(|_| removed(&dir))?;
+    let started = announce(&dir, settings).and_then(|announced| {
+        start_supervisor(&dir, lock, machine).map(|supervisor| (announced, supervisor))
+    });
+    let (pod, supervisor) = started.inspect_err(|_| {
+        let _ = cleanup::remove_pod_dir(settings, &dir); // the first error is the one to tell
+    })?;
     Ok(Launched { dir, pod, supervisor })
 }
 
@@ -113,13 +119,14 @@ fn prepare(aside: &PodDir, pod: &v1::Pod, settings: &Settings) -> Result<File, L
     let failed = |path: PathBuf| move |source| LaunchError::File { path, source };
     let pods = settings.places.pods();
     roots::make_directory(&pods).map_err(failed(pods))?;
+    cleanup::finish_removals(&settings.places);
     sweep(&settings.places.state);
     roots::make_directory(aside.path()).map_err(failed(aside.path().to_owned()))?;
     let lock = lock::take(aside).map_err(failed(aside.lock()))?;
     let uid = pod.metadata.uid.as_deref().unwrap_or_default();
     roots::write(&aside.uid(), uid.as_bytes()).map_err(failed(aside.uid()))?;
     settings.save(aside)?;
-    PodRecord::create(aside.clone(), pod.clone())?;
+    record::prepare(aside, pod)?;
     Ok(lock)
 }
 
@@ -133,8 +140,15 @@ fn publish(aside: &PodDir, dir: &PodDir, name: &str) -> Result<(), LaunchError> 
     }
 }
 
-/// Removes what those have left who were killed while they created or removed a pod. Whoever is
-/// at it now is much faster than that.
+/// Tells everybody of the pod; as it is from now on, with its version.
+fn announce(dir: &PodDir, settings: &Settings) -> Result<v1::Pod, LaunchError> {
+    let mut record = PodRecord::open(&settings.places, dir.clone())?;
+    record.publish(Verb::Added)?;
+    Ok(record.pod().clone())
+}
+
+/// Removes what those have left who were killed while they created a pod. Whoever is at it now is
+/// much faster than that.
 fn sweep(state: &Path) {
     for entry in fs::read_dir(state).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -142,7 +156,7 @@ fn sweep(state: &Path) {
         let changed = entry.metadata().and_then(|metadata| metadata.modified()).ok();
         let age = changed.and_then(|changed| changed.elapsed().ok()).unwrap_or_default();
         let dir = PodDir::at(entry.path());
-        let may_be_left = matches!(kind.as_deref(), Some(NEW | REMOVED)) && age > LEFT_AFTER;
+        let may_be_left = kind.as_deref() == Some(NEW) && age > LEFT_AFTER;
         // In this order: whoever asks for the lock holds it for a moment, which would keep one who
         // makes a directory right now from taking it.
         if may_be_left && !lock::is_held(&dir) {
@@ -177,7 +191,6 @@ mod tests {
             lock
         };
         drop(make("new-1", true));
-        drop(make("removed-2", true));
         drop(make("new-3", false));
         let _held = make("new-4", true);
         drop(make("pods", true));

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
@@ -51,20 +52,29 @@ pub fn open(dir: &PodDir) -> io::Result<Option<File>> {
 /// Nothing when the pod is gone by then, even if there is a new one of the same name. That it is
 /// still held at the deadline is an error.
 pub fn take_over(dir: &PodDir, file: File, deadline: Instant) -> io::Result<Option<File>> {
+    let file = wait(file, &dir.lock(), deadline)?;
+    match std::fs::metadata(dir.lock()) {
+        Ok(there) => Ok((there.ino() == file.metadata()?.ino()).then_some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Waits until nobody else holds the lock on that file, and holds it then. That it is still held at
+/// the deadline is an error.
+pub fn wait(file: File, path: &Path, deadline: Instant) -> io::Result<File> {
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        return Ok(file);
+    }
     let late = |_| {
-        let text = format!("something still holds {}", dir.lock().display());
+        let text = format!("something still holds {}", path.display());
         io::Error::new(io::ErrorKind::TimedOut, text)
     };
     let (sender, receiver) = mpsc::channel();
     // flock(2) knows no deadline. A thread that is left behind lets go of what it gets.
     thread::spawn(move || sender.send(wait_for(&file).map(|()| file)));
     let left = deadline.saturating_duration_since(Instant::now());
-    let file = receiver.recv_timeout(left).map_err(late)??;
-    match std::fs::metadata(dir.lock()) {
-        Ok(there) => Ok((there.ino() == file.metadata()?.ino()).then_some(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+    receiver.recv_timeout(left).map_err(late)?
 }
 
 fn wait_for(file: &File) -> io::Result<()> {

@@ -4,6 +4,8 @@ use k8s_openapi::api::core::v1;
 
 use crate::places::PodDir;
 
+/// The reason of a pod whose supervisor has died.
+pub(crate) const REASON: &str = "SupervisorLost";
 /// What a kubelet says of a container that it cannot find any more.
 const GONE: &str = "The container could not be located when the pod was terminated";
 
@@ -23,11 +25,11 @@ pub(crate) fn mark(pod: &mut v1::Pod, last_words: &str) {
         );
         if fails && condition.status == "True" {
             condition.status = "False".into();
-            condition.reason = Some("SupervisorLost".into());
+            condition.reason = Some(REASON.into());
         }
     }
     status.phase = Some("Failed".into());
-    status.reason = Some("SupervisorLost".into());
+    status.reason = Some(REASON.into());
     let mut text = "The pod's supervisor died, and its containers were killed with it".to_owned();
     if !last_words.is_empty() {
         text = format!("{text}: {last_words}");

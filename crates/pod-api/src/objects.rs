@@ -1,10 +1,4 @@
-//! Stored objects that pods refer to: ConfigMaps, Secrets, PersistentVolumeClaims.
-//!
-//! Each is one JSON file below the data directory, written by rename.
-
-use std::fs;
-use std::io;
-use std::path::PathBuf;
+//! The kinds of stored objects that pods refer to: ConfigMaps, Secrets, PersistentVolumeClaims.
 
 use k8s_openapi::api::core::v1::{
     ConfigMap, PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeClaimStatus,
@@ -17,39 +11,19 @@ use thiserror::Error;
 
 use crate::claims::PROTECTION;
 use crate::launch;
-use crate::places::{Places, file_name};
-use crate::record::{RecordError, write_by_rename};
-use crate::roots;
+use crate::resource::Resource;
 
 const IMMUTABLE: &str = "immutable: Forbidden: field is immutable when `immutable` is set";
 const IMMUTABLE_DATA: &str = "data: Forbidden: field is immutable when `immutable` is set";
 const IMMUTABLE_BINARY_DATA: &str =
     "binaryData: Forbidden: field is immutable when `immutable` is set";
 
-/// Why an object cannot be stored or read.
-#[derive(Debug, Error)]
-pub enum ObjectError {
-    /// Its file.
-    #[error("cannot {verb} {}", path.display())]
-    File {
-        /// What was being done.
-        verb: &'static str,
-        /// To which file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// Its file's content.
-    #[error("cannot keep the object")]
-    Record(#[from] RecordError),
-}
-
 /// A kind of object that is stored.
 pub trait StoredObject: Serialize + DeserializeOwned + Clone {
+    /// The kind.
+    const RESOURCE: Resource;
     /// The kind's plural in lower case, as in `kubectl get`.
     const PLURAL: &'static str;
-    /// The kind as objects name it.
-    const KIND: &'static str;
 
     /// How many entries it has, for listings.
     fn count(&self) -> usize;
@@ -77,7 +51,7 @@ pub struct Immutable {
 pub fn completed<T: StoredObject>(mut object: T, former: Option<&T>) -> Result<T, Immutable> {
     if let Some(reason) = former.and_then(|former| object.refusal(former)) {
         let name = object.metadata_mut().name.clone().unwrap_or_default();
-        return Err(Immutable { kind: T::KIND, name, reason });
+        return Err(Immutable { kind: T::RESOURCE.kind(), name, reason });
     }
     let kept = former.cloned().map(|mut former| former.metadata_mut().clone());
     let metadata = object.metadata_mut();
@@ -91,13 +65,14 @@ pub fn completed<T: StoredObject>(mut object: T, former: Option<&T>) -> Result<T
     metadata.deletion_timestamp = kept.deletion_timestamp;
     metadata.deletion_grace_period_seconds = kept.deletion_grace_period_seconds;
     metadata.owner_references = kept.owner_references;
+    metadata.resource_version = kept.resource_version;
     object.settle();
     Ok(object)
 }
 
 impl StoredObject for ConfigMap {
+    const RESOURCE: Resource = Resource::ConfigMap;
     const PLURAL: &'static str = "configmaps";
-    const KIND: &'static str = "ConfigMap";
 
     fn count(&self) -> usize {
         self.data.iter().flatten().count() + self.binary_data.iter().flatten().count()
@@ -122,8 +97,8 @@ impl StoredObject for ConfigMap {
 }
 
 impl StoredObject for Secret {
+    const RESOURCE: Resource = Resource::Secret;
     const PLURAL: &'static str = "secrets";
-    const KIND: &'static str = "Secret";
 
     fn count(&self) -> usize {
         self.data.iter().flatten().count()
@@ -146,8 +121,8 @@ impl StoredObject for Secret {
 }
 
 impl StoredObject for PersistentVolumeClaim {
+    const RESOURCE: Resource = Resource::Claim;
     const PLURAL: &'static str = "persistentvolumeclaims";
-    const KIND: &'static str = "PersistentVolumeClaim";
 
     fn count(&self) -> usize {
         1
@@ -189,106 +164,6 @@ impl StoredObject for PersistentVolumeClaim {
             ..PersistentVolumeClaimStatus::default()
         });
     }
-}
-
-/// The stored objects of this machine.
-#[derive(Clone, Debug)]
-pub struct Objects {
-    places: Places,
-}
-
-impl Objects {
-    /// Where they are.
-    pub fn places(&self) -> &Places {
-        &self.places
-    }
-
-    /// The objects below the data directory.
-    pub fn new(places: &Places) -> Self {
-        Self { places: places.clone() }
-    }
-
-    /// The object of that kind and name, if there is one.
-    pub fn find<T: StoredObject>(
-        &self,
-        namespace: &str,
-        name: &str,
-    ) -> Result<Option<T>, ObjectError> {
-        let path = self.path::<T>(namespace, name);
-        match fs::read(&path) {
-            Ok(text) => decode(&text, path).map(Some),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(ObjectError::File { verb: "read", path, source }),
-        }
-    }
-
-    /// Every object of that kind, in the order of their names.
-    pub fn list<T: StoredObject>(&self) -> Result<Vec<T>, ObjectError> {
-        let dir = self.places.objects(T::PLURAL);
-        let failed = |source| ObjectError::File { verb: "read", path: dir.clone(), source };
-        let entries = match fs::read_dir(&dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(failed)?,
-        };
-        let mut paths = entries
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(failed)?;
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
-        paths.sort();
-        let read = |path: PathBuf| match fs::read(&path) {
-            Ok(text) => decode(&text, path),
-            Err(source) => Err(ObjectError::File { verb: "read", path, source }),
-        };
-        paths.into_iter().map(read).collect()
-    }
-
-    /// Stores an object, replacing one of the same name.
-    pub fn store<T: StoredObject>(
-        &self,
-        namespace: &str,
-        name: &str,
-        object: &T,
-    ) -> Result<(), ObjectError> {
-        let path = self.path::<T>(namespace, name);
-        let dir = self.places.objects(T::PLURAL);
-        roots::make_directory(&dir).map_err(|source| ObjectError::File {
-            verb: "create",
-            path: dir,
-            source,
-        })?;
-        let text = serde_json::to_vec(object)
-            .map_err(|source| RecordError::Garbled { path: path.clone(), source })?;
-        Ok(write_by_rename(&path, &text)?)
-    }
-
-    /// Removes an object; whether it was there.
-    pub fn remove<T: StoredObject>(
-        &self,
-        namespace: &str,
-        name: &str,
-    ) -> Result<bool, ObjectError> {
-        let path = self.path::<T>(namespace, name);
-        match fs::remove_file(&path) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(source) => Err(ObjectError::File { verb: "remove", path, source }),
-        }
-    }
-
-    /// Where the files of a claim are; they stay until the claim is removed.
-    pub fn claim_directory(&self, namespace: &str, name: &str) -> PathBuf {
-        self.places.data.join("claims").join(file_name(namespace, name))
-    }
-
-    fn path<T: StoredObject>(&self, namespace: &str, name: &str) -> PathBuf {
-        self.places.objects(T::PLURAL).join(format!("{}.json", file_name(namespace, name)))
-    }
-}
-
-fn decode<T: StoredObject>(text: &[u8], path: PathBuf) -> Result<T, ObjectError> {
-    serde_json::from_slice(text)
-        .map_err(|source| ObjectError::Record(RecordError::Garbled { path, source }))
 }
 
 #[cfg(test)]

@@ -40,6 +40,11 @@ impl Places {
         self.state.join(format!("{what}-{uid}"))
     }
 
+    /// The journal of every change.
+    pub fn journal(&self) -> PathBuf {
+        self.state.join("journal")
+    }
+
     /// Where each pod has its directory, named `<namespace>_<name>`.
     pub fn pods(&self) -> PathBuf {
         self.state.join("pods")
@@ -124,11 +129,6 @@ impl PodDir {
     /// The pod record: a v1 Pod.
     pub fn record(&self) -> PathBuf {
         self.0.join("pod.json")
-    }
-
-    /// Every version of the record that was published, one per line.
-    pub fn changes(&self) -> PathBuf {
-        self.0.join("changes.jsonl")
     }
 
     /// Every event, one v1 Event per line; a later line replaces an earlier one of the same name.

@@ -8,11 +8,13 @@ use std::path::PathBuf;
 use k8s_openapi::api::core::v1;
 use thiserror::Error;
 
-use crate::journal::{JournalError, JournalReader};
+use crate::journal::{self, Verb, Version};
 use crate::lock;
 use crate::lost_pod;
+use crate::object::Object;
 use crate::places::{Places, PodDir};
-use crate::record;
+use crate::record::{self, PodRecord, RecordError};
+use crate::resource::Resource;
 use crate::roots;
 
 /// The annotation that a view finds on a pod whose supervisor has died.
@@ -29,9 +31,9 @@ pub enum PodsError {
         /// Why not.
         source: io::Error,
     },
-    /// One pod's history.
+    /// One pod's events.
     #[error(transparent)]
-    Journal(#[from] JournalError),
+    Record(#[from] RecordError),
 }
 
 /// The pods of this machine.
@@ -79,7 +81,7 @@ impl Pods {
     pub fn list(&self) -> Result<Vec<FoundPod>, PodsError> {
         let mut found = Vec::new();
         for dir in self.directories()? {
-            found.extend(read(dir));
+            found.extend(read(&self.places, dir));
         }
         found.sort_by(|a, b| (a.namespace(), a.name()).cmp(&(b.namespace(), b.name())));
         Ok(found)
@@ -87,7 +89,7 @@ impl Pods {
 
     /// The pod of that name.
     pub fn find(&self, namespace: &str, name: &str) -> Result<Option<FoundPod>, PodsError> {
-        Ok(read(self.places.pod(namespace, name)))
+        Ok(read(&self.places, self.places.pod(namespace, name)))
     }
 
     /// The directories of all pods.
@@ -110,31 +112,7 @@ impl Pods {
     }
 }
 
-/// The events of a pod in the order of their first occurrence.
-pub fn events(dir: &PodDir) -> Result<Vec<v1::Event>, PodsError> {
-    let mut events: Vec<v1::Event> = Vec::new();
-    for event in new_events(&mut JournalReader::new(&dir.events()))? {
-        match events.iter_mut().find(|known| known.metadata.name == event.metadata.name) {
-            Some(known) => *known = event,
-            None => events.push(event),
-        }
-    }
-    Ok(events)
-}
-
-/// The events that a journal has got since it was read last.
-pub fn new_events(journal: &mut JournalReader) -> Result<Vec<v1::Event>, PodsError> {
-    let lines = journal.read()?;
-    Ok(lines.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect())
-}
-
-/// The versions of a pod that a journal has got since it was read last.
-pub fn new_versions(journal: &mut JournalReader) -> Result<Vec<v1::Pod>, PodsError> {
-    let lines = journal.read()?;
-    Ok(lines.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect())
-}
-
-fn read(dir: PodDir) -> Option<FoundPod> {
+fn read(places: &Places, dir: PodDir) -> Option<FoundPod> {
     // One that is damaged must not hide the others, and can still be deleted.
     let unreadable = |error: &dyn Error| lost_pod::unreadable(&dir, crate::text::chain(error));
     let pod = loop {
@@ -144,10 +122,9 @@ fn read(dir: PodDir) -> Option<FoundPod> {
             Ok(held) => held,
         };
         let pod = match record::read_pod(&dir) {
-            Ok(mut pod) => {
-                mark_if_dead(&dir, &mut pod);
-                pod
-            }
+            Ok(pod) if is_lost(&dir, &pod) => lose(places, &dir, pod),
+            Ok(pod) if Version::of(&pod.metadata).is_none() => return None, // it is being created
+            Ok(pod) => pod,
             Err(error) => unreadable(&error),
         };
         // One that was deleted meanwhile has neither record nor supervisor any more, and its
@@ -159,16 +136,54 @@ fn read(dir: PodDir) -> Option<FoundPod> {
     Some(FoundPod { dir, pod })
 }
 
-/// Marks a pod whose supervisor died before the pod had ended.
-pub fn mark_if_dead(dir: &PodDir, pod: &mut v1::Pod) {
+/// Whether the pod's supervisor died before the pod had ended, and nobody has written that down.
+fn is_lost(dir: &PodDir, pod: &v1::Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     let is_over = matches!(phase, Some("Succeeded" | "Failed"));
-    let is_deleting = pod.metadata.deletion_timestamp.is_some();
-    if (!is_over || is_deleting) && !lock::is_held(dir) {
-        let annotations = pod.metadata.annotations.get_or_insert_default();
-        annotations.insert(SUPERVISOR.into(), "dead".into());
-        lost_pod::mark(pod, &last_words(dir));
+    let is_deleted = pod.metadata.deletion_timestamp.is_some();
+    let is_new = Version::of(&pod.metadata).is_none();
+    (!is_over || is_deleted || is_new) && !has_died(pod) && !lock::is_held(dir)
+}
+
+/// The pod as it is without its supervisor, whose place in the record the first one takes who finds
+/// it so: then everybody sees the same, and is told once. Where that cannot be written, it is seen
+/// all the same.
+fn lose(places: &Places, dir: &PodDir, mut pod: v1::Pod) -> v1::Pod {
+    write_lost(places, dir).unwrap_or_else(|_| {
+        mark_lost(dir, &mut pod);
+        pod.metadata.resource_version = None; // nobody has been told
+        pod
+    })
+}
+
+fn write_lost(places: &Places, dir: &PodDir) -> Result<v1::Pod, RecordError> {
+    let failed = |source| RecordError::File { verb: "lock", path: dir.lock(), source };
+    let _lock = lock::take(dir).map_err(failed)?;
+    let mut record = PodRecord::open(places, dir.clone())?;
+    let metadata = &record.pod().metadata;
+    let known = Version::of(metadata);
+    if known.is_some() && has_died(record.pod()) {
+        return Ok(record.pod().clone()); // somebody was faster
     }
+    // What the supervisor announced last it may not have written any more.
+    let last =
+        journal::last_of(places, Resource::Pod, metadata.uid.as_deref().unwrap_or_default())?;
+    let last = last.filter(|entry| Some(entry.version) > known).and_then(|entry| entry.object());
+    let verb = if known.is_none() && last.is_none() { Verb::Added } else { Verb::Modified };
+    record.replace(|pod| {
+        if let Some(Object::Pod(last)) = last {
+            *pod = *last;
+        }
+        mark_lost(dir, pod);
+    });
+    record.publish(verb)?;
+    Ok(record.pod().clone())
+}
+
+fn mark_lost(dir: &PodDir, pod: &mut v1::Pod) {
+    let annotations = pod.metadata.annotations.get_or_insert_default();
+    annotations.insert(SUPERVISOR.into(), "dead".into());
+    lost_pod::mark(pod, &last_words(dir));
 }
 
 /// Why the pod's supervisor could not go on, in one line; empty when it was killed or lives.
@@ -184,7 +199,9 @@ pub fn last_words(dir: &PodDir) -> String {
 
 /// Whether the pod was found without its supervisor.
 pub fn has_died(pod: &v1::Pod) -> bool {
-    pod.metadata.annotations.iter().flatten().any(|(key, _)| key == SUPERVISOR)
+    let is_marked = pod.metadata.annotations.iter().flatten().any(|(key, _)| key == SUPERVISOR);
+    let reason = pod.status.as_ref().and_then(|status| status.reason.as_deref());
+    is_marked && reason == Some(lost_pod::REASON) // anybody can write an annotation
 }
 
 #[cfg(test)]
@@ -203,7 +220,8 @@ mod tests {
         let places = Places { state: state.path().to_owned(), ..Places::default() };
         let pods = Pods::new(&places);
         fs::create_dir_all(places.pods()).unwrap();
-        let record = r#"{"metadata":{"deletionTimestamp":"2026-01-01T00:00:00Z"}}"#;
+        let record =
+            r#"{"metadata":{"resourceVersion":"1","deletionTimestamp":"2026-01-01T00:00:00Z"}}"#;
         let place = places.pod("default", "web");
         // Many after each other, each of which is there once.
         let come_and_go = || {

@@ -1,17 +1,23 @@
-//! The pod's record: Kubernetes objects on disk, written by the supervisor alone.
+//! The pod's record: Kubernetes objects on disk, written by the owner of the pod's lock alone.
 //!
 //! `pod.json` is the v1 Pod as it is now, replaced by rename so that a reader never sees half of
-//! it. `changes.jsonl` keeps every version for those who watch, `events.jsonl` every v1 Event.
+//! it. `events.jsonl` has every v1 Event. Each version of either is announced in the journal of the
+//! store first, which gives it its resourceVersion.
 
-use std::fs;
-use std::io;
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::journal::{Journal, JournalError};
-use crate::places::PodDir;
+use crate::journal::{self, Journal, JournalError, Verb, Version};
+use crate::places::{Places, PodDir};
+use crate::random::hex;
+use crate::resource::Resource;
 use crate::roots;
 
 /// Why the record cannot be written or read.
@@ -27,8 +33,8 @@ pub enum RecordError {
         /// Why not.
         source: io::Error,
     },
-    /// A journal of the record.
-    #[error("cannot keep the pod's history")]
+    /// The journal of the store.
+    #[error("cannot announce a change")]
     Journal(#[from] JournalError),
     /// The record is not what minipod writes.
     #[error("cannot understand the pod record {}", path.display())]
@@ -45,32 +51,19 @@ pub enum RecordError {
 pub struct PodRecord {
     dir: PodDir,
     pod: v1::Pod,
-    version: u64,
     /// The last version has not been written as a whole.
     is_stale: bool,
-    changes: Journal,
-    events: Journal,
+    journal: Journal,
+    events: EventsFile,
 }
 
 impl PodRecord {
-    /// Creates the record of a new pod and publishes its first version.
-    pub fn create(dir: PodDir, pod: v1::Pod) -> Result<Self, RecordError> {
-        let mut record = Self::with(dir, pod, 0)?;
-        record.publish()?;
-        Ok(record)
-    }
-
     /// Takes over the record of a pod that was created before.
-    pub fn open(dir: PodDir) -> Result<Self, RecordError> {
+    pub fn open(places: &Places, dir: PodDir) -> Result<Self, RecordError> {
         let pod = read_pod(&dir)?;
-        let version = pod.metadata.resource_version.as_deref().and_then(|text| text.parse().ok());
-        Self::with(dir, pod, version.unwrap_or(0))
-    }
-
-    fn with(dir: PodDir, pod: v1::Pod, version: u64) -> Result<Self, RecordError> {
-        let changes = Journal::open(dir.changes())?;
-        let events = Journal::open(dir.events())?;
-        Ok(Self { dir, pod, version, is_stale: false, changes, events })
+        let journal = Journal::open(places)?;
+        let events = EventsFile::open(dir.events())?;
+        Ok(Self { dir, pod, is_stale: false, journal, events })
     }
 
     /// The pod as last published.
@@ -83,7 +76,12 @@ impl PodRecord {
     pub fn update(&mut self, change: impl FnOnce(&mut v1::Pod)) -> Result<(), RecordError> {
         let before = self.pod.clone();
         change(&mut self.pod);
-        if self.pod == before && !self.is_stale { Ok(()) } else { self.publish() }
+        if self.pod == before && !self.is_stale { Ok(()) } else { self.publish(Verb::Modified) }
+    }
+
+    /// Changes the pod, to be published.
+    pub fn replace(&mut self, change: impl FnOnce(&mut v1::Pod)) {
+        change(&mut self.pod);
     }
 
     /// Whether the pod as it is now could not be published.
@@ -91,43 +89,64 @@ impl PodRecord {
         self.is_stale
     }
 
-    /// Adds an event, or a new count of one that was added before.
-    pub fn add_event(&mut self, event: &v1::Event) -> Result<(), RecordError> {
-        let line = self.encode(event)?;
-        Ok(self.events.append(line)?)
-    }
-
-    /// Whether the events should be given again, shortened, through [`Self::replace_events`].
-    pub fn has_long_events(&self) -> bool {
-        self.events.is_long()
-    }
-
-    /// Replaces the events by these.
-    pub fn replace_events(&mut self, events: &[v1::Event]) -> Result<(), RecordError> {
-        let lines = events.iter().map(|event| self.encode(event)).collect::<Result<Vec<_>, _>>()?;
-        Ok(self.events.shorten(&lines)?)
-    }
-
-    fn publish(&mut self) -> Result<(), RecordError> {
-        self.version += 1;
-        self.pod.metadata.resource_version = Some(self.version.to_string());
-        let text = self.encode(&self.pod)?;
-        // A line of which only a part was written is mended by writing the journal anew.
-        let is_damaged = std::mem::replace(&mut self.is_stale, true);
-        write_by_rename(&self.dir.record(), &text)?;
-        if is_damaged || self.changes.is_long() {
-            self.changes.shorten(&[text])?;
-        } else {
-            self.changes.append(text)?;
-        }
+    /// Announces the pod and writes it down.
+    pub fn publish(&mut self, verb: Verb) -> Result<(), RecordError> {
+        self.is_stale = true;
+        self.pod.metadata.resource_version = None;
+        let text = encode(&self.pod, &self.dir)?;
+        let uid = self.pod.metadata.uid.as_deref().unwrap_or_default();
+        let version = self.journal.append(verb, Resource::Pod, uid, &text)?;
+        self.pod.metadata.resource_version = Some(version.to_string());
+        let text = journal::with_version(&text, version);
+        write_by_rename(&self.dir.record(), text.as_bytes())?;
         self.is_stale = false;
         Ok(())
     }
 
-    fn encode(&self, value: &impl serde::Serialize) -> Result<Vec<u8>, RecordError> {
-        serde_json::to_vec(value)
-            .map_err(|source| RecordError::Garbled { path: self.dir.record(), source })
+    /// Adds an event, or a new count of one that was added before.
+    pub fn add_event(&mut self, mut event: v1::Event) -> Result<(), RecordError> {
+        let line = self.announce(&mut event)?;
+        self.events.append(&line)
     }
+
+    /// Whether the events should be given again, shortened, through [`Self::replace_events`].
+    pub fn has_long_events(&self) -> bool {
+        self.events.length > LONG
+    }
+
+    /// Replaces the events by these.
+    pub fn replace_events(&mut self, events: Vec<v1::Event>) -> Result<(), RecordError> {
+        let mut lines = String::new();
+        for mut event in events {
+            lines.push_str(&self.announce(&mut event)?);
+        }
+        self.events.replace(&lines)
+    }
+
+    /// Announces an event, unless just this has been announced. The line for the events' file.
+    fn announce(&mut self, event: &mut v1::Event) -> Result<String, RecordError> {
+        let name = event.metadata.name.clone().unwrap_or_default();
+        let pod = self.pod.metadata.uid.as_deref().unwrap_or_default();
+        event.metadata.uid = Some(event_uid(pod, &name));
+        let text = encode(event, &self.dir)?;
+        let version = match self.events.announced.get(&name) {
+            Some((version, known)) if *known == hash(&text) => *version,
+            known => {
+                let verb = if known.is_some() { Verb::Modified } else { Verb::Added };
+                let uid = event.metadata.uid.as_deref().unwrap_or_default();
+                let version = self.journal.append(verb, Resource::Event, uid, &text)?;
+                self.events.announced.insert(name, (version, hash(&text)));
+                version
+            }
+        };
+        Ok(journal::with_version(&text, version) + "\n")
+    }
+}
+
+/// Writes the first record of a pod, which nobody knows yet: it has no version until it is
+/// published.
+pub fn prepare(dir: &PodDir, pod: &v1::Pod) -> Result<(), RecordError> {
+    write_by_rename(&dir.record(), encode(pod, dir)?.as_bytes())
 }
 
 /// Reads the pod record as it is now.
@@ -141,10 +160,122 @@ pub fn read_pod(dir: &PodDir) -> Result<v1::Pod, RecordError> {
     serde_json::from_slice(&text).map_err(|source| RecordError::Garbled { path, source })
 }
 
+/// The events of a pod in the order of their first occurrence.
+pub fn read_events(dir: &PodDir) -> Result<Vec<v1::Event>, RecordError> {
+    let path = dir.events();
+    let text = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        text => text.map_err(|source| RecordError::File { verb: "read", path, source })?,
+    };
+    let mut events: Vec<v1::Event> = Vec::new();
+    let mut places: BTreeMap<Option<String>, usize> = BTreeMap::new();
+    // A line of which a full disk took only a part is followed by all of them in a new file.
+    let read = text.lines().filter_map(|line| serde_json::from_str::<v1::Event>(line).ok());
+    for event in read {
+        let at = *places.entry(event.metadata.name.clone()).or_insert(events.len());
+        if at < events.len() {
+            events[at] = event;
+        } else {
+            events.push(event);
+        }
+    }
+    Ok(events)
+}
+
+/// An event's uid. It is the same for every count of the event, and nobody has to remember it.
+fn event_uid(pod: &str, name: &str) -> String {
+    let digest = Sha256::digest(format!("{pod}/{name}"));
+    let text = hex(&digest[..16]);
+    // Version 8 and variant 10 (RFC 9562): an identifier by a rule of its maker's.
+    format!("{}-{}-8{}-9{}-{}", &text[..8], &text[8..12], &text[13..16], &text[17..20], &text[20..])
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn encode(value: &impl serde::Serialize, dir: &PodDir) -> Result<String, RecordError> {
+    serde_json::to_string(value)
+        .map_err(|source| RecordError::Garbled { path: dir.record(), source })
+}
+
+/// Events take more than so many bytes only when equal ones were counted often.
+const LONG: u64 = 1 << 20;
+
+/// The file of a pod's events, one per line; a later line replaces an earlier one of the same name.
+#[derive(Debug)]
+struct EventsFile {
+    path: PathBuf,
+    file: File,
+    length: u64,
+    /// The last version of each event that was announced, with the hash of its text.
+    announced: BTreeMap<String, (Version, u64)>,
+}
+
+impl EventsFile {
+    fn open(path: PathBuf) -> Result<Self, RecordError> {
+        let (file, length) = Self::open_file(&path)?;
+        Ok(Self { path, file, length, announced: BTreeMap::new() })
+    }
+
+    fn open_file(path: &Path) -> Result<(File, u64), RecordError> {
+        let opened = roots::private_file().append(true).open(path);
+        let opened = opened.and_then(|file| file.metadata().map(|data| (file, data.len())));
+        opened.map_err(|source| RecordError::File { verb: "open", path: path.to_owned(), source })
+    }
+
+    fn append(&mut self, line: &str) -> Result<(), RecordError> {
+        self.length += line.len() as u64;
+        self.file.write_all(line.as_bytes()).map_err(|source| RecordError::File {
+            verb: "write",
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    fn replace(&mut self, lines: &str) -> Result<(), RecordError> {
+        write_by_rename(&self.path, lines.as_bytes())?;
+        (self.file, self.length) = Self::open_file(&self.path)?;
+        Ok(())
+    }
+}
+
 /// Replaces a file's content so that a reader sees the old or the new one, never a part.
-pub fn write_by_rename(path: &std::path::Path, text: &[u8]) -> Result<(), RecordError> {
+pub fn write_by_rename(path: &Path, text: &[u8]) -> Result<(), RecordError> {
     let aside = path.with_extension("new");
     roots::write(&aside, text)
         .and_then(|()| fs::rename(&aside, path))
         .map_err(|source| RecordError::File { verb: "write", path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_has_a_uid_of_its_own_that_stays() {
+        let uid = event_uid("pod", "web.1");
+        assert_eq!(uid, event_uid("pod", "web.1"));
+        assert_ne!(uid, event_uid("pod", "web.2"));
+        let lengths: Vec<usize> = uid.split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12], "{uid}");
+    }
+
+    #[test]
+    fn a_later_count_of_an_event_replaces_the_earlier_one() {
+        let top = tempfile::tempdir().unwrap();
+        let dir = PodDir::at(top.path().to_owned());
+        let lines = ["a 1", "b 1", "a 2"].map(|line| {
+            let (name, count) = line.split_once(' ').unwrap();
+            format!(
+                "{{\"metadata\":{{\"name\":{name:?}}},\"involvedObject\":{{}},\"count\":{count}}}\n"
+            )
+        });
+        fs::write(dir.events(), lines.concat() + "{\"metadata\":{\"na").unwrap();
+        let events = read_events(&dir).unwrap();
+        let read = events.iter().map(|one| (one.metadata.name.as_deref().unwrap(), one.count));
+        assert_eq!(read.collect::<Vec<_>>(), [("a", Some(2)), ("b", Some(1))]);
+    }
 }

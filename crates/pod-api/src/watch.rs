@@ -3,25 +3,63 @@
 //! The kernel counts inotify instances and watches by user, and a container of user 0 is root: it
 //! can take all of them. Then a watcher looks again now and then, and works as before.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 
-/// Watches directories and files. It tells that something changed, not what: whoever waits reads
-/// again what it follows.
+/// Watches directories and files.
 #[derive(Debug)]
 pub struct Watcher {
     /// None where the machine has no instance left.
     inotify: Option<OwnedFd>,
     /// Not everything could be watched.
     is_incomplete: Cell<bool>,
+    /// What has changed since it was asked for last.
+    seen: RefCell<Seen>,
+}
+
+/// A file or directory that is watched. One that has none may have changed at any time.
+pub type WatchId = Option<i32>;
+
+/// What has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// These, and in directories the names.
+    changes: BTreeSet<(i32, OsString)>,
+    /// Anything else may have changed, too.
+    is_incomplete: bool,
+}
+
+impl Seen {
+    /// Whether anything may have changed, because the kernel could not tell of all.
+    pub fn is_incomplete(&self) -> bool {
+        self.is_incomplete
+    }
+
+    /// Whether that may have changed.
+    pub fn has(&self, watched: WatchId) -> bool {
+        let (Some(id), false) = (watched, self.is_incomplete) else {
+            return true;
+        };
+        self.changes.range((id, OsString::new())..).next().is_some_and(|(found, _)| *found == id)
+    }
+
+    /// The names in a directory that have changed; nothing when it may be any.
+    pub fn names(&self, watched: WatchId) -> Option<impl Iterator<Item = &OsStr>> {
+        let id = watched.filter(|_| !self.is_incomplete)?;
+        let from = self.changes.range((id, OsString::new())..);
+        Some(from.take_while(move |(found, _)| *found == id).map(|(_, name)| name.as_os_str()))
+    }
 }
 
 /// How often a watcher says that something may have changed when the kernel does not tell.
@@ -42,12 +80,13 @@ impl Watcher {
     /// A watcher that watches nothing yet.
     pub fn new() -> Self {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok();
-        Self { is_incomplete: Cell::new(inotify.is_none()), inotify }
+        let is_incomplete = Cell::new(inotify.is_none());
+        Self { is_incomplete, inotify, seen: RefCell::default() }
     }
 
     /// Watches a file or directory; one that does not exist is an error. Watching it twice is
     /// harmless.
-    pub fn add(&self, path: &Path) -> io::Result<()> {
+    pub fn add(&self, path: &Path) -> io::Result<WatchId> {
         let what = WatchFlags::CREATE
             | WatchFlags::DELETE
             | WatchFlags::DELETE_SELF
@@ -56,15 +95,43 @@ impl Watcher {
             | WatchFlags::MOVED_TO
             | WatchFlags::MOVE_SELF
             | WatchFlags::CLOSE_WRITE;
+        self.add_for(path, what)
+    }
+
+    /// Watches a directory for names that come and go.
+    pub fn add_directory(&self, path: &Path) -> io::Result<WatchId> {
+        self.add_for(path, WatchFlags::DELETE | WatchFlags::MOVED_FROM | WatchFlags::MOVED_TO)
+    }
+
+    /// Watches a file for being written, but not for being opened and closed.
+    pub fn add_written(&self, path: &Path) -> io::Result<WatchId> {
+        self.add_for(path, WatchFlags::MODIFY | WatchFlags::DELETE_SELF)
+    }
+
+    /// Watches a file for the end of whoever had it open to write.
+    pub fn add_closed(&self, path: &Path) -> io::Result<WatchId> {
+        self.add_for(path, WatchFlags::CLOSE_WRITE)
+    }
+
+    fn add_for(&self, path: &Path, what: WatchFlags) -> io::Result<WatchId> {
         let Some(inotify) = &self.inotify else {
-            return std::fs::symlink_metadata(path).map(drop);
+            return std::fs::symlink_metadata(path).map(|_| None);
         };
         match inotify::add_watch(inotify, path, what) {
             // All watches of the user, or all memory for them (inotify_add_watch(2)).
-            Err(Errno::NOSPC | Errno::NOMEM) => self.is_incomplete.set(true),
-            added => drop(added?),
+            Err(Errno::NOSPC | Errno::NOMEM) => {
+                self.is_incomplete.set(true);
+                Ok(None)
+            }
+            added => Ok(Some(added?)),
         }
-        Ok(())
+    }
+
+    /// What has changed since the last call, as far as a wait has noticed.
+    pub fn seen(&self) -> Seen {
+        let mut seen = self.seen.take();
+        seen.is_incomplete |= self.is_incomplete.get();
+        seen
     }
 
     /// Waits for a change, for `interrupt` to become readable, or for the deadline.
@@ -87,14 +154,19 @@ impl Watcher {
         Ok(if is_ready || until != deadline { Woken::Changed } else { Woken::TimedOut })
     }
 
-    /// Forgets the changes so far; the next wait is for new ones.
+    /// Notes the changes so far; the next wait is for new ones.
     fn drain(&self) {
         let Some(inotify) = &self.inotify else {
             return;
         };
         let mut space = [MaybeUninit::uninit(); 4096];
         let mut reader = inotify::Reader::new(inotify, &mut space);
-        while reader.next().is_ok() {}
+        let mut seen = self.seen.borrow_mut();
+        while let Ok(event) = reader.next() {
+            seen.is_incomplete |= event.events().contains(ReadFlags::QUEUE_OVERFLOW);
+            let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
+            seen.changes.insert((event.wd(), name.unwrap_or_default().to_owned()));
+        }
     }
 }
 
@@ -139,10 +211,14 @@ mod tests {
     fn a_watcher_wakes_for_a_change_an_interrupt_and_a_deadline() {
         let dir = tempfile::tempdir().unwrap();
         let watcher = Watcher::new();
-        watcher.add(dir.path()).unwrap();
+        let watched = watcher.add(dir.path()).unwrap();
         let soon = || Some(Instant::now() + Duration::from_secs(10));
         std::fs::write(dir.path().join("pod.json"), "{}").unwrap();
         assert_eq!(watcher.wait(None, soon()).unwrap(), Woken::Changed);
+        let seen = watcher.seen();
+        assert!(seen.has(watched) && !seen.has(Some(-1)));
+        assert!(seen.names(watched).unwrap().any(|name| name == "pod.json"));
+        assert!(!watcher.seen().has(watched), "it was asked for");
         assert_eq!(watcher.wait(None, Some(Instant::now())).unwrap(), Woken::TimedOut);
         let (reader, mut writer) = io::pipe().unwrap();
         writer.write_all(b"!").unwrap();
@@ -152,7 +228,8 @@ mod tests {
     #[test]
     fn a_watcher_without_inotify_looks_again_and_wakes_for_the_same() {
         let dir = tempfile::tempdir().unwrap();
-        let watcher = Watcher { inotify: None, is_incomplete: Cell::new(true) };
+        let watcher =
+            Watcher { inotify: None, is_incomplete: Cell::new(true), seen: RefCell::default() };
         watcher.add(dir.path()).unwrap();
         assert!(watcher.add(&dir.path().join("missing")).is_err());
         let soon = || Some(Instant::now() + Duration::from_secs(10));

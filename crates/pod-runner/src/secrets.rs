@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::Secret;
 
 use crate::linux_host::Context;
-use pod_api::objects::Objects;
+use pod_api::object_store::Objects;
 
 /// The contents of the pod's pull secrets, in the format of `~/.docker/config.json`. A secret
 /// that does not exist or is of another type is passed over, as a kubelet does.

@@ -56,7 +56,7 @@ pub fn run(dir: PodDir) -> Result<(), SupervisorError> {
     let clock = Clock::start();
     let (signals, spawner) = become_supervisor()?;
     let settings = Settings::load(&dir)?;
-    let record = PodRecord::open(dir.clone())?;
+    let record = PodRecord::open(&settings.places, dir.clone())?;
     let pod = pod_model::from_object(record.pod().clone())
         .map_err(|problems| SupervisorError::Pod(problems.to_string()))?;
     let timing = Timing { backoff_scale: settings.backoff_scale, ..Timing::default() };

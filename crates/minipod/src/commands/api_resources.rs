@@ -2,9 +2,9 @@
 
 use crate::cli::ApiResourcesArgs;
 use crate::failure::{Failure, Kind};
-use crate::resource::{ALL, Resource};
 use crate::screen;
 use crate::views::table;
+use pod_api::resource::{ALL, Resource};
 
 pub(crate) fn run(args: &ApiResourcesArgs) -> Result<(), Failure> {
     let mut all = ALL;

@@ -5,13 +5,14 @@ use std::fs;
 use std::path::Path;
 
 use k8s_openapi::ByteString;
+use pod_api::Object;
+use pod_api::api::Existing;
 use pod_model::{ParseOptions, Source};
 use serde_json::{Value, json};
 
-use super::apply::{self, Existing, Mode};
-use super::object::Object;
+use super::apply;
 use super::result::Printer;
-use super::{require_root, settings};
+use super::{api, require_root};
 use crate::cli::{CreateArgs, DataArgs, NewObject, NewSecret, PlaceArgs, ResultArgs};
 use crate::failure::{Failure, Kind};
 
@@ -92,16 +93,17 @@ fn finish(places: &PlaceArgs, manifest: &Value, result: &ResultArgs) -> Result<(
     let Some(object) = parsed.objects.into_iter().next() else {
         return Ok(()); // one object was described
     };
-    let mode = Mode { existing: Existing::Refuse, dry_run: result.dry_run.mode };
-    if !mode.dry_run.is_dry() {
+    let dry_run = result.dry_run.mode;
+    if !dry_run.is_dry() {
         require_root()?;
     }
-    let settings = settings(places);
+    let api = api(places);
     let mut printer = Printer::new(result)?;
-    let verb = apply::store(&object, &settings, mode)?;
+    let existing = apply::or_ignore(Existing::Refuse, dry_run);
+    let applied = api.apply(&object, existing, dry_run.is_dry())?;
     let object = Object::from(object);
-    let object = if mode.dry_run.is_dry() { for_any_namespace(object) } else { object };
-    printer.print(object, verb, &settings.places)?;
+    let object = if dry_run.is_dry() { for_any_namespace(object) } else { object };
+    printer.print(object, applied.outcome.word(), &api)?;
     printer.finish()
 }
 

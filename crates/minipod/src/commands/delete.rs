@@ -2,20 +2,19 @@
 
 use std::time::Instant;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use pod_api::api::Deleted;
 use pod_api::claims::ClaimDeletion;
 use pod_api::delete::Deletion;
-use pod_api::objects::StoredObject;
-use pod_api::{Objects, Places, Pods};
+use pod_api::{Api, Object, Selection};
 use pod_runner::LinuxMachine;
 
-use super::object::{self, Object};
-use super::{places, require_root, settings};
+use super::{api, require_root};
 use crate::cli::{DeleteArgs, PlaceArgs};
 use crate::failure::{Failure, Kind};
-use crate::labels::LabelSelector;
-use crate::resource::{Named, Resource};
+use crate::resource::Named;
 use crate::{screen, selection};
+use pod_api::Resource;
+use pod_api::selectors::LabelSelector;
 
 /// What is told before something is forced. kubectl warns that it may go on running; here it ends.
 const FORCED: &str =
@@ -39,30 +38,22 @@ pub(crate) fn run(args: &PlaceArgs, delete: &DeleteArgs) -> Result<(), Failure> 
     if delete.force {
         screen::narrate(FORCED);
     }
-    let settings = settings(args);
-    let pods = Pods::new(&settings.places);
+    let api = api(args);
     let deadline = delete.timeout.map(|timeout| Instant::now() + timeout);
     let mut deletions = Vec::new();
     let mut claims = Vec::new();
     let mut failures = Vec::new();
     for target in &targets {
-        let deleted = match target.resource {
-            Resource::Pod => match pods.find(&target.namespace, &target.name)? {
-                Some(found) => Deletion::request(found.dir, grace, &settings)
-                    .map(|deletion| deletions.push((target, Some(deletion))))
-                    .map(|()| true)
-                    .map_err(Failure::from),
-                None => Ok(false),
-            },
-            Resource::Claim => request_claim(&settings.places, target, &mut claims),
-            _ => remove_object(args, target),
-        };
-        match deleted {
-            Ok(true) if target.resource == Resource::Pod => {}
-            Ok(true) => deletions.push((target, None)),
-            Ok(false) if delete.ignore_not_found => {}
-            Ok(false) => failures.push(not_found(&pods, target)),
-            Err(failure) => failures.push(failure),
+        match api.delete(target.resource, &target.namespace, &target.name, grace) {
+            Ok(Deleted::Pod(deletion)) => deletions.push((target, Some(deletion))),
+            Ok(Deleted::Claim(deletion)) => {
+                claims.push((target, deletion));
+                deletions.push((target, None));
+            }
+            Ok(Deleted::Gone) => deletions.push((target, None)),
+            Err(error) if error.reason == "NotFound" && delete.ignore_not_found => {}
+            Err(error) if error.reason == "NotFound" => failures.push(not_found(&api, target)),
+            Err(error) => failures.push(error.into()),
         }
     }
     // What goes wrong with one is no reason to leave the others half deleted. A pod is told when it is
@@ -90,14 +81,18 @@ fn check_output(delete: &DeleteArgs) -> Result<(), Failure> {
 
 /// What would be deleted.
 fn tell_all(args: &PlaceArgs, delete: &DeleteArgs, targets: &[Target]) -> Result<(), Failure> {
-    let places = places(args);
+    let api = api(args);
     let mut failures = Vec::new();
     for target in targets {
-        let name = (target.namespace.as_str(), target.name.as_str());
-        match object::find(target.resource, &places, name)? {
+        match api.find(target.resource, &target.namespace, &target.name)? {
             Some(_) => tell(delete, target)?,
             None if delete.ignore_not_found => {}
-            None => failures.push(object::not_found(target.resource, &places, name)),
+            None => failures.push(selection::object_not_found(
+                &api,
+                target.resource,
+                &target.namespace,
+                &target.name,
+            )),
         }
     }
     Failure::told_but_last(failures)
@@ -137,18 +132,6 @@ fn wait(target: &Target, deletion: Deletion, deadline: Option<Instant>) -> Resul
     Err(Failure::new(Kind::TimedOut, text).hint("--force kills what does not end by itself"))
 }
 
-/// Asks for a claim's deletion, which is to be waited for; whether the claim was there.
-fn request_claim<'a>(
-    places: &Places,
-    target: &'a Target,
-    claims: &mut Vec<(&'a Target, ClaimDeletion)>,
-) -> Result<bool, Failure> {
-    let deletion = ClaimDeletion::request(places, &target.namespace, &target.name)?;
-    let is_there = deletion.is_some();
-    claims.extend(deletion.map(|deletion| (target, deletion)));
-    Ok(is_there)
-}
-
 fn wait_for_claim(
     target: &Target,
     deletion: &ClaimDeletion,
@@ -162,9 +145,11 @@ fn wait_for_claim(
     Err(Failure::new(Kind::TimedOut, text).hint("delete the pods that use it"))
 }
 
-fn not_found(pods: &Pods, target: &Target) -> Failure {
+fn not_found(api: &Api, target: &Target) -> Failure {
     match target.resource {
-        Resource::Pod => selection::not_found(pods, &target.namespace, &target.name),
+        Resource::Pod => {
+            selection::object_not_found(api, target.resource, &target.namespace, &target.name)
+        }
         other => {
             let text = format!("{} \"{}\" not found", other.plural(), target.name);
             Failure::server(Kind::NotFound, "NotFound", text)
@@ -234,30 +219,14 @@ fn selected(
     let labels = LabelSelector::parse(delete.choice.selector.as_deref().unwrap_or_default())
         .map_err(|error| Failure::of(Kind::Usage, &error))?;
     let namespace = delete.choice.namespace(&args.namespace);
-    let wanted = object::selected(resource, &places(args), namespace, &labels)?;
+    let meant = Selection { labels, ..Selection::of(namespace) };
+    let wanted = api(args).list(resource, &meant)?;
     let target = |object: &Object| Target {
         resource,
         namespace: object.namespace().to_owned(),
         name: object.name().to_owned(),
     };
     Ok(wanted.iter().map(target).collect())
-}
-
-fn remove_object(args: &PlaceArgs, target: &Target) -> Result<bool, Failure> {
-    let objects = Objects::new(&places(args));
-    let Target { resource, namespace, name } = target;
-    match resource {
-        Resource::ConfigMap => remove::<ConfigMap>(&objects, namespace, name),
-        _ => remove::<Secret>(&objects, namespace, name),
-    }
-}
-
-fn remove<T: StoredObject>(
-    objects: &Objects,
-    namespace: &str,
-    name: &str,
-) -> Result<bool, Failure> {
-    Ok(objects.remove::<T>(namespace, name)?)
 }
 
 #[cfg(test)]

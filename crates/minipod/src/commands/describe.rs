@@ -1,28 +1,30 @@
 //! `describe`: everything about an object.
 
 use jiff::Timestamp;
-use pod_api::{Places, Pods, pods};
+use pod_api::record::read_events;
+use pod_api::{Api, Object, Pods, Selection};
 
-use super::object::{self, Object};
-use super::places;
+use super::api;
 use crate::cli::{DescribeArgs, PlaceArgs};
 use crate::failure::{Failure, Kind};
-use crate::labels::LabelSelector;
-use crate::resource::{Named, Resource};
+use crate::resource::Named;
 use crate::{screen, selection, views};
+use pod_api::Resource;
+use pod_api::selectors::LabelSelector;
 
 pub(crate) fn run(args: &PlaceArgs, describe: &DescribeArgs) -> Result<(), Failure> {
     let named = selection::named_or_described(args, &describe.what, &describe.files, "describe")?;
     check(describe, &named)?;
     let labels = LabelSelector::parse(describe.selector.as_deref().unwrap_or_default())
         .map_err(|error| Failure::of(Kind::Usage, &error))?;
-    let places = places(args);
+    let api = api(args);
     let mut found = Vec::new();
     let mut failures = Vec::new();
     for one in &named {
         let namespace = one.namespace.as_deref().unwrap_or(&args.namespace);
         let namespace = (!describe.all_namespaces).then_some(namespace);
-        let all = object::selected(one.resource, &places, namespace, &labels)?;
+        let meant = Selection { labels: labels.clone(), ..Selection::of(namespace) };
+        let all = api.list(one.resource, &meant)?;
         if one.names.is_empty() {
             found.extend(all);
             continue;
@@ -31,12 +33,12 @@ pub(crate) fn run(args: &PlaceArgs, describe: &DescribeArgs) -> Result<(), Failu
             let meant = meant_by(name, &all);
             if meant.is_empty() {
                 let place = namespace.unwrap_or_default();
-                failures.push(object::not_found(one.resource, &places, (place, name)));
+                failures.push(selection::object_not_found(&api, one.resource, place, name));
             }
             found.extend(meant.into_iter().cloned());
         }
     }
-    let pages = found.iter().map(|object| page(object, &places, describe.show_events));
+    let pages = found.iter().map(|object| page(object, &api, describe.show_events));
     let pages = pages.collect::<Result<Vec<_>, _>>()?;
     if pages.is_empty() && failures.is_empty() {
         screen::narrate(&if describe.all_namespaces {
@@ -73,17 +75,18 @@ fn meant_by<'a>(name: &str, all: &'a [Object]) -> Vec<&'a Object> {
     }
 }
 
-fn page(object: &Object, places: &Places, shows_events: bool) -> Result<String, Failure> {
+fn page(object: &Object, api: &Api, shows_events: bool) -> Result<String, Failure> {
     Ok(match object {
         Object::Pod(pod) => {
-            let dir = places.pod(object.namespace(), object.name());
-            let events = if shows_events { Some(pods::events(&dir)?) } else { None };
+            let dir = api.places().pod(object.namespace(), object.name());
+            let events = if shows_events { Some(read_events(&dir)?) } else { None };
             views::describe::pod(pod, events.as_deref(), Timestamp::now())
         }
         Object::ConfigMap(map) => views::describe::config_map(map, shows_events),
         Object::Secret(secret) => views::describe::secret(secret),
         Object::Claim(claim) => {
-            let pods: Vec<_> = Pods::new(places).list()?.into_iter().map(|one| one.pod).collect();
+            let pods: Vec<_> =
+                Pods::new(api.places()).list()?.into_iter().map(|one| one.pod).collect();
             views::describe::claim(claim, &pods, shows_events)
         }
         Object::Event(_) => String::new(), // refused before

@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
-use pod_api::follow::{PodChange, PodsFollower};
-use pod_api::{Pods, pods};
+use pod_api::follow::{Change, Follower};
+use pod_api::object::last_seen;
+use pod_api::{Object, Resource};
 use serde_json::Value;
 
 use super::places;
@@ -16,22 +17,9 @@ use crate::views::table::Table;
 
 pub(crate) fn run(args: &PlaceArgs, events: &EventsArgs) -> Result<(), Failure> {
     let query = Query::new(args, events)?;
-    let pods = Pods::new(&places(args));
-    let mut follower = PodsFollower::new(pods.clone())?;
-    let mut all: Vec<Event> = Vec::new();
-    if events.watch {
-        for change in follower.changes()? {
-            if let PodChange::Event(event) = change {
-                replace(&mut all, *event);
-            }
-        }
-    } else {
-        for dir in pods.directories()? {
-            all.extend(pods::events(&dir)?);
-        }
-    }
-    all.retain(|event| query.is_wanted(event));
-    all.sort_by_key(|event| view::last_seen(event).map(|time| time.0));
+    let mut follower = Follower::new(&places(args), &[Resource::Event])?;
+    let mut all = query.wanted(follower.changes()?);
+    all.sort_by_key(|event| last_seen(event).map(|time| time.0));
     if all.is_empty() && !events.watch {
         screen::narrate(&if events.all_namespaces {
             "No events found.\n".to_owned()
@@ -49,22 +37,8 @@ pub(crate) fn run(args: &PlaceArgs, events: &EventsArgs) -> Result<(), Failure> 
     loop {
         with_header = with_header && all.is_empty();
         follower.wait(None, None)?;
-        all.clear();
-        for change in follower.changes()? {
-            if let PodChange::Event(event) = change
-                && query.is_wanted(&event)
-            {
-                all.push(*event);
-            }
-        }
+        all = query.wanted(follower.changes()?);
         query.show(&all, &mut table, with_header)?;
-    }
-}
-
-fn replace(all: &mut Vec<Event>, event: Event) {
-    match all.iter_mut().find(|known| known.metadata.name == event.metadata.name) {
-        Some(known) => *known = event,
-        None => all.push(event),
     }
 }
 
@@ -85,7 +59,7 @@ impl<'a> Query<'a> {
         let about = match events.about.as_deref().map(|about| about.split_once('/')) {
             None => None,
             Some(Some((kind, name))) => {
-                crate::resource::Resource::parse(kind)?;
+                crate::resource::of_word(kind)?;
                 Some(name.to_owned())
             }
             Some(None) => {
@@ -96,6 +70,14 @@ impl<'a> Query<'a> {
         let format =
             output::format(events.output.as_deref(), |path| Ok(std::fs::read_to_string(path)?))?;
         Ok(Self { args, events, about, format })
+    }
+
+    fn wanted(&self, changes: Vec<Change>) -> Vec<Event> {
+        let events = changes.into_iter().filter_map(|change| match change.object {
+            Object::Event(event) => Some(*event),
+            _ => None,
+        });
+        events.filter(|event| self.is_wanted(event)).collect()
     }
 
     fn is_wanted(&self, event: &Event) -> bool {

@@ -17,8 +17,7 @@ mod logs;
 mod manual;
 mod mark;
 mod ns;
-pub(crate) mod object;
-mod plan;
+pub(crate) mod plan;
 mod port_forward;
 mod post_mortem;
 mod result;
@@ -32,8 +31,11 @@ mod wait;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use pod_api::{Places, Settings, roots};
+use pod_api::api::Existing;
+use pod_api::{Api, Places, Settings, roots};
+use pod_runner::LinuxMachine;
 
 use crate::cli::{Cli, Command, PlaceArgs};
 use crate::failure::{Failure, Kind};
@@ -50,7 +52,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Attach(args) => attach::run(&places, &args),
         Command::Copy(args) => copy::run(&places, &args),
         Command::PortForward(args) => port_forward::run(&places, &args),
-        Command::Apply(args) => apply::run(&places, &args, apply::Existing::Update),
+        Command::Apply(args) => apply::run(&places, &args, Existing::Update),
         Command::Create(args) => create::run(&places, &args),
         Command::Get(args) => get::run(&places, &args),
         Command::Events(args) => events::run(&places, &args),
@@ -121,6 +123,11 @@ pub(crate) fn settings(args: &PlaceArgs) -> Settings {
         max_pod_disk: args.max_pod_disk.clone(),
         ..Settings::of_this_machine()
     }
+}
+
+/// What this command asks about pods.
+pub(crate) fn api(args: &PlaceArgs) -> Api {
+    Api::new(settings(args), Arc::new(LinuxMachine))
 }
 
 /// The places that the command line gives, from wherever one looks: supervisors have no directory

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod}
 use pod_api::Places;
 use pod_api::log_reader::LogReader;
 
-use crate::views::log_line::{self, Format};
+use pod_api::log_line::{self, Format};
 
 /// So many of a container's last lines are shown.
 const LAST_LINES: usize = 5;

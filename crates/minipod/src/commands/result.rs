@@ -1,9 +1,8 @@
 //! What is printed of objects that were made or changed: a sentence each, or the objects.
 
-use pod_api::Places;
+use pod_api::{Api, Object};
 use serde_json::Value;
 
-use super::object::{self, Object};
 use crate::cli::{DryRun, ResultArgs};
 use crate::failure::Failure;
 use crate::screen;
@@ -23,12 +22,7 @@ impl Printer {
     }
 
     /// Tells of one object what became of it, in one word, or keeps it until all are there.
-    pub(super) fn print(
-        &mut self,
-        object: Object,
-        verb: &str,
-        places: &Places,
-    ) -> Result<(), Failure> {
+    pub(super) fn print(&mut self, object: Object, verb: &str, api: &Api) -> Result<(), Failure> {
         let name = format!("{}/{}", object.resource().singular(), object.name());
         match self.format {
             None => screen::answer(&format!("{name} {verb}{}\n", self.dry_run.ending())),
@@ -37,7 +31,7 @@ impl Printer {
                 let stored = if self.dry_run.is_dry() {
                     None
                 } else {
-                    object::find(object.resource(), places, (object.namespace(), object.name()))?
+                    api.find(object.resource(), object.namespace(), object.name())?
                 };
                 self.objects.push(stored.unwrap_or(object).value());
                 Ok(())

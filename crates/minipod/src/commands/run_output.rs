@@ -1,14 +1,14 @@
 //! What the containers of a running pod write, as it comes.
 
 use k8s_openapi::api::core::v1::Pod;
-use pod_api::Places;
-use pod_api::follow::PodsFollower;
+use pod_api::follow::Follower;
 use pod_api::log_reader::{self, LogReader};
 use pod_api::places::PodLogs;
+use pod_api::{Places, containers};
 
 use crate::failure::Failure;
-use crate::views::log_line::{self, Format};
-use crate::{screen, selection};
+use crate::screen;
+use pod_api::log_line::{self, Format};
 
 /// Colours for the names of containers, in turn.
 const COLOURS: [u8; 6] = [36, 33, 32, 35, 34, 31];
@@ -33,7 +33,7 @@ impl LogPrinter {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let (namespace, name) = (text(&metadata.namespace), text(&metadata.name));
         let logs = places.pod_logs(&namespace, &name, &text(&metadata.uid));
-        let names = selection::names_in_start_order(pod);
+        let names = containers::names_in_start_order(pod);
         let printer = |(container, colour): (String, &u8)| {
             let shown = if is_alone { container.clone() } else { format!("{name}/{container}") };
             let prefix = if screen::colours_on_stdout() {
@@ -51,7 +51,7 @@ impl LogPrinter {
     /// container writes comes after the news that it has started.
     pub(super) fn print(
         &mut self,
-        follower: &PodsFollower,
+        follower: &Follower,
         line: &mut OpenLine,
         pod: Option<&Pod>,
     ) -> Result<(), Failure> {

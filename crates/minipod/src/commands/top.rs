@@ -12,11 +12,11 @@ use pod_api::{Pods, client};
 use super::{places, require_root};
 use crate::cli::{PlaceArgs, TopArgs};
 use crate::failure::{Failure, Kind};
-use crate::labels::LabelSelector;
-use crate::resource::Resource;
 use crate::views::age;
 use crate::views::usage::{self, Usage};
 use crate::{screen, selection};
+use pod_api::Resource;
+use pod_api::selectors::LabelSelector;
 
 /// Between two looks at the clock of the processors.
 const SAMPLE: Duration = Duration::from_millis(300);

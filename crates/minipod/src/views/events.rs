@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use pod_api::object::last_seen;
 
 use super::age;
 
@@ -76,11 +77,6 @@ fn source(event: &Event) -> String {
         Some(host) => format!("{}, {host}", source.component.unwrap_or_default()),
         None => source.component.unwrap_or_default(),
     }
-}
-
-/// When an event was seen last.
-pub(crate) fn last_seen(event: &Event) -> Option<&Time> {
-    event.last_timestamp.as_ref().or(event.first_timestamp.as_ref())
 }
 
 /// One event as `run` tells it: whose it is, where there are several pods; type, reason, message. Further lines of a message are indented, so

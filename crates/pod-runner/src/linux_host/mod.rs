@@ -42,7 +42,7 @@ use crate::supervisor::SupervisorError;
 use crate::volumes::{self, ObjectWatch};
 use pod_api::Settings;
 use pod_api::cleanup;
-use pod_api::objects::Objects;
+use pod_api::object_store::Objects;
 use pod_api::places::{PodData, PodDir, PodLogs};
 use pod_api::record::PodRecord;
 

@@ -81,12 +81,12 @@ impl LinuxHost {
         }
         // A line of which only a part was written is mended by writing the journal anew.
         if self.recording.has_lost_events || self.record.has_long_events() {
-            self.record.replace_events(&self.recording.events.all())?;
+            self.record.replace_events(self.recording.events.all())?;
             self.recording.has_lost_events = false;
             return Ok(());
         }
         for event in told {
-            self.record.add_event(&event).inspect_err(|_| self.recording.has_lost_events = true)?;
+            self.record.add_event(event).inspect_err(|_| self.recording.has_lost_events = true)?;
         }
         Ok(())
     }

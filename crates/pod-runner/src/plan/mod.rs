@@ -27,7 +27,7 @@ use sandbox::{ContainerPlan, DevicesPlan, ProcessPlan, RootPlan, TerminalSize};
 use thiserror::Error;
 
 use pod_api::control::ExecRequest;
-use pod_api::objects::{ObjectError, Objects};
+use pod_api::object_store::{ObjectError, Objects};
 use pod_api::places::{PodData, PodDir};
 
 pub(crate) use devices::without_filter as without_device_filter;

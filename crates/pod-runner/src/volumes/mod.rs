@@ -24,7 +24,7 @@ use thiserror::Error;
 
 use crate::plan::PlanInput;
 use pod_api::claims::{self, OwnClaimError};
-use pod_api::objects::ObjectError;
+use pod_api::object_store::ObjectError;
 use pod_api::roots;
 
 pub(crate) use host_path::kind as host_path_kind;

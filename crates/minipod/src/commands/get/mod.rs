@@ -4,17 +4,18 @@ mod query;
 mod watch;
 
 use jiff::Timestamp;
+use pod_api::{Object, Selection};
 
-use super::object::{self, Object};
-use super::places;
+use super::{api, places};
 use crate::cli::{GetArgs, PlaceArgs};
 use crate::failure::{Failure, Kind};
-use crate::resource::{Named, Resource};
-use crate::screen;
+use crate::resource::Named;
 use crate::views::output::{self, Format};
 use crate::views::pods::is_abandoned;
 use crate::views::table::Table;
 use crate::views::{jsonpath, sort};
+use crate::{screen, selection};
+use pod_api::Resource;
 
 use query::Query;
 
@@ -48,8 +49,8 @@ pub(crate) fn run(args: &PlaceArgs, get: &GetArgs) -> Result<(), Failure> {
 
 /// The objects that are asked for, and a failure for each name that none has.
 fn find(query: &Query<'_>, named: &Named) -> Result<(Vec<Object>, Vec<Failure>), Failure> {
-    let places = places(query.args);
-    let mut found = object::list(named.resource, &places)?;
+    let api = api(query.args);
+    let mut found = api.list(named.resource, &Selection::default())?;
     found.retain(|object| query.is_wanted(named, object));
     if let Some(path) = &query.get.sort_by {
         let template = jsonpath::Template::parse_relaxed(path)
@@ -64,7 +65,8 @@ fn find(query: &Query<'_>, named: &Named) -> Result<(Vec<Object>, Vec<Failure>),
     let missing = named.names.iter().filter(is_missing);
     let missing = missing.filter(|_| !query.get.ignore_not_found);
     let namespace = query.namespace_of(named);
-    let failure = |name: &String| object::not_found(named.resource, &places, (namespace, name));
+    let failure =
+        |name: &String| selection::object_not_found(&api, named.resource, namespace, name);
     let failures = missing.map(failure).collect();
     Ok((found, failures))
 }

@@ -2,13 +2,14 @@
 
 use jiff::Timestamp;
 
-use super::{Object, object};
 use crate::cli::{GetArgs, PlaceArgs};
 use crate::failure::{Failure, Kind};
-use crate::labels::{FieldSelector, LabelSelector};
-use crate::resource::{Named, Resource};
+use crate::resource::Named;
 use crate::selection;
 use crate::views::output::{self, Format};
+use crate::views::rows;
+use pod_api::selectors::{FieldSelector, LabelSelector};
+use pod_api::{Object, Resource};
 
 /// Everything that the command line says, read and checked.
 pub(super) struct Query<'a> {
@@ -48,7 +49,7 @@ impl<'a> Query<'a> {
         Ok(Self {
             labels: LabelSelector::parse(get.selector.as_deref().unwrap_or_default())
                 .map_err(|error| bad_request(&error))?,
-            fields: FieldSelector::parse(fields, first.plural(), object::selectable(first))
+            fields: FieldSelector::parse(fields, first.plural(), first.selectable())
                 .map_err(|error| bad_request(&error))?,
             args,
             get,
@@ -95,7 +96,7 @@ impl<'a> Query<'a> {
         if self.get.all_namespaces {
             cells.push("NAMESPACE".into());
         }
-        cells.extend(object::header(resource, is_wide).into_iter().map(str::to_owned));
+        cells.extend(rows::header(resource, is_wide).into_iter().map(str::to_owned));
         for label in &self.get.label_columns {
             cells.push(label.rsplit('/').next().unwrap_or(label).to_uppercase());
         }
@@ -117,7 +118,7 @@ impl<'a> Query<'a> {
         if self.get.all_namespaces {
             cells.push(object.namespace().to_owned());
         }
-        let mut own = object.row(is_wide, now);
+        let mut own = rows::row(object, is_wide, now);
         let first = self.named.first().map(|one| one.resource);
         let is_told_apart = self.get.show_kind
             || self.named.iter().any(|one| Some(one.resource) != first)

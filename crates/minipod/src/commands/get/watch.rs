@@ -3,36 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use pod_api::Pods;
-use pod_api::follow::{PodChange, PodsFollower};
+use pod_api::follow::{Change, Follower};
+use pod_api::journal::Verb;
+use pod_api::object::last_seen;
+use pod_api::{Object, Resource};
 use serde_json::json;
 
 use super::query::Query;
-use super::{Object, find, places};
+use super::{find, places};
 use crate::failure::{Failure, Kind};
-use crate::resource::{Named, Resource};
+use crate::resource::Named;
 use crate::screen;
-use crate::views::events;
 use crate::views::output::{self, Format};
 use crate::views::table::Table;
-
-/// What an object went through, as the API tells it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Change {
-    Added,
-    Modified,
-    Deleted,
-}
-
-impl Change {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Added => "ADDED",
-            Self::Modified => "MODIFIED",
-            Self::Deleted => "DELETED",
-        }
-    }
-}
 
 /// Prints each version of each object as it comes, until it is stopped.
 pub(super) fn run(query: &Query<'_>) -> Result<(), Failure> {
@@ -40,25 +23,20 @@ pub(super) fn run(query: &Query<'_>) -> Result<(), Failure> {
         let text = "you may only specify a single resource type";
         return Err(Failure::new(Kind::Usage, text));
     };
-    if !matches!(named.resource, Resource::Pod | Resource::Event) {
-        let text = format!("minipod does not watch {}", named.resource.plural());
-        return Err(Failure::new(Kind::Usage, text).hint("pods or events"));
-    }
-    if named.resource == Resource::Pod
+    if named.resource != Resource::Event
         && let Some(failure) = find(query, named)?.1.pop()
     {
         return Err(failure);
     }
-    let mut follower = PodsFollower::new(Pods::new(&places(query.args)))?;
+    let mut follower = Follower::new(&places(query.args), &[named.resource])?;
     let mut watch = Watch::new(query, named);
-    let first = watch.sort(follower.changes()?);
-    let first = watch.current(first);
+    let first = watch.wanted(follower.changes()?);
     if !query.get.watch_only {
         watch.show(first)?;
     }
     loop {
         follower.wait(None, None)?;
-        let changes = watch.sort(follower.changes()?);
+        let changes = watch.wanted(follower.changes()?);
         watch.show(changes)?;
     }
 }
@@ -78,7 +56,8 @@ impl<'a> Watch<'a> {
         // Wide enough for what most pods go through, so that columns do not jump.
         let mut widths = match named.resource {
             Resource::Pod => vec![4, 5, 17, 10, 3],
-            _ => vec![9, 7, 11, 10],
+            Resource::Event => vec![9, 7, 11, 10],
+            _ => vec![4],
         };
         if query.get.all_namespaces {
             widths.insert(0, 9);
@@ -90,63 +69,45 @@ impl<'a> Watch<'a> {
         Self { query, named, known: BTreeSet::new(), shown: BTreeMap::new(), table, is_first: true }
     }
 
-    /// The changes of the objects that are watched.
-    fn sort(&mut self, changes: Vec<PodChange>) -> Vec<(Change, Object)> {
-        let mut sorted = Vec::new();
-        for change in changes {
-            let (change, object) = match (change, self.named.resource) {
-                (PodChange::Version(pod), Resource::Pod) => (Change::Modified, Object::Pod(pod)),
-                (PodChange::Deleted(pod), Resource::Pod) => (Change::Deleted, Object::Pod(pod)),
-                (PodChange::Event(event), Resource::Event) => {
-                    (Change::Modified, Object::Event(event))
-                }
-                _ => continue,
+    /// The changes of the objects that are watched. One that is no longer selected is gone, and one
+    /// that is selected from now on is new, as a watch of Kubernetes has it.
+    fn wanted(&mut self, changes: Vec<Change>) -> Vec<Change> {
+        let mut wanted = Vec::new();
+        for Change { verb, object } in changes {
+            let uid = object.uid().to_owned();
+            let is_wanted = self.query.is_wanted(self.named, &object) && verb != Verb::Deleted;
+            let verb = match (is_wanted, self.known.contains(&uid)) {
+                (true, false) => Verb::Added,
+                (true, true) => Verb::Modified,
+                (false, true) => Verb::Deleted,
+                (false, false) => continue,
             };
-            if !self.query.is_wanted(self.named, &object) {
-                continue;
+            if is_wanted {
+                self.known.insert(uid);
+            } else {
+                self.known.remove(&uid);
             }
-            let is_new = self.known.insert(identity(&object));
-            let change = if is_new && change == Change::Modified { Change::Added } else { change };
-            sorted.push((change, object));
+            wanted.push(Change { verb, object });
         }
-        sorted
+        wanted
     }
 
-    /// The last version of each object that is there at the beginning.
-    fn current(&self, changes: Vec<(Change, Object)>) -> Vec<(Change, Object)> {
-        let mut order = Vec::new();
-        let mut latest: BTreeMap<String, Object> = BTreeMap::new();
-        for (_, object) in changes {
-            let identity = identity(&object);
-            if latest.insert(identity.clone(), object).is_none() {
-                order.push(identity);
-            }
-        }
-        let mut current: Vec<Object> =
-            order.iter().filter_map(|identity| latest.remove(identity)).collect();
-        if self.named.resource == Resource::Pod {
-            let key = |object: &Object| (object.namespace().to_owned(), object.name().to_owned());
-            current.sort_by_key(key);
-        }
-        current.into_iter().map(|object| (Change::Added, object)).collect()
-    }
-
-    fn show(&mut self, changes: Vec<(Change, Object)>) -> Result<(), Failure> {
+    fn show(&mut self, changes: Vec<Change>) -> Result<(), Failure> {
         if changes.is_empty() {
             return Ok(());
         }
         match &self.query.format {
             Format::Table { is_wide } => self.show_rows(&changes, *is_wide),
             format => {
-                for (change, object) in &changes {
-                    self.show_document(*change, object, format)?;
+                for change in &changes {
+                    self.show_document(change, format)?;
                 }
                 Ok(())
             }
         }
     }
 
-    fn show_rows(&mut self, changes: &[(Change, Object)], is_wide: bool) -> Result<(), Failure> {
+    fn show_rows(&mut self, changes: &[Change], is_wide: bool) -> Result<(), Failure> {
         let (query, resource) = (self.query, self.named.resource);
         let now = Timestamp::now();
         let marked = |mark: &str, mut cells: Vec<String>| {
@@ -160,12 +121,12 @@ impl<'a> Watch<'a> {
             rows.push(marked("EVENT", query.header(resource, is_wide)));
         }
         self.is_first = false;
-        for (change, object) in changes {
+        for Change { verb, object } in changes {
             let row = query.row(resource, object, is_wide, now);
             let news = self.news(object, is_wide);
-            let last = self.shown.insert(identity(object), news.clone());
-            if *change != Change::Modified || last.as_ref() != Some(&news) {
-                rows.push(marked(change.name(), row));
+            let last = self.shown.insert(object.uid().to_owned(), news.clone());
+            if *verb != Verb::Modified || last.as_ref() != Some(&news) {
+                rows.push(marked(verb.name(), row));
             }
         }
         screen::answer(&self.table.text(&rows))
@@ -176,7 +137,7 @@ impl<'a> Watch<'a> {
     fn news(&self, object: &Object, is_wide: bool) -> Vec<String> {
         match object {
             Object::Event(event) => {
-                let last = events::last_seen(event).map(|time| time.0.to_string());
+                let last = last_seen(event).map(|time| time.0.to_string());
                 vec![event.count.unwrap_or(1).to_string(), last.unwrap_or_default()]
             }
             _ => self.query.row(self.named.resource, object, is_wide, Timestamp::UNIX_EPOCH),
@@ -185,13 +146,12 @@ impl<'a> Watch<'a> {
 
     fn show_document(
         &mut self,
-        change: Change,
-        object: &Object,
+        Change { verb, object }: &Change,
         format: &Format,
     ) -> Result<(), Failure> {
         let mut value = object.value();
         if self.query.get.output_watch_events && matches!(format, Format::Json | Format::Yaml) {
-            value = json!({ "type": change.name(), "object": value });
+            value = json!({ "type": verb.name(), "object": value });
         }
         let with_header = self.is_first && !self.query.get.no_headers;
         let text = output::document(vec![value], true, format, with_header)?;
@@ -199,11 +159,4 @@ impl<'a> Watch<'a> {
         self.is_first = false;
         output::show(&format!("{separator}{text}"), format)
     }
-}
-
-/// What stays the same from one version of an object to the next.
-fn identity(object: &Object) -> String {
-    let metadata = object.metadata();
-    let name = metadata.name.clone().unwrap_or_default();
-    format!("{}/{name}/{}", object.namespace(), metadata.uid.clone().unwrap_or_default())
 }

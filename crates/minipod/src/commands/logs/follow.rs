@@ -3,13 +3,14 @@
 use std::time::Instant;
 
 use k8s_openapi::api::core::v1::Pod;
-use pod_api::Pods;
-use pod_api::follow::{PodChange, PodsFollower};
+use pod_api::follow::{Change, Follower};
+use pod_api::journal::Verb;
+use pod_api::log_instance::{self, Instance};
+use pod_api::log_stream::LogStream;
 use pod_api::pods::FoundPod;
 use pod_api::watch::Woken;
+use pod_api::{Object, Resource};
 
-use super::instance::{self, Instance};
-use super::stream::Stream;
 use super::{Options, places};
 use crate::cli::PlaceArgs;
 use crate::failure::Failure;
@@ -22,18 +23,17 @@ struct Followed {
     container: String,
     latest: Pod,
     is_gone: bool,
-    stream: Option<(Instance, Stream)>,
+    stream: Option<(Instance, LogStream)>,
     told: bool,
     is_over: bool,
 }
 
 pub(super) fn run(
     args: &PlaceArgs,
-    pods: &Pods,
     wanted: Vec<(FoundPod, String)>,
     options: &Options<'_>,
 ) -> Result<(), Failure> {
-    let mut follower = PodsFollower::new(pods.clone())?;
+    let mut follower = Follower::new(&places(args), &[Resource::Pod])?;
     let mut all: Vec<Followed> = wanted.into_iter().map(Followed::new).collect();
     let patience = Instant::now() + options.logs.pod_running_timeout;
     let mut is_late = false;
@@ -72,14 +72,11 @@ impl Followed {
         }
     }
 
-    fn learn(&mut self, change: &PodChange) {
-        match change {
-            PodChange::Version(pod) if pod.metadata.uid == self.latest.metadata.uid => {
-                self.latest = (**pod).clone();
-            }
-            PodChange::Deleted(pod) if pod.metadata.uid == self.latest.metadata.uid => {
-                self.is_gone = true;
-            }
+    fn learn(&mut self, change: &Change) {
+        match (&change.object, change.verb) {
+            (Object::Pod(pod), _) if pod.metadata.uid != self.latest.metadata.uid => {}
+            (Object::Pod(_), Verb::Deleted) => self.is_gone = true,
+            (Object::Pod(pod), _) => self.latest = (**pod).clone(),
             _ => {}
         }
     }
@@ -88,25 +85,32 @@ impl Followed {
     fn advance(
         &mut self,
         args: &PlaceArgs,
-        follower: &PodsFollower,
+        follower: &Follower,
         options: &Options<'_>,
         is_late: bool,
     ) -> Result<(), Failure> {
         let cannot_start = self.is_gone || is_abandoned(&self.latest);
         if self.stream.is_none() {
             let previous = options.logs.previous;
-            let instance = match instance::choose(&self.latest, &self.container, previous) {
+            let instance = match log_instance::choose(&self.latest, &self.container, previous) {
                 Ok(instance) => instance,
-                Err(failure) if is_late || cannot_start => return Err(failure),
-                Err(failure) => {
+                Err(error) if is_late || cannot_start => {
+                    return Err(super::cannot_show(error, &self.found));
+                }
+                Err(error) => {
                     if !std::mem::replace(&mut self.told, true) {
-                        screen::narrate(&failure.without_hint().to_string());
+                        screen::narrate(&Failure::from(error).to_string());
                     }
                     return Ok(());
                 }
             };
-            let names = (self.container.as_str(), &instance);
-            let stream = Stream::new(&places(args), &self.found, names, options);
+            let stream = LogStream::new(
+                &places(args),
+                &self.found,
+                &self.container,
+                &instance,
+                &options.shown,
+            );
             self.stream = Some((instance, stream));
         }
         let Some((instance, stream)) = &mut self.stream else {
@@ -115,12 +119,12 @@ impl Followed {
         // What is known of the container comes before its log is read, so that nothing is missed.
         let ended = options.logs.previous
             || cannot_start
-            || instance::has_ended(&self.latest, &self.container, instance);
+            || log_instance::has_ended(&self.latest, &self.container, instance);
         if let Some(directory) = stream.path().parent() {
             let _ = follower.also_watch(directory); // not there, then nothing will come
         }
         let _ = follower.also_watch(stream.path()); // the same
-        stream.print()?;
+        stream.read(screen::answer_bytes)?;
         self.is_over = ended || stream.is_exhausted();
         Ok(())
     }

@@ -1,20 +1,17 @@
 //! `logs`: what containers wrote, from files, whether they run or not.
 
 mod follow;
-mod instance;
-mod stream;
 
 use jiff::{SignedDuration, Timestamp};
-use pod_api::Pods;
+use pod_api::log_stream::{LogOptions, LogStream};
 use pod_api::pods::FoundPod;
+use pod_api::{ApiError, Pods, containers, log_instance};
 
 use super::places;
 use crate::cli::{LogsArgs, PlaceArgs};
 use crate::failure::{Failure, Kind};
-use crate::labels::LabelSelector;
 use crate::{screen, selection};
-
-use stream::Stream;
+use pod_api::selectors::LabelSelector;
 
 /// With a selector, only so many lines of each log unless told otherwise.
 const TAIL_WITH_SELECTOR: i64 = 10;
@@ -32,7 +29,7 @@ pub(crate) fn run(args: &PlaceArgs, logs: &LogsArgs) -> Result<(), Failure> {
             );
             return Err(Failure::new(Kind::Usage, text));
         }
-        return follow::run(args, &pods, wanted, &options);
+        return follow::run(args, wanted, &options);
     }
     for (found, container) in &wanted {
         match show(args, found, container, &options) {
@@ -51,20 +48,27 @@ fn show(
     container: &str,
     options: &Options<'_>,
 ) -> Result<(), Failure> {
-    let instance = instance::choose(&found.pod, container, options.logs.previous)?;
-    let mut stream = Stream::new(&places(args), found, (container, &instance), options);
+    let instance = log_instance::choose(&found.pod, container, options.logs.previous)
+        .map_err(|error| cannot_show(error, found))?;
+    let mut stream = LogStream::new(&places(args), found, container, &instance, &options.shown);
     if !stream.exists() {
         let id = instance.container_id;
         return screen::answer(&format!("unable to retrieve container logs for {id}"));
     }
-    stream.print()
+    stream.read(screen::answer_bytes)
+}
+
+/// The error, with the way out for a container that has not run yet.
+fn cannot_show(error: ApiError, found: &FoundPod) -> Failure {
+    let hint = format!("minipod describe pod {}, or logs -f to wait", found.name());
+    let hint = log_instance::is_waiting(&error).then_some(hint);
+    Failure::from(error).maybe_hint(hint)
 }
 
 /// What is to be shown of each log.
 struct Options<'a> {
     logs: &'a LogsArgs,
-    tail: Option<usize>,
-    since: Option<Timestamp>,
+    shown: LogOptions,
 }
 
 impl<'a> Options<'a> {
@@ -97,7 +101,14 @@ impl<'a> Options<'a> {
             })?),
             (None, None) => None,
         };
-        Ok(Self { logs, tail: usize::try_from(tail).ok(), since })
+        let shown = LogOptions {
+            tail: usize::try_from(tail).ok(),
+            since,
+            limit_bytes: logs.limit_bytes,
+            timestamps: logs.timestamps,
+            prefix: logs.prefix,
+        };
+        Ok(Self { logs, shown })
     }
 }
 
@@ -129,7 +140,7 @@ fn wanted(
     let mut wanted = Vec::new();
     for one in found {
         if logs.all_containers {
-            let names = selection::names_in_start_order(&one.pod);
+            let names = containers::names_in_start_order(&one.pod);
             wanted.extend(names.into_iter().map(|name| (one.clone(), name)));
             continue;
         }

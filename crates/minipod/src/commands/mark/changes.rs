@@ -78,6 +78,10 @@ impl Changes {
         }
     }
 
+    pub(super) fn mark(&self) -> Mark {
+        self.mark
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.set.is_empty() && self.removed.is_empty()
     }

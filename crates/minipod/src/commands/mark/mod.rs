@@ -5,17 +5,15 @@ mod changes;
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use pod_api::{Objects, Places, Pods};
+use pod_api::{Api, ApiError, Object, Selection};
 
-use super::apply::{self, Existing, Mode};
-use super::object::{self, Object};
 use super::result::Printer;
-use super::{places, require_root};
+use super::{api, require_root};
 use crate::cli::{DryRun, MarkArgs, PlaceArgs};
 use crate::failure::{Failure, Kind};
-use crate::labels::LabelSelector;
-use crate::resource::Resource;
 use crate::{screen, selection};
+use pod_api::Resource;
+use pod_api::selectors::LabelSelector;
 
 use changes::Changes;
 
@@ -59,8 +57,8 @@ pub(super) fn run(args: &PlaceArgs, what: &MarkArgs, mark: Mark) -> Result<(), F
         return Err(Failure::new(Kind::Usage, text).hint("KEY=VALUE, or KEY- to remove one"));
     }
     let mut printer = Printer::new(&what.result)?;
-    let places = places(args);
-    let (found, mut failures) = chosen(args, what, &words, &places)?;
+    let api = api(args);
+    let (found, mut failures) = chosen(args, what, &words, &api)?;
     if what.list {
         list(&found, mark)?;
         return Failure::told_but_last(failures);
@@ -70,16 +68,8 @@ pub(super) fn run(args: &PlaceArgs, what: &MarkArgs, mark: Mark) -> Result<(), F
         require_root()?;
     }
     for object in found {
-        let former = mark.of(object.metadata());
-        let changed = changes.applied_to(&former);
-        let verb = changes.verb(&former, &changed);
-        let done = changes.check(&former).and_then(|()| {
-            let mut object = object;
-            mark.set(object.metadata_mut(), changed);
-            store(&object, &places, dry_run).map(|()| object)
-        });
-        match done {
-            Ok(object) => printer.print(object, verb, &places)?,
+        match change(&api, object, &changes, dry_run) {
+            Ok((object, verb)) => printer.print(object, verb, &api)?,
             Err(failure) => failures.push(failure),
         }
     }
@@ -92,7 +82,7 @@ fn chosen(
     args: &PlaceArgs,
     what: &MarkArgs,
     words: &[String],
-    places: &Places,
+    api: &Api,
 ) -> Result<(Vec<Object>, Vec<Failure>), Failure> {
     let usage = |text: &str| Failure::new(Kind::Usage, text);
     if words.is_empty() && what.files.file.is_empty() {
@@ -118,12 +108,15 @@ fn chosen(
         let namespace = one.namespace.as_deref().unwrap_or(&args.namespace);
         if selects {
             let namespace = what.choice.namespace(namespace);
-            found.extend(object::selected(one.resource, places, namespace, &labels)?);
+            let meant = Selection { labels: labels.clone(), ..Selection::of(namespace) };
+            found.extend(api.list(one.resource, &meant)?);
         }
         for name in &one.names {
-            match object::find(one.resource, places, (namespace, name))? {
+            match api.find(one.resource, namespace, name)? {
                 Some(object) => found.push(object),
-                None => failures.push(object::not_found(one.resource, places, (namespace, name))),
+                None => {
+                    failures.push(selection::object_not_found(api, one.resource, namespace, name));
+                }
             }
         }
     }
@@ -149,18 +142,31 @@ fn list(found: &[Object], mark: Mark) -> Result<(), Failure> {
     screen::answer(&text)
 }
 
-fn store(object: &Object, places: &Places, dry_run: DryRun) -> Result<(), Failure> {
-    let mode = Mode { existing: Existing::Update, dry_run };
-    let stored = Objects::new(places);
-    let metadata = object.metadata();
-    match object {
-        Object::Pod(pod) => {
-            let found = selection::pod(&Pods::new(places), object.namespace(), object.name())?;
-            apply::update_pod(&found, pod, dry_run).map(drop)
+/// So often somebody else may change an object meanwhile.
+const MOST_TRIES: usize = 20;
+
+/// Changes an object, and says what became of it. Nothing of what others change meanwhile is lost.
+fn change(
+    api: &Api,
+    mut object: Object,
+    changes: &Changes,
+    dry_run: DryRun,
+) -> Result<(Object, &'static str), Failure> {
+    let mark = changes.mark();
+    let mut tries = 0;
+    loop {
+        let former = mark.of(object.metadata());
+        let changed = changes.applied_to(&former);
+        let verb = changes.verb(&former, &changed);
+        changes.check(&former)?;
+        mark.set(object.metadata_mut(), changed);
+        tries += 1;
+        match api.update(&object, dry_run.is_dry()) {
+            Ok(_) => return Ok((object, verb)),
+            Err(ApiError { reason: "Conflict", .. }) if tries < MOST_TRIES => {
+                object = api.get(object.resource(), object.namespace(), object.name())?;
+            }
+            Err(error) => return Err(error.into()),
         }
-        Object::ConfigMap(one) => apply::keep(&stored, metadata, &**one, mode).map(drop),
-        Object::Secret(one) => apply::keep(&stored, metadata, &**one, mode).map(drop),
-        Object::Claim(one) => apply::keep(&stored, metadata, &**one, mode).map(drop),
-        Object::Event(_) => Ok(()), // refused before
     }
 }

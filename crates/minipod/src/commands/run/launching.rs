@@ -2,23 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::{self, ConfigMap, Secret};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::api::core::v1;
+use pod_api::api::{Existing, Outcome};
 use pod_api::delete::Deletion;
-use pod_api::follow::{PodChange, PodsFollower};
+use pod_api::follow::Change;
+use pod_api::journal::Verb;
 use pod_api::launch::Launched;
 use pod_api::watch::Woken;
-use pod_api::{Objects, Pods, Settings};
+use pod_api::{Api, Pods, Resource};
 use pod_model::{Object, Pod};
-use pod_runner::LinuxMachine;
 
-use super::super::apply::{self, Existing, Mode};
-use crate::cli::DryRun;
 use crate::failure::{Failure, Kind};
 use crate::manifest::Described;
-
-/// What is stored beside a pod becomes what the manifest says.
-const UPDATE: Mode = Mode { existing: Existing::Update, dry_run: DryRun::None };
 
 /// How long a pod is waited for that wants a port of the machine first.
 const HAS_ITS_PORTS_WITHIN: Duration = Duration::from_secs(5);
@@ -28,52 +23,37 @@ const HAS_ITS_PORTS_WITHIN: Duration = Duration::from_secs(5);
 pub(super) struct Created {
     pub(super) pods: Vec<Launched>,
     /// ConfigMaps and Secrets that were not there before.
-    pub(super) objects: Vec<Object>,
+    pub(super) objects: Vec<pod_api::Object>,
 }
 
 impl Created {
     /// Removes the objects beside the pods.
-    pub(super) fn remove_objects(&self, settings: &Settings) -> Result<(), Failure> {
-        let stored = Objects::new(&settings.places);
+    pub(super) fn remove_objects(&self, api: &Api) -> Result<(), Failure> {
         for object in &self.objects {
-            match object {
-                Object::ConfigMap(map) => {
-                    let (namespace, name) = identity(&map.metadata);
-                    stored.remove::<ConfigMap>(namespace, name)?;
-                }
-                Object::Secret(secret) => {
-                    let (namespace, name) = identity(&secret.metadata);
-                    stored.remove::<Secret>(namespace, name)?;
-                }
-                Object::PersistentVolumeClaim(_) | Object::Pod(_) => {}
+            match api.delete(object.resource(), object.namespace(), object.name(), None) {
+                Err(error) if error.reason != "NotFound" => return Err(error.into()),
+                _ => {}
             }
         }
         Ok(())
     }
 }
 
-fn identity(metadata: &ObjectMeta) -> (&str, &str) {
-    (
-        metadata.namespace.as_deref().unwrap_or_default(),
-        metadata.name.as_deref().unwrap_or_default(),
-    )
-}
-
 /// Creates everything, or no pod. `removes_objects` says that what is beside the pods goes, too,
 /// when that fails.
 pub(super) fn launch(
     objects: Vec<Described>,
-    settings: &Settings,
+    api: &Api,
     removes_objects: bool,
 ) -> Result<Created, Failure> {
     let mut created = Created::default();
     for Described { object, file } in objects {
-        if let Err(failure) = create(object, settings, &mut created) {
+        if let Err(failure) = create(&object, api, &mut created) {
             for one in std::mem::take(&mut created.pods) {
-                Deletion::request(one.dir, Some(0), settings)?.wait(&LinuxMachine)?;
+                Deletion::request(one.dir, Some(0), api.settings())?.wait(api.machine())?;
             }
             if removes_objects {
-                created.remove_objects(settings)?;
+                created.remove_objects(api)?;
             }
             return Err(failure.when_creating(&file));
         }
@@ -81,18 +61,25 @@ pub(super) fn launch(
     Ok(created)
 }
 
-fn create(object: Object, settings: &Settings, created: &mut Created) -> Result<(), Failure> {
-    match object {
+fn create(object: &Object, api: &Api, created: &mut Created) -> Result<(), Failure> {
+    let existing = match object {
         Object::Pod(pod) => {
             let earlier: Vec<&v1::Pod> = created.pods.iter().map(|one| &one.pod).collect();
-            wait_for_ports(&pod, &earlier, settings)?;
-            created.pods.push(apply::create_pod(*pod, settings)?);
+            wait_for_ports(pod, &earlier, api)?;
+            Existing::Refuse
         }
-        other => {
-            if apply::store(&other, settings, UPDATE)? == "created" {
-                created.objects.push(other);
-            }
+        _ => Existing::Update, // what is stored besides a pod becomes what the manifest says
+    };
+    let applied = api.apply(object, existing, false)?;
+    match (applied.launched, applied.object) {
+        (Some(pod), _) => created.pods.push(pod),
+        // Claims keep what pods have written.
+        (None, object @ (pod_api::Object::ConfigMap(_) | pod_api::Object::Secret(_)))
+            if applied.outcome == Outcome::Created =>
+        {
+            created.objects.push(object);
         }
+        (None, _) => {}
     }
     Ok(())
 }
@@ -102,7 +89,7 @@ fn create(object: Object, settings: &Settings, created: &mut Created) -> Result<
 pub(in crate::commands) fn wait_for_ports(
     pod: &Pod,
     earlier: &[&v1::Pod],
-    settings: &Settings,
+    api: &Api,
 ) -> Result<(), Failure> {
     let wanted = ports(&pod.object);
     let rivals = earlier.iter().filter(|one| ports(one).iter().any(|port| wanted.contains(port)));
@@ -111,18 +98,17 @@ pub(in crate::commands) fn wait_for_ports(
         return Ok(());
     }
     let deadline = Instant::now() + HAS_ITS_PORTS_WITHIN;
-    let mut follower = PodsFollower::new(Pods::new(&settings.places))?;
+    let mut follower = api.follow(&[Resource::Pod, Resource::Event])?;
     loop {
-        for change in follower.changes()? {
-            match change {
-                PodChange::Version(pod) if !has_sandbox(&pod) => {}
-                PodChange::Version(pod) | PodChange::Deleted(pod) => {
+        for Change { verb, object } in follower.changes()? {
+            match object {
+                pod_api::Object::Pod(pod) if verb == Verb::Deleted || has_sandbox(&pod) => {
                     rivals.retain(|uid| *uid != pod.metadata.uid.as_ref());
                 }
-                PodChange::Event(event) if event.type_.as_deref() == Some("Warning") => {
+                pod_api::Object::Event(event) if event.type_.as_deref() == Some("Warning") => {
                     rivals.retain(|uid| *uid != event.involved_object.uid.as_ref());
                 }
-                PodChange::Event(_) => {}
+                _ => {}
             }
         }
         if rivals.is_empty() || follower.wait(None, Some(deadline))? == Woken::TimedOut {
@@ -153,18 +139,18 @@ fn ports(pod: &v1::Pod) -> Vec<(i32, String)> {
 }
 
 /// Deletes the pods that have the names of those to come, in order and with their own grace.
-pub(super) fn make_room(objects: &[Described], settings: &Settings) -> Result<(), Failure> {
-    let pods = Pods::new(&settings.places);
+pub(super) fn make_room(objects: &[Described], api: &Api) -> Result<(), Failure> {
+    let pods = Pods::new(api.places());
     let mut deletions = Vec::new();
     for one in objects {
         if let Object::Pod(pod) = &one.object
             && let Some(found) = pods.find(&pod.namespace, pod.name.as_str())?
         {
-            deletions.push(Deletion::request(found.dir, None, settings)?);
+            deletions.push(Deletion::request(found.dir, None, api.settings())?);
         }
     }
     for deletion in deletions {
-        deletion.wait(&LinuxMachine)?;
+        deletion.wait(api.machine())?;
     }
     Ok(())
 }

@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
 use pod_api::delete::Deletion;
-use pod_api::follow::{PodChange, PodsFollower};
+use pod_api::follow::{Change, Follower};
+use pod_api::journal::Verb;
 use pod_api::settings::OfRun;
 use pod_api::watch::Woken;
-use pod_api::{Pods, Settings, pods};
+use pod_api::{Api, Object, Resource, Settings, pods};
 use pod_runner::LinuxMachine;
 use pod_runner::pull_progress;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -40,11 +41,12 @@ pub(crate) fn run(args: &PlaceArgs, run: &RunArgs) -> Result<ExitCode, Failure> 
     require_root()?;
     launching::require_pod(&objects)?;
     let settings = Settings { of_run: Some(of_run(run)), ..settings(args) };
+    let api = Api::new(settings, Arc::new(LinuxMachine));
     if run.replace {
-        launching::make_room(&objects, &settings)?;
+        launching::make_room(&objects, &api)?;
     }
     let (interrupts, is_terminated) = interrupts()?;
-    let created = launching::launch(objects, &settings, run.rm)?;
+    let created = launching::launch(objects, &api, run.rm)?;
     let until = if run.detach { Until::Created } else { run.until };
     if until == Until::Created {
         for one in &created.pods {
@@ -54,7 +56,7 @@ pub(crate) fn run(args: &PlaceArgs, run: &RunArgs) -> Result<ExitCode, Failure> 
         return Ok(ExitCode::SUCCESS);
     }
     let deadline = run.timeout.map(|timeout| Instant::now() + timeout);
-    let front = Front { is_terminated, ..Front::new(&settings, created, run)? };
+    let front = Front { is_terminated, ..Front::new(api, created, run)? };
     front.stay(run, until, (&interrupts, deadline))
 }
 
@@ -87,7 +89,7 @@ fn is_ignored(signal: i32) -> bool {
 
 /// The pods of one `run`.
 struct Front {
-    follower: PodsFollower,
+    follower: Follower,
     line: OpenLine,
     pods: Vec<Watched>,
     /// ConfigMaps and Secrets go with the pods.
@@ -95,7 +97,7 @@ struct Front {
     /// Whether a container that cannot be started is waited for no longer.
     fails_fast: bool,
     requests: usize,
-    settings: Settings,
+    api: Api,
     board: Rc<Board>,
     /// Whether SIGTERM has come.
     is_terminated: Arc<AtomicBool>,
@@ -119,19 +121,19 @@ enum Outcome {
 }
 
 impl Front {
-    fn new(settings: &Settings, mut created: Created, run: &RunArgs) -> Result<Self, Failure> {
+    fn new(api: Api, mut created: Created, run: &RunArgs) -> Result<Self, Failure> {
         let launched = std::mem::take(&mut created.pods);
         let how = (launched.len() == 1, run.rm);
-        let pods = launched.into_iter().map(|one| Watched::new(&settings.places, one, how));
+        let pods = launched.into_iter().map(|one| Watched::new(api.places(), one, how));
         let quiet = !std::io::stderr().is_terminal();
         Ok(Self {
-            follower: PodsFollower::new(Pods::new(&settings.places))?,
+            follower: api.follow(&[Resource::Pod, Resource::Event])?,
             line: OpenLine::default(),
             pods: pods.collect(),
             created,
             fails_fast: run.fail_fast.unwrap_or(quiet),
             requests: 0,
-            settings: settings.clone(),
+            api,
             board: Rc::new(Board::new(false)),
             is_terminated: Arc::default(),
             is_killed: false,
@@ -215,8 +217,8 @@ impl Front {
     /// Deletes the pods and does not wait: nobody listens any more.
     fn abandon<T>(&self, failure: Failure) -> Result<T, Failure> {
         for one in &self.pods {
-            Deletion::request(one.launched.dir.clone(), None, &self.settings)?
-                .leave(&LinuxMachine)?;
+            Deletion::request(one.launched.dir.clone(), None, self.api.settings())?
+                .leave(self.api.machine())?;
         }
         Err(failure)
     }
@@ -227,15 +229,18 @@ impl Front {
         board.aside(|| self.show_news())?;
         if board.is_seen() {
             let dirs = self.pods.iter().map(|one| &one.launched.dir);
+            for dir in dirs.clone() {
+                let _ = self.follower.also_watch(dir.path()); // gone, then nothing is pulled any more
+            }
             board.show(&dirs.flat_map(pull_progress::read).collect::<Vec<_>>());
         }
         Ok(())
     }
 
     fn show_news(&mut self) -> Result<(), Failure> {
-        for change in self.follower.changes()? {
-            match change {
-                PodChange::Event(event) => {
+        for Change { verb, object } in self.follower.changes()? {
+            match object {
+                Object::Event(event) => {
                     let uid = event.involved_object.uid.clone();
                     let is_alone = self.pods.len() == 1;
                     let mut known = self.pods.iter_mut();
@@ -246,16 +251,12 @@ impl Front {
                         screen::narrate_dimmed(&events::narration(&event, whose.as_deref()));
                     }
                 }
-                PodChange::Version(pod) => {
-                    if let Some(known) = self.find(&pod) {
-                        known.latest = *pod;
-                    }
-                }
-                PodChange::Deleted(pod) => {
-                    if let Some(known) = self.find(&pod) {
-                        known.is_gone = true;
-                    }
-                }
+                Object::Pod(pod) => match self.find(&pod) {
+                    Some(known) if verb == Verb::Deleted => known.is_gone = true,
+                    Some(known) => known.latest = *pod,
+                    None => {}
+                },
+                _ => {}
             }
         }
         for one in &mut self.pods {
@@ -285,7 +286,7 @@ impl Front {
 
     fn request_deletion(&self, grace: Option<u64>) -> Result<(), Failure> {
         for one in self.pods.iter().filter(|one| !one.is_over()) {
-            drop(Deletion::request(one.launched.dir.clone(), grace, &self.settings)?);
+            drop(Deletion::request(one.launched.dir.clone(), grace, self.api.settings())?);
         }
         Ok(())
     }
@@ -308,8 +309,8 @@ impl Front {
             }
         }
         for one in &self.pods {
-            Deletion::request(one.launched.dir.clone(), None, &self.settings)?
-                .wait(&LinuxMachine)?;
+            Deletion::request(one.launched.dir.clone(), None, self.api.settings())?
+                .wait(self.api.machine())?;
         }
         Ok(self.requests > before)
     }
@@ -349,7 +350,7 @@ impl Front {
             one.launched.supervisor.wait()?;
         }
         if run.rm {
-            self.created.remove_objects(&self.settings)?;
+            self.created.remove_objects(&self.api)?;
         }
         match outcome {
             Outcome::Interrupted => self.interrupted(),
@@ -389,7 +390,7 @@ impl Front {
     /// Tells what went wrong, while what the containers wrote is still there.
     fn explain(&self) {
         for one in self.pods.iter().filter(|one| !one.is_gone && one.phase() != "Succeeded") {
-            screen::narrate(&post_mortem::of(&self.settings.places, &one.latest));
+            screen::narrate(&post_mortem::of(self.api.places(), &one.latest));
             let words = pods::last_words(&one.launched.dir);
             if !words.is_empty() {
                 screen::narrate(&format!("the pod's supervisor: {words}\n"));

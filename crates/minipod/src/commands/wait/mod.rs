@@ -5,16 +5,17 @@ mod condition;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
-use pod_api::Pods;
-use pod_api::follow::{PodChange, PodsFollower};
+use pod_api::follow::{Change, Follower};
+use pod_api::journal::Verb;
 use pod_api::watch::Woken;
+use pod_api::{Object, Pods};
 
 use super::{places, post_mortem};
 use crate::cli::{PlaceArgs, WaitArgs, parse_duration};
 use crate::failure::{Failure, Kind};
-use crate::labels::LabelSelector;
-use crate::resource::Resource;
 use crate::{screen, selection};
+use pod_api::Resource;
+use pod_api::selectors::LabelSelector;
 
 pub(super) use condition::never_ready;
 use condition::{Condition, Verdict};
@@ -26,7 +27,7 @@ pub(crate) fn run(args: &PlaceArgs, wait: &WaitArgs) -> Result<(), Failure> {
     let condition = Condition::parse(&wait.condition)?;
     let deadline = Instant::now() + timeout(&wait.timeout)?;
     let pods = Pods::new(&places(args));
-    let mut follower = PodsFollower::new(pods.clone())?;
+    let mut follower = Follower::new(&places(args), &[Resource::Pod])?;
     let mut targets = targets(args, wait, &pods, &condition)?;
     loop {
         for change in follower.changes()? {
@@ -77,16 +78,16 @@ impl Target {
         Self { namespace, name, latest, is_gone: false, is_met: false }
     }
 
-    fn learn(&mut self, change: &PodChange) {
-        let (PodChange::Version(pod) | PodChange::Deleted(pod)) = change else {
+    fn learn(&mut self, change: &Change) {
+        let Object::Pod(pod) = &change.object else {
             return;
         };
         let metadata = &pod.metadata;
         let is_named = metadata.name.as_ref() == Some(&self.name)
             && metadata.namespace.as_ref() == Some(&self.namespace);
         let is_same = self.latest.as_ref().is_none_or(|latest| latest.metadata.uid == metadata.uid);
-        match change {
-            PodChange::Deleted(_) if is_named && is_same => self.is_gone = true,
+        match change.verb {
+            Verb::Deleted if is_named && is_same => self.is_gone = true,
             _ if is_named && is_same => self.latest = Some((**pod).clone()),
             _ => {}
         }

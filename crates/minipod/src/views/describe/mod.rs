@@ -275,7 +275,7 @@ fn date(time: &Time) -> String {
 
 fn event_table(list: &[Event], now: Timestamp) -> String {
     let mut sorted: Vec<&Event> = list.iter().collect();
-    sorted.sort_by_key(|event| events::last_seen(event).map(|time| time.0));
+    sorted.sort_by_key(|event| pod_api::object::last_seen(event).map(|time| time.0));
     let mut page = Page::default();
     page.line(0, "Events:");
     page.line(1, "Type\tReason\tAge\tFrom\tMessage");

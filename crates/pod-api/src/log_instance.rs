@@ -2,21 +2,30 @@
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
-use crate::failure::{Failure, Kind};
+use crate::error::ApiError;
+
+/// What is said of a container that has not run yet.
+const WAITS: &str = "is waiting to start";
+
+/// Whether the error is that a container has not run yet, but may.
+pub fn is_waiting(error: &ApiError) -> bool {
+    error.message.contains(WAITS)
+}
 
 /// One start of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Instance {
-    pub(super) attempt: u32,
-    pub(super) container_id: String,
+pub struct Instance {
+    /// Its number.
+    pub attempt: u32,
+    /// Its id, as the pod's status has it.
+    pub container_id: String,
 }
 
 /// The start that runs or ran last; with `previous` the one before.
-pub(super) fn choose(pod: &Pod, container: &str, previous: bool) -> Result<Instance, Failure> {
+pub fn choose(pod: &Pod, container: &str, previous: bool) -> Result<Instance, ApiError> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let bad_request = |problem: &str| {
-        let text = format!("container \"{container}\" in pod \"{name}\" {problem}");
-        Failure::new(Kind::Failed, text)
+        ApiError::bad_request(format!("container \"{container}\" in pod \"{name}\" {problem}"))
     };
     let Some(status) = status_of(pod, container) else {
         return Err(bad_request("is not available"));
@@ -27,10 +36,9 @@ pub(super) fn choose(pod: &Pod, container: &str, previous: bool) -> Result<Insta
     let current = u32::try_from(status.restart_count).unwrap_or(0);
     if previous {
         let last = last.ok_or_else(|| {
-            let text = format!(
+            ApiError::bad_request(format!(
                 "previous terminated container \"{container}\" in pod \"{name}\" not found"
-            );
-            Failure::new(Kind::Failed, text)
+            ))
         })?;
         // While a container waits, its last start is the previous one and still the current one.
         let attempt = if is_waiting { current } else { current.saturating_sub(1) };
@@ -45,15 +53,14 @@ pub(super) fn choose(pod: &Pod, container: &str, previous: bool) -> Result<Insta
             "" => "ContainerCreating",
             other => other,
         };
-        let failure = bad_request(&format!("is waiting to start: {reason}"));
-        return Err(failure.hint(format!("minipod describe pod {name}, or logs -f to wait")));
+        return Err(bad_request(&format!("{WAITS}: {reason}")));
     }
     let container_id = status.container_id.clone().unwrap_or_default();
     Ok(Instance { attempt: current, container_id })
 }
 
 /// Whether that start has ended, so that nothing more comes from it.
-pub(super) fn has_ended(pod: &Pod, container: &str, instance: &Instance) -> bool {
+pub fn has_ended(pod: &Pod, container: &str, instance: &Instance) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     let is_over = matches!(phase, Some("Succeeded" | "Failed"));
     let Some(status) = status_of(pod, container) else {
@@ -85,7 +92,7 @@ mod tests {
         }))
         .unwrap();
         let chosen = choose(&pod, "c", previous);
-        chosen.map(|one| one.attempt).map_err(|failure| failure.to_string())
+        chosen.map(|one| one.attempt).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -106,7 +113,6 @@ mod tests {
 
     #[test]
     fn what_there_is_no_log_of_is_told_in_kubernetes_words() {
-        let start = "error: ";
         for (reason, wanted) in [
             (
                 "PodInitializing",
@@ -123,14 +129,11 @@ mod tests {
         ] {
             let told =
                 chosen(json!({"waiting": {"reason": reason}}), json!({}), 0, false).unwrap_err();
-            assert_eq!(told.lines().next().unwrap(), format!("{start}{wanted}"));
+            assert_eq!(told, wanted);
         }
         let told = chosen(json!({"running": {}}), json!({}), 0, true).unwrap_err();
-        assert_eq!(
-            told,
-            format!("{start}previous terminated container \"c\" in pod \"p\" not found\n")
-        );
+        assert_eq!(told, "previous terminated container \"c\" in pod \"p\" not found");
         let told = choose(&Pod::default(), "c", false).unwrap_err().to_string();
-        assert_eq!(told, format!("{start}container \"c\" in pod \"\" is not available\n"));
+        assert_eq!(told, "container \"c\" in pod \"\" is not available");
     }
 }

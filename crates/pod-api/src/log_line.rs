@@ -1,17 +1,20 @@
-//! Lines of container logs, from the CRI format to what kubectl prints.
+//! Lines of container logs, from the CRI format to what is shown.
 
 use jiff::Timestamp;
 
 /// A line of the CRI format, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LogLine<'a> {
-    pub(crate) date: &'a str,
-    pub(crate) is_whole: bool,
-    pub(crate) text: &'a [u8],
+pub struct LogLine<'a> {
+    /// When it was written, in RFC 3339.
+    pub date: &'a str,
+    /// Whether a line break follows.
+    pub is_whole: bool,
+    /// What was written.
+    pub text: &'a [u8],
 }
 
 /// Takes a line apart; `None` for one that is not in the format.
-pub(crate) fn parse(line: &[u8]) -> Option<LogLine<'_>> {
+pub fn parse(line: &[u8]) -> Option<LogLine<'_>> {
     let mut parts = line.splitn(4, |byte| *byte == b' ');
     let date = std::str::from_utf8(parts.next()?).ok()?;
     let (_stream, tag, text) = (parts.next()?, parts.next()?, parts.next()?);
@@ -20,13 +23,15 @@ pub(crate) fn parse(line: &[u8]) -> Option<LogLine<'_>> {
 
 /// How lines are shown.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Format {
-    pub(crate) timestamps: bool,
-    pub(crate) prefix: String,
+pub struct Format {
+    /// Whether each line begins with its date.
+    pub timestamps: bool,
+    /// What each line begins with.
+    pub prefix: String,
 }
 
 /// The line as it is printed; a part of a longer line gets no line break.
-pub(crate) fn show(line: LogLine<'_>, format: &Format, starts_line: bool) -> Vec<u8> {
+pub fn show(line: LogLine<'_>, format: &Format, starts_line: bool) -> Vec<u8> {
     let mut shown = Vec::with_capacity(line.text.len() + 64);
     if starts_line {
         shown.extend_from_slice(format.prefix.as_bytes());
@@ -43,7 +48,7 @@ pub(crate) fn show(line: LogLine<'_>, format: &Format, starts_line: bool) -> Vec
 }
 
 /// Whether the line is not older than that.
-pub(crate) fn is_since(line: &LogLine<'_>, since: Option<Timestamp>) -> bool {
+pub fn is_since(line: &LogLine<'_>, since: Option<Timestamp>) -> bool {
     let Some(since) = since else {
         return true;
     };

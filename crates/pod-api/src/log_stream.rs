@@ -1,22 +1,38 @@
-//! The log of one start of a container, shown as the options say.
+//! The log of one start of a container, as much of it as is asked for.
 
 use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
 
 use jiff::Timestamp;
-use pod_api::Places;
-use pod_api::log_reader::LogReader;
-use pod_api::pods::FoundPod;
 
-use super::Options;
-use super::instance::Instance;
-use crate::failure::Failure;
-use crate::screen;
-use crate::views::log_line::{self, Format};
+use crate::log_instance::Instance;
+use crate::log_line::{self, Format};
+use crate::log_reader::LogReader;
+use crate::places::Places;
+use crate::pods::FoundPod;
 
-/// So many bytes are collected before they are printed.
+/// So many bytes are collected before they are handed out.
 const ENOUGH: usize = 64 * 1024;
 
-pub(super) struct Stream {
+/// Which part of a log is asked for, and how it is shown.
+#[derive(Clone, Debug, Default)]
+pub struct LogOptions {
+    /// No more than the last so many lines of what is there at the beginning.
+    pub tail: Option<usize>,
+    /// Nothing older.
+    pub since: Option<Timestamp>,
+    /// No more bytes than these.
+    pub limit_bytes: Option<u64>,
+    /// Whether each line begins with its date.
+    pub timestamps: bool,
+    /// Whether each line begins with the names of pod and container.
+    pub prefix: bool,
+}
+
+/// The log of one start of a container, read on and on.
+#[derive(Debug)]
+pub struct LogStream {
     reader: LogReader,
     format: Format,
     tail: Option<usize>,
@@ -25,54 +41,66 @@ pub(super) struct Stream {
     starts_line: bool,
 }
 
-impl Stream {
-    pub(super) fn new(
+impl LogStream {
+    /// The log of that start of a container.
+    pub fn new(
         places: &Places,
         found: &FoundPod,
-        (container, instance): (&str, &Instance),
-        options: &Options<'_>,
+        container: &str,
+        instance: &Instance,
+        options: &LogOptions,
     ) -> Self {
         let logs = places.pod_logs(found.namespace(), found.name(), found.uid());
-        let prefix = if options.logs.prefix {
+        let prefix = if options.prefix {
             format!("[pod/{}/{container}] ", found.name())
         } else {
             String::new()
         };
         Self {
             reader: LogReader::new(logs.file(container, instance.attempt)),
-            format: Format { timestamps: options.logs.timestamps, prefix },
+            format: Format { timestamps: options.timestamps, prefix },
             tail: options.tail,
             since: options.since,
-            budget: options.logs.limit_bytes,
+            budget: options.limit_bytes,
             starts_line: true,
         }
     }
 
-    pub(super) fn exists(&self) -> bool {
+    /// Whether there is a log, or something in its place that reading will tell of.
+    pub fn exists(&self) -> bool {
         self.reader.exists()
     }
 
-    pub(super) fn path(&self) -> &std::path::Path {
+    /// The log's path, to be watched.
+    pub fn path(&self) -> &Path {
         self.reader.path()
     }
 
     /// Whether nothing more may be shown.
-    pub(super) fn is_exhausted(&self) -> bool {
+    pub fn is_exhausted(&self) -> bool {
         self.budget == Some(0)
     }
 
-    /// Prints what is new; the first time, only the last lines.
-    pub(super) fn print(&mut self) -> Result<(), Failure> {
+    /// Hands out what is new, in pieces; the first time, only the last lines.
+    ///
+    /// # Errors
+    ///
+    /// Those of `take`, after which it gets nothing more, and those of the files.
+    pub fn read<E: From<io::Error>>(
+        &mut self,
+        take: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut sink = Sink {
             format: &self.format,
             since: self.since,
             budget: self.budget,
             starts_line: self.starts_line,
             text: Vec::new(),
+            take,
             failure: None,
         };
         match self.tail.take() {
-            None => self.reader.read(|line| sink.take(line))?,
+            None => self.reader.read(|line| sink.add(line))?,
             Some(most) => {
                 let mut last: VecDeque<Vec<u8>> = VecDeque::new();
                 self.reader.read(|line| {
@@ -83,7 +111,7 @@ impl Stream {
                         last.push_back(line.to_vec());
                     }
                 })?;
-                last.iter().for_each(|line| sink.take(line));
+                last.iter().for_each(|line| sink.add(line));
             }
         }
         sink.flush();
@@ -93,17 +121,18 @@ impl Stream {
 }
 
 /// Where lines become what is shown.
-struct Sink<'a> {
+struct Sink<'a, E, F> {
     format: &'a Format,
     since: Option<Timestamp>,
     budget: Option<u64>,
     starts_line: bool,
     text: Vec<u8>,
-    failure: Option<Failure>,
+    take: F,
+    failure: Option<E>,
 }
 
-impl Sink<'_> {
-    fn take(&mut self, line: &[u8]) {
+impl<E, F: FnMut(&[u8]) -> Result<(), E>> Sink<'_, E, F> {
+    fn add(&mut self, line: &[u8]) {
         let Some(line) = log_line::parse(line) else {
             return;
         };
@@ -125,7 +154,7 @@ impl Sink<'_> {
     fn flush(&mut self) {
         let text = std::mem::take(&mut self.text);
         if !text.is_empty() && self.failure.is_none() {
-            self.failure = screen::answer_bytes(&text).err();
+            self.failure = (self.take)(&text).err();
         }
     }
 }

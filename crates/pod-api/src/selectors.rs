@@ -6,7 +6,7 @@ use thiserror::Error;
 
 /// Why a selector cannot be used, in Kubernetes' words.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub(crate) enum SelectorError {
+pub enum SelectorError {
     /// It is not one.
     #[error("unable to parse requirement: {0}")]
     Requirement(String),
@@ -40,20 +40,20 @@ enum Requirement {
 
 /// `app=web,tier!=db,env in (test, stage),!canary`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct LabelSelector {
+pub struct LabelSelector {
     requirements: Vec<Requirement>,
 }
 
 impl LabelSelector {
     /// Reads a selector; an empty one selects everything.
-    pub(crate) fn parse(text: &str) -> Result<Self, SelectorError> {
+    pub fn parse(text: &str) -> Result<Self, SelectorError> {
         let terms = split_outside_parentheses(text);
         let terms = terms.iter().map(|term| term.trim()).filter(|term| !term.is_empty());
         Ok(Self { requirements: terms.map(requirement).collect::<Result<_, _>>()? })
     }
 
     /// Whether an object with these labels is selected.
-    pub(crate) fn matches(&self, labels: Option<&BTreeMap<String, String>>) -> bool {
+    pub fn matches(&self, labels: Option<&BTreeMap<String, String>>) -> bool {
         let value = |key: &str| labels.and_then(|labels| labels.get(key)).map(String::as_str);
         let number = |key: &str| value(key).and_then(|value| value.parse::<i64>().ok());
         self.requirements.iter().all(|requirement| match requirement {
@@ -152,13 +152,13 @@ fn split_outside_parentheses(text: &str) -> Vec<&str> {
 
 /// `status.phase=Running,metadata.name!=web`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct FieldSelector {
+pub struct FieldSelector {
     terms: Vec<(String, bool, String)>,
 }
 
 impl FieldSelector {
     /// Reads a selector over the fields that objects of that kind may be selected by.
-    pub(crate) fn parse(text: &str, plural: &str, known: &[&str]) -> Result<Self, SelectorError> {
+    pub fn parse(text: &str, plural: &str, known: &[&str]) -> Result<Self, SelectorError> {
         let mut terms = Vec::new();
         for term in text.split(',').map(str::trim).filter(|term| !term.is_empty()) {
             let (field, is_equal, value) = match (term.split_once("!="), term.split_once('=')) {
@@ -181,7 +181,7 @@ impl FieldSelector {
     }
 
     /// Whether an object is selected; `field` gives its fields.
-    pub(crate) fn matches(&self, field: impl Fn(&str) -> String) -> bool {
+    pub fn matches(&self, field: impl Fn(&str) -> String) -> bool {
         self.terms.iter().all(|(name, is_equal, value)| (field(name) == *value) == *is_equal)
     }
 }
