@@ -34,7 +34,51 @@ pub(crate) const TESTS: &[Test] = &[
         "a_pod_with_the_longest_name_lives_and_leaves_nothing",
         a_pod_with_the_longest_name_lives_and_leaves_nothing,
     ),
+    (
+        "three_hundred_processes_that_share_a_tenth_of_a_processor_end_when_they_are_killed",
+        three_hundred_processes_that_share_a_tenth_of_a_processor_end_when_they_are_killed,
+    ),
 ];
+
+/// All wait for the end of the FIFO's only writer, and then burn what they get.
+const CROWD: &str = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: NAME}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: main
+    image: busybox:1.36
+    resources: {limits: {cpu: 100m}}
+    command:
+    - sh
+    - -c
+    - |
+      mkfifo /tmp/go
+      i=0
+      while [ $i -lt 300 ]; do
+        (read x < /tmp/go; while :; do :; done) &
+        i=$((i+1))
+      done
+      exec 3> /tmp/go
+      exec 3>&-
+      echo all
+      wait
+";
+
+/// The kernel may leave processes that have used up a quota asleep for minutes; those that were
+/// killed, too.
+fn three_hundred_processes_that_share_a_tenth_of_a_processor_end_when_they_are_killed() {
+    let node = Node::new("crowd", &["busybox"]);
+    for (name, flags) in [("now", "--now"), ("forced", "--force")] {
+        let _ = node.apply(&CROWD.replace("NAME", name)).succeeds();
+        let mut logs = Watch::start(node.command(&["logs", "-f", name]));
+        let deadline = std::time::Instant::now() + 2 * e2e_tests::node::PATIENCE;
+        assert_eq!(logs.line(deadline).as_deref(), Some("all"));
+        node.delete_leaves_nothing(name, &[flags, "--timeout=20s"]);
+    }
+}
 
 const STUBBORN: &str = "\
 apiVersion: v1

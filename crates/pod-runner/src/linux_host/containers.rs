@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use pod_lifecycle::{Fact, Instance, StartStage};
 use pod_model::ContainerName;
-use sandbox::cgroup::ContainerCgroup;
+use sandbox::cgroup::{ContainerCgroup, PodCgroup};
 use sandbox::{Child, ContainerPlan, Exit, Placement, Signal, StageError, StartOutcome, Stdio};
 
 use super::LinuxHost;
@@ -36,6 +36,7 @@ pub(super) struct RunningContainer {
     pub(super) attached: Attached,
     cgroup: Option<ContainerCgroup>,
     stop_signal: Signal,
+    is_killed: bool,
 }
 
 impl RunningContainer {
@@ -157,6 +158,7 @@ impl LinuxHost {
             log,
             attached,
             cgroup,
+            is_killed: false,
         })
     }
 
@@ -172,6 +174,10 @@ impl LinuxHost {
             None => {}
             Some(StartOutcome::Executed { terminal }) => {
                 let mut container = self.containers.swap_remove(at);
+                if container.is_killed && !self.containers.iter().any(|one| one.is_killed) {
+                    let pod = self.sandbox.as_ref().and_then(|sandbox| sandbox.cgroup.as_ref());
+                    pod.into_iter().for_each(PodCgroup::restore_quota);
+                }
                 if let Process::Starting(starting) = container.process {
                     container.process = Process::Running(starting.into_child());
                 }
@@ -250,6 +256,7 @@ impl LinuxHost {
         let mut children = Vec::new();
         for mut container in std::mem::take(&mut self.containers) {
             self.dismiss(&mut container.attached);
+            container.cgroup.iter().for_each(ContainerCgroup::lift_quota);
             children.push(container.process.into_child());
         }
         children
@@ -262,8 +269,13 @@ impl LinuxHost {
     }
 
     pub(super) fn kill(&mut self, instance: &Instance) {
-        if let Some(container) = self.find(instance) {
+        let mut all = self.containers.iter_mut();
+        if let Some(container) = all.find(|one| one.instance == *instance) {
             let _ = container.process.child().kill(); // it may just have ended
+            container.cgroup.iter().for_each(ContainerCgroup::lift_quota);
+            container.is_killed = true;
+            let pod = self.sandbox.as_ref().and_then(|sandbox| sandbox.cgroup.as_ref());
+            pod.into_iter().for_each(PodCgroup::lift_quota);
         }
     }
 

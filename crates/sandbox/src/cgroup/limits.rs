@@ -1,5 +1,7 @@
 //! Limits by Kubernetes' formulas, written as each interface wants them.
 
+use std::path::PathBuf;
+
 use super::{Directory, Version, devices, write};
 
 /// What a cgroup is limited to; nothing where absent.
@@ -32,6 +34,38 @@ impl Limits {
     /// The quota in microseconds per period, at least a millisecond.
     fn quota(&self) -> Option<u64> {
         self.cpu_limit_milli.filter(|milli| *milli > 0).map(|milli| (milli * 100).max(1000))
+    }
+}
+
+/// The files that bound the processor time of a cgroup, each with its value; none without a limit.
+#[derive(Debug, Default)]
+pub(super) struct Quota(Vec<(PathBuf, String, &'static str)>);
+
+impl Quota {
+    pub(super) fn of(version: Version, directories: &[Directory], limits: &Limits) -> Self {
+        let Some(quota) = limits.quota() else {
+            return Self::default();
+        };
+        let (file, value, none) = match version {
+            Version::V1 => ("cpu.cfs_quota_us", quota.to_string(), "-1"),
+            Version::V2 => ("cpu.max", format!("{quota} {PERIOD}"), "max"),
+        };
+        let limiting = directories.iter().filter(|directory| directory.has("cpu"));
+        Self(limiting.map(|one| (one.path.join(file), value.clone(), none)).collect())
+    }
+
+    /// Lifts the limit, as far as that is possible.
+    pub(super) fn lift(&self) {
+        for (file, _, none) in &self.0 {
+            let _ = write(file, none); // the processes end without, only later
+        }
+    }
+
+    /// Sets the limit again.
+    pub(super) fn restore(&self) {
+        for (file, value, _) in &self.0 {
+            let _ = write(file, value); // it is set anew when a container starts
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use thiserror::Error;
 
 pub use hierarchies::{Hierarchies, Version};
 pub use limits::Limits;
+use limits::Quota;
 
 /// Why a cgroup cannot be used.
 #[derive(Debug, Error)]
@@ -44,6 +45,7 @@ pub struct PodCgroup {
     version: Version,
     directories: Vec<Directory>,
     warnings: Vec<String>,
+    quota: Quota,
 }
 
 /// A directory in one hierarchy with the controllers that it has.
@@ -100,7 +102,8 @@ impl PodCgroup {
         }
         let version = hierarchies.version();
         warnings.extend(limits::apply(version, &directories, limits));
-        Ok(Self { version, directories, warnings })
+        let quota = Quota::of(version, &directories, limits);
+        Ok(Self { version, directories, warnings, quota })
     }
 
     /// The cgroups that a pod left behind, if there are any. On version 1 they are below the cgroup
@@ -117,7 +120,8 @@ impl PodCgroup {
         if directories.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Self { version: hierarchies.version(), directories, warnings: Vec::new() }))
+        let version = hierarchies.version();
+        Ok(Some(Self { version, directories, warnings: Vec::new(), quota: Quota::default() }))
     }
 
     /// What could not be set up, as sentences.
@@ -152,7 +156,27 @@ impl PodCgroup {
         });
         let kills_before = files::oom_kills(self.version, &directories);
         let version = self.version;
-        Ok(ContainerCgroup { version, directories, v2, warnings, kills_before, confines_devices })
+        Ok(ContainerCgroup {
+            version,
+            quota: Quota::of(version, &directories, limits),
+            directories,
+            v2,
+            warnings,
+            kills_before,
+            confines_devices,
+        })
+    }
+
+    /// Gives processes of the pod that were killed the processor time to end. Where many share a
+    /// small quota, they may not end at all (seen on Linux 6.18: three hundred in a tenth of a
+    /// processor).
+    pub fn lift_quota(&self) {
+        self.quota.lift();
+    }
+
+    /// Limits the pod again.
+    pub fn restore_quota(&self) {
+        self.quota.restore();
     }
 
     /// Kills every process in the pod's cgroups and waits until they are gone.
@@ -198,6 +222,7 @@ fn directory_name(container: &str) -> &str {
 #[derive(Debug)]
 pub struct ContainerCgroup {
     version: Version,
+    quota: Quota,
     directories: Vec<Directory>,
     v2: Option<OwnedFd>,
     warnings: Vec<String>,
@@ -246,6 +271,11 @@ impl ContainerCgroup {
     /// What could not be limited, as sentences.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// Gives processes that were killed the processor time to end; the next start is limited again.
+    pub fn lift_quota(&self) {
+        self.quota.lift();
     }
 
     /// Whether the kernel keeps the container from opening devices.
