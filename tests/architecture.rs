@@ -8,7 +8,7 @@ use std::process::Command;
 use e2e_tests::fixtures::workspace;
 
 /// Each crate with those of ours that it may depend on.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("pod-model", &[]),
     ("pod-lifecycle", &["pod-model"]),
     ("confined", &[]),
@@ -19,7 +19,9 @@ const MAY_USE: [(&str, &[&str]); 8] = [
         "pod-runner",
         &["pod-model", "pod-lifecycle", "pod-api", "image-puller", "sandbox", "confined"],
     ),
-    ("minipod", &["pod-model", "pod-api", "pod-runner", "image-puller"]),
+    ("columns", &["pod-api"]),
+    ("api-server", &["pod-model", "pod-api", "columns"]),
+    ("minipod", &["pod-model", "pod-api", "pod-runner", "image-puller", "columns", "api-server"]),
 ];
 
 /// Longer files are several files.

@@ -21,6 +21,7 @@ mod images;
 mod isolation;
 mod isolation_defaults;
 mod kill_sweep;
+mod kubectl;
 mod kubia_init;
 mod lifecycle;
 mod lives;
@@ -126,6 +127,7 @@ const NEEDING_MORE: &[(Need, &[Test])] = &[
     (Need::AppArmor, app_armor::TESTS),
     (Need::Strace, machines::FAILING),
     (Need::NoFirewall, machines::WITHOUT_FIREWALL),
+    (Need::Kubectl, kubectl::TESTS),
     (Need::Bash, completions::BASH),
     (Need::Zsh, completions::ZSH),
     (Need::Fish, completions::FISH),

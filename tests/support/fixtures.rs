@@ -25,3 +25,8 @@ pub fn layout(name: &str) -> PathBuf {
 pub fn example(name: &str) -> PathBuf {
     workspace().join("examples").join(name)
 }
+
+/// The real kubectl, as `scripts/install-needs` fetches it.
+pub fn kubectl() -> PathBuf {
+    workspace().join("target/clients/kubectl")
+}

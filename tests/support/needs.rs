@@ -30,6 +30,8 @@ pub enum Need {
     /// A kernel without `nf_tables`, or without a part of it that pods need. Only `MINIPOD_REQUIRE`
     /// can say that a machine is one: to ask the kernel would load the modules.
     NoFirewall,
+    /// The newest kubectl, which `scripts/install-needs` fetches.
+    Kubectl,
     /// The shell `bash`.
     Bash,
     /// The shell `zsh`.
@@ -52,6 +54,7 @@ impl Need {
             Self::MappedMemory => "mapped-memory",
             Self::AppArmor => "apparmor",
             Self::NoFirewall => "no-firewall",
+            Self::Kubectl => "kubectl",
             Self::Bash => "bash",
             Self::Zsh => "zsh",
             Self::Fish => "fish",
@@ -74,6 +77,7 @@ impl Need {
                 !enabled.is_ok_and(|text| text.starts_with(b"Y")) || !has_program("apparmor_parser")
             }
             Self::NoFirewall => !self.is_required(),
+            Self::Kubectl => !fixtures::kubectl().exists(),
             Self::Bash => !has_program("bash"),
             Self::Zsh => !has_program("zsh"),
             Self::Fish => !has_program("fish"),

@@ -5,6 +5,7 @@ pub(crate) mod images;
 mod knowing;
 mod objects;
 mod pods;
+mod serving;
 mod values;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub(crate) use objects::{
 pub(crate) use pods::{
     DeleteArgs, DescribeArgs, EventsArgs, GetArgs, LogsArgs, RunArgs, TopArgs, Until, WaitArgs,
 };
+pub(crate) use serving::{KubectlArgs, ServeArgs};
 
 use pod_api::MaxPodDisk;
 
@@ -141,6 +143,10 @@ pub(crate) enum Command {
     /// All commands about images
     #[command(subcommand)]
     Image(ImageCommand),
+    /// Let kubectl and Kubernetes' client libraries in
+    Serve(ServeArgs),
+    /// Run kubectl on the pods of this machine
+    Kubectl(KubectlArgs),
     /// Show what this kernel and host allow
     Doctor(DoctorArgs),
     /// Show the kinds of objects that there are

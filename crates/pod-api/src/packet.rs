@@ -77,6 +77,12 @@ impl PacketSocket {
     }
 
     /// Another handle of the same end.
+    /// Ends the connection for both ends (shutdown(2)), also for whoever waits at this one.
+    pub fn shut_down(&self) {
+        let _ = rustix::net::shutdown(&self.0, rustix::net::Shutdown::Both); // it may be over
+    }
+
+    /// Another handle of it.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self(self.0.try_clone()?))
     }

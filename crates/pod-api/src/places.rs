@@ -45,6 +45,16 @@ impl Places {
         self.state.join("journal")
     }
 
+    /// The kubeconfig of the server that was started last.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.state.join("kubeconfig")
+    }
+
+    /// That of the server of one process.
+    pub fn kubeconfig_of(&self, process: u32) -> PathBuf {
+        self.state.join(format!("kubeconfig-{process}"))
+    }
+
     /// Where each pod has its directory, named `<namespace>_<name>`.
     pub fn pods(&self) -> PathBuf {
         self.state.join("pods")

@@ -70,7 +70,8 @@ pub fn secure(places: &Places) -> Result<(), RootError> {
 /// What minipod has below its state directory.
 const STATE: fn(&str) -> bool = |name| {
     let is_aside = |word: &str| name.split_once('-').is_some_and(|(kind, _)| kind == word);
-    matches!(name, "pods" | "leases" | "ids" | "journal") || is_aside("new") || is_aside("removed")
+    matches!(name, "pods" | "leases" | "ids" | "journal" | "kubeconfig")
+        || ["new", "removed", "kubeconfig"].into_iter().any(is_aside)
 };
 /// What is below its data directory.
 const DATA: fn(&str) -> bool = |name| {

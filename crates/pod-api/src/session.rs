@@ -127,6 +127,17 @@ impl Drop for Input {
     }
 }
 
+/// Ends a session.
+#[derive(Debug)]
+pub struct Closer(PacketSocket);
+
+impl Closer {
+    /// Lets a command be ended, or leaves an attached container.
+    pub fn close(&self) {
+        self.0.shut_down();
+    }
+}
+
 /// Starts a command in a container.
 pub fn exec(dir: &PodDir, request: &ExecRequest, with_stdin: bool) -> Result<Session, ClientError> {
     let socket = connect(dir).map_err(ClientError::Gone)?;
@@ -188,6 +199,11 @@ impl Session {
     /// The terminal, if there is one; once.
     pub fn take_terminal(&mut self) -> Option<Terminal> {
         self.terminal.take()
+    }
+
+    /// Ends the session from another thread, as dropping it does.
+    pub fn closer(&self) -> io::Result<Closer> {
+        Ok(Closer(self.socket.try_clone()?))
     }
 
     /// Hands on what comes out, until the end. What is still on its way then belongs to it; what

@@ -11,9 +11,9 @@ use super::places;
 use crate::cli::{EventsArgs, PlaceArgs};
 use crate::failure::{Failure, Kind};
 use crate::screen;
-use crate::views::events as view;
 use crate::views::output::{self, Format};
 use crate::views::table::Table;
+use columns::events as view;
 
 pub(crate) fn run(args: &PlaceArgs, events: &EventsArgs) -> Result<(), Failure> {
     let query = Query::new(args, events)?;

@@ -23,6 +23,7 @@ mod post_mortem;
 mod result;
 mod run;
 mod run_output;
+mod serve;
 mod terminal;
 mod top;
 mod validate;
@@ -48,6 +49,8 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
     }
     match cli.command {
         Command::Run(args) => return run::run(&places, &args),
+        Command::Serve(args) => return serve::run(&places, &args),
+        Command::Kubectl(args) => return serve::kubectl(&places, &args),
         Command::Exec(args) => return exec::run(&places, &args),
         Command::Attach(args) => attach::run(&places, &args),
         Command::Copy(args) => copy::run(&places, &args),

@@ -12,9 +12,9 @@ use pod_api::{Pods, client};
 use super::{places, require_root};
 use crate::cli::{PlaceArgs, TopArgs};
 use crate::failure::{Failure, Kind};
-use crate::views::age;
 use crate::views::usage::{self, Usage};
 use crate::{screen, selection};
+use columns::age;
 use pod_api::Resource;
 use pod_api::selectors::LabelSelector;
 

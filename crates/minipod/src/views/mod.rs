@@ -1,17 +1,12 @@
 //! What a user sees: functions from values to text, without files, clocks or terminals.
 
-pub(crate) mod age;
-pub(crate) mod claims;
 pub(crate) mod custom_columns;
 pub(crate) mod describe;
-pub(crate) mod events;
 pub(crate) mod fields;
 pub(crate) mod images;
 pub(crate) mod jsonpath;
 pub(crate) mod namespaces;
 pub(crate) mod output;
-pub(crate) mod pods;
-pub(crate) mod rows;
 pub(crate) mod sort;
 pub(crate) mod table;
 pub(crate) mod tabs;

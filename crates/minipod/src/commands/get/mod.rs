@@ -11,10 +11,10 @@ use crate::cli::{GetArgs, PlaceArgs};
 use crate::failure::{Failure, Kind};
 use crate::resource::Named;
 use crate::views::output::{self, Format};
-use crate::views::pods::is_abandoned;
 use crate::views::table::Table;
 use crate::views::{jsonpath, sort};
 use crate::{screen, selection};
+use columns::pods::is_abandoned;
 use pod_api::Resource;
 
 use query::Query;

@@ -7,7 +7,7 @@ use crate::failure::{Failure, Kind};
 use crate::resource::Named;
 use crate::selection;
 use crate::views::output::{self, Format};
-use crate::views::rows;
+use columns::rows;
 use pod_api::selectors::{FieldSelector, LabelSelector};
 use pod_api::{Object, Resource};
 

@@ -15,7 +15,7 @@ use super::{Options, places};
 use crate::cli::PlaceArgs;
 use crate::failure::Failure;
 use crate::screen;
-use crate::views::pods::is_abandoned;
+use columns::pods::is_abandoned;
 
 /// A container that is followed.
 struct Followed {

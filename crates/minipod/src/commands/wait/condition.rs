@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, PodStatus};
 
 use crate::failure::{Failure, Kind};
 use crate::views::jsonpath::{Template, plain};
-use crate::views::pods::is_abandoned;
+use columns::pods::is_abandoned;
 
 /// What is waited for.
 #[derive(Clone, Debug, PartialEq)]

@@ -16,9 +16,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 pub(crate) use objects::{claim, config_map, secret};
 
-use super::pods::is_abandoned;
-use super::{age, events, tabs};
+use columns::{age, events};
+
+use super::tabs;
 use crate::printable::escaped;
+use columns::pods::is_abandoned;
 
 /// An annotation longer than this, key included, gets lines of its own.
 const LONGEST_ANNOTATION: usize = 140;

@@ -6,7 +6,7 @@ use pod_api::claims::name_of;
 
 use super::{Page, annotations, pairs};
 use crate::printable::escaped;
-use crate::views::claims;
+use columns::claims;
 
 /// The texts of a ConfigMap, and how long its other values are.
 pub(crate) fn config_map(map: &ConfigMap, shows_events: bool) -> String {

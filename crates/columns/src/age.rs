@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// How long ago something was: `5s`, `2m30s`, `3h`, `4d5h`.
-pub(crate) fn age(since: Option<&Time>, now: Timestamp) -> String {
+pub fn age(since: Option<&Time>, now: Timestamp) -> String {
     since.map_or_else(
         || "<unknown>".to_owned(),
         |since| human(now.as_second() - since.0.as_second()),
@@ -12,7 +12,7 @@ pub(crate) fn age(since: Option<&Time>, now: Timestamp) -> String {
 }
 
 /// Seconds as kubectl rounds them: the longer, the coarser.
-pub(crate) fn human(seconds: i64) -> String {
+pub fn human(seconds: i64) -> String {
     if seconds < -1 {
         return "<invalid>".to_owned();
     }

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use super::age;
 
 /// The names of the columns.
-pub(crate) fn header(is_wide: bool) -> Vec<&'static str> {
+pub fn header(is_wide: bool) -> Vec<&'static str> {
     let mut names = vec![
         "NAME",
         "STATUS",
@@ -24,7 +24,7 @@ pub(crate) fn header(is_wide: bool) -> Vec<&'static str> {
 }
 
 /// The cells of one claim.
-pub(crate) fn row(claim: &PersistentVolumeClaim, is_wide: bool, now: Timestamp) -> Vec<String> {
+pub fn row(claim: &PersistentVolumeClaim, is_wide: bool, now: Timestamp) -> Vec<String> {
     let spec = claim.spec.clone().unwrap_or_default();
     let mut cells = vec![
         claim.metadata.name.clone().unwrap_or_default(),
@@ -42,7 +42,8 @@ pub(crate) fn row(claim: &PersistentVolumeClaim, is_wide: bool, now: Timestamp) 
     cells
 }
 
-pub(crate) fn phase(claim: &PersistentVolumeClaim) -> String {
+/// Its STATUS.
+pub fn phase(claim: &PersistentVolumeClaim) -> String {
     if claim.metadata.deletion_timestamp.is_some() {
         return "Terminating".to_owned();
     }
@@ -50,7 +51,8 @@ pub(crate) fn phase(claim: &PersistentVolumeClaim) -> String {
     phase.unwrap_or_else(|| "Bound".to_owned())
 }
 
-pub(crate) fn capacity(claim: &PersistentVolumeClaim) -> String {
+/// Its CAPACITY.
+pub fn capacity(claim: &PersistentVolumeClaim) -> String {
     let resources = claim.spec.as_ref().and_then(|spec| spec.resources.as_ref());
     let requests = resources.and_then(|resources| resources.requests.as_ref());
     let storage = requests.and_then(|requests| requests.get("storage"));
@@ -58,7 +60,7 @@ pub(crate) fn capacity(claim: &PersistentVolumeClaim) -> String {
 }
 
 /// In their short form.
-pub(crate) fn access_modes(claim: &PersistentVolumeClaim) -> String {
+pub fn access_modes(claim: &PersistentVolumeClaim) -> String {
     let short = |mode: &String| match mode.as_str() {
         "ReadWriteOnce" => "RWO".to_owned(),
         "ReadOnlyMany" => "ROX".to_owned(),

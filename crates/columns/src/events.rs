@@ -8,7 +8,7 @@ use pod_api::object::last_seen;
 use super::age;
 
 /// The names of the columns of `get events` and `events`.
-pub(crate) fn header(is_wide: bool) -> Vec<&'static str> {
+pub fn header(is_wide: bool) -> Vec<&'static str> {
     if is_wide {
         return vec![
             "LAST SEEN",
@@ -27,7 +27,7 @@ pub(crate) fn header(is_wide: bool) -> Vec<&'static str> {
 }
 
 /// The cells of one event in `get events`.
-pub(crate) fn row(event: &Event, is_wide: bool, now: Timestamp) -> Vec<String> {
+pub fn row(event: &Event, is_wide: bool, now: Timestamp) -> Vec<String> {
     let object = &event.involved_object;
     let kind = text(object.kind.as_ref()).to_lowercase();
     let kind = if kind.is_empty() { "pod".to_owned() } else { kind };
@@ -55,7 +55,7 @@ pub(crate) fn row(event: &Event, is_wide: bool, now: Timestamp) -> Vec<String> {
 }
 
 /// The cells of one event in `events`, which has kubectl's newer form.
-pub(crate) fn interval_row(event: &Event, now: Timestamp) -> Vec<String> {
+pub fn interval_row(event: &Event, now: Timestamp) -> Vec<String> {
     let object = &event.involved_object;
     vec![
         interval(event, now),
@@ -81,7 +81,7 @@ fn source(event: &Event) -> String {
 
 /// One event as `run` tells it: whose it is, where there are several pods; type, reason, message. Further lines of a message are indented, so
 /// that none of them passes for an event.
-pub(crate) fn narration(event: &Event, whose: Option<&str>) -> String {
+pub fn narration(event: &Event, whose: Option<&str>) -> String {
     let message = text(event.message.as_ref());
     let whose = whose.map(|pod| format!("[{pod}] ")).unwrap_or_default();
     let message = message.trim().replace('\n', &format!("\n{:21}", ""));
@@ -90,7 +90,7 @@ pub(crate) fn narration(event: &Event, whose: Option<&str>) -> String {
 }
 
 /// When an event was last seen, in `describe`: `3s (x4 over 40s)`.
-pub(crate) fn interval(event: &Event, now: Timestamp) -> String {
+pub fn interval(event: &Event, now: Timestamp) -> String {
     let last = age::age(last_seen(event), now);
     match event.count {
         Some(count @ 2..) => {
@@ -106,7 +106,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::views::table;
 
     fn events() -> Vec<Event> {
         let event = |component: &str, path: Option<&str>, count: i32, last: &str| {
@@ -130,21 +129,21 @@ mod tests {
         let now = "2026-01-01T00:00:40Z".parse().unwrap();
         let rows =
             |row: &dyn Fn(&Event) -> Vec<String>| events().iter().map(row).collect::<Vec<_>>();
-        let wide = table::render(Some(&header(true)), &rows(&|event| row(event, true, now)));
-        let plain = table::render(Some(&header(false)), &rows(&|event| row(event, false, now)));
-        let newer = table::render(Some(&header(false)), &rows(&|event| interval_row(event, now)));
-        insta::assert_snapshot!(format!("{plain}\n{wide}\n{newer}"), @r#"
-        LAST SEEN   TYPE     REASON    OBJECT    MESSAGE
-        40s         Normal   Started   pod/web   Started container a
-        3s          Normal   Started   pod/web   Started container a
+        let lines = |rows: Vec<Vec<String>>| {
+            rows.iter().map(|row| row.join(" | ") + "\n").collect::<String>()
+        };
+        let wide = lines(rows(&|event| row(event, true, now)));
+        let plain = lines(rows(&|event| row(event, false, now)));
+        let newer = lines(rows(&|event| interval_row(event, now)));
+        insta::assert_snapshot!(format!("{plain}\n{wide}\n{newer}"), @r"
+        40s | Normal | Started | pod/web | Started container a
+        3s | Normal | Started | pod/web | Started container a
 
-        LAST SEEN   TYPE     REASON    OBJECT    SUBOBJECT            SOURCE              MESSAGE               FIRST SEEN   COUNT   NAME
-        40s         Normal   Started   pod/web                        default-scheduler   Started container a   40s          1       web.17
-        3s          Normal   Started   pod/web   spec.containers{a}   kubelet, node1      Started container a   40s          4       web.17
+        40s | Normal | Started | pod/web |  | default-scheduler | Started container a | 40s | 1 | web.17
+        3s | Normal | Started | pod/web | spec.containers{a} | kubelet, node1 | Started container a | 40s | 4 | web.17
 
-        LAST SEEN          TYPE     REASON    OBJECT    MESSAGE
-        40s                Normal   Started   Pod/web   Started container a
-        3s (x4 over 40s)   Normal   Started   Pod/web   Started container a
-        "#);
+        40s | Normal | Started | Pod/web | Started container a
+        3s (x4 over 40s) | Normal | Started | Pod/web | Started container a
+        ");
     }
 }

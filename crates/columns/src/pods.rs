@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{
 use super::age;
 
 /// The names of the columns.
-pub(crate) fn header(is_wide: bool) -> Vec<&'static str> {
+pub fn header(is_wide: bool) -> Vec<&'static str> {
     let mut names = vec!["NAME", "READY", "STATUS", "RESTARTS", "AGE"];
     if is_wide {
         names.extend(["IP", "NODE", "NOMINATED NODE", "READINESS GATES"]);
@@ -17,7 +17,7 @@ pub(crate) fn header(is_wide: bool) -> Vec<&'static str> {
 }
 
 /// The cells of one pod.
-pub(crate) fn row(pod: &Pod, is_wide: bool, now: Timestamp) -> Vec<String> {
+pub fn row(pod: &Pod, is_wide: bool, now: Timestamp) -> Vec<String> {
     let summary = summary(pod, now);
     let metadata = &pod.metadata;
     let mut cells = vec![
@@ -53,15 +53,19 @@ fn gates(pod: &Pod) -> Option<String> {
 
 /// What the status columns say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Summary {
-    pub(crate) ready: usize,
-    pub(crate) total: usize,
-    pub(crate) status: String,
-    pub(crate) restarts: String,
+pub struct Summary {
+    /// Containers that are ready.
+    pub ready: usize,
+    /// Containers that should be.
+    pub total: usize,
+    /// STATUS.
+    pub status: String,
+    /// RESTARTS.
+    pub restarts: String,
 }
 
 /// The status columns.
-pub(crate) fn summary(pod: &Pod, now: Timestamp) -> Summary {
+pub fn summary(pod: &Pod, now: Timestamp) -> Summary {
     let spec = pod.spec.clone().unwrap_or_default();
     let status = pod.status.clone().unwrap_or_default();
     let mut tally = Tally::new(&spec, &status);
@@ -82,7 +86,7 @@ pub(crate) fn summary(pod: &Pod, now: Timestamp) -> Summary {
 }
 
 /// Whether the pod's supervisor died before the pod had ended.
-pub(crate) fn is_abandoned(pod: &Pod) -> bool {
+pub fn is_abandoned(pod: &Pod) -> bool {
     let annotations = pod.metadata.annotations.as_ref();
     annotations.is_some_and(|all| all.contains_key(pod_api::pods::SUPERVISOR))
 }

@@ -7,7 +7,7 @@ use pod_api::{Object, Resource};
 use super::{age, claims, events, pods as pod_view};
 
 /// The names of a kind's columns.
-pub(crate) fn header(resource: Resource, is_wide: bool) -> Vec<&'static str> {
+pub fn header(resource: Resource, is_wide: bool) -> Vec<&'static str> {
     match resource {
         Resource::Pod => pod_view::header(is_wide),
         Resource::Event => events::header(is_wide),
@@ -18,7 +18,7 @@ pub(crate) fn header(resource: Resource, is_wide: bool) -> Vec<&'static str> {
 }
 
 /// The cells of an object's row.
-pub(crate) fn row(object: &Object, is_wide: bool, now: Timestamp) -> Vec<String> {
+pub fn row(object: &Object, is_wide: bool, now: Timestamp) -> Vec<String> {
     let name = || object.name().to_owned();
     let age = || age::age(object.metadata().creation_timestamp.as_ref(), now);
     match object {
