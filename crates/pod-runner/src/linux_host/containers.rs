@@ -35,8 +35,8 @@ pub(super) struct RunningContainer {
     log: ContainerLog,
     pub(super) attached: Attached,
     cgroup: Option<ContainerCgroup>,
-    stop_signal: Signal,
     is_killed: bool,
+    stop_signal: Signal,
 }
 
 impl RunningContainer {
@@ -65,6 +65,15 @@ impl RunningContainer {
     pub(super) fn terminal(&self) -> Option<&OwnedFd> {
         self.plan.process.terminal?;
         self.outputs.first().map(|(_, terminal)| terminal)
+    }
+
+    /// Kills everything in it.
+    fn kill(&mut self) {
+        self.is_killed = true;
+        let _ = self.process.child().kill(); // it may just have ended
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.kill();
+        }
     }
 
     /// Its cgroup.
@@ -174,10 +183,6 @@ impl LinuxHost {
             None => {}
             Some(StartOutcome::Executed { terminal }) => {
                 let mut container = self.containers.swap_remove(at);
-                if container.is_killed && !self.containers.iter().any(|one| one.is_killed) {
-                    let pod = self.sandbox.as_ref().and_then(|sandbox| sandbox.cgroup.as_ref());
-                    pod.into_iter().for_each(PodCgroup::restore_quota);
-                }
                 if let Process::Starting(starting) = container.process {
                     container.process = Process::Running(starting.into_child());
                 }
@@ -192,6 +197,7 @@ impl LinuxHost {
             }
             Some(StartOutcome::Failed(error)) => {
                 let container = self.containers.swap_remove(at);
+                self.limit_again(&container);
                 self.facts.push_back(start_failed(container.instance.clone(), &error));
             }
         }
@@ -222,9 +228,18 @@ impl LinuxHost {
             container.read_output(stream, date); // what is left in the pipes belongs to the log
         }
         let _ = container.log.finish(date); // a full disk must not hide that the container ended
+        self.limit_again(&container);
         let fact = self.exited(&container, exit);
         self.facts.push_back(fact);
         self.dismiss(&mut container.attached);
+    }
+
+    /// The pod has its limits again when none of its containers is on the end that it was killed for.
+    fn limit_again(&self, ended: &RunningContainer) {
+        let cgroup = self.sandbox.as_ref().and_then(|sandbox| sandbox.cgroup.as_ref());
+        if ended.is_killed && !self.containers.iter().any(|one| one.is_killed) {
+            cgroup.into_iter().for_each(PodCgroup::limit_again);
+        }
     }
 
     fn exited(&self, container: &RunningContainer, exit: Exit) -> Fact {
@@ -256,7 +271,7 @@ impl LinuxHost {
         let mut children = Vec::new();
         for mut container in std::mem::take(&mut self.containers) {
             self.dismiss(&mut container.attached);
-            container.cgroup.iter().for_each(ContainerCgroup::lift_quota);
+            container.kill();
             children.push(container.process.into_child());
         }
         children
@@ -269,13 +284,9 @@ impl LinuxHost {
     }
 
     pub(super) fn kill(&mut self, instance: &Instance) {
-        let mut all = self.containers.iter_mut();
-        if let Some(container) = all.find(|one| one.instance == *instance) {
-            let _ = container.process.child().kill(); // it may just have ended
-            container.cgroup.iter().for_each(ContainerCgroup::lift_quota);
-            container.is_killed = true;
-            let pod = self.sandbox.as_ref().and_then(|sandbox| sandbox.cgroup.as_ref());
-            pod.into_iter().for_each(PodCgroup::lift_quota);
+        let mut containers = self.containers.iter_mut();
+        if let Some(container) = containers.find(|one| one.instance == *instance) {
+            container.kill();
         }
     }
 

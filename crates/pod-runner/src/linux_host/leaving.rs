@@ -95,7 +95,6 @@ impl LinuxHost {
         for child in &children {
             let _ = child.kill(); // it may have ended by itself
         }
-        cgroup.iter().for_each(PodCgroup::lift_quota);
         volumes::take_down_shared(&self.context.input(&[]));
         let until = self.clock.now() + PATIENCE;
         self.leaving = Some(Leaving { children, cgroup, again: until, until, then });

@@ -4,11 +4,11 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use super::killing::{self, PATIENCE, members};
 use super::{CgroupError, Directory, Usage, Version, open, write};
 
 /// Creates a cgroup and those above it; one that exists is fine.
@@ -100,73 +100,6 @@ fn move_members(from: &Path, to: &Path) -> Result<(), CgroupError> {
     Ok(())
 }
 
-/// Kills every process in the cgroup and below, and waits for each, but not for ever.
-pub(super) fn kill_all(path: &Path) -> Result<(), CgroupError> {
-    let deadline = Instant::now() + PATIENCE;
-    // On v1 a process may fork while we read: again until nobody is left.
-    loop {
-        let killed = kill_once(path)?;
-        for process in &killed {
-            let left = deadline.saturating_duration_since(Instant::now()).try_into().ok();
-            let _ = poll(&mut [PollFd::new(process, PollFlags::IN)], left.as_ref());
-        }
-        if killed.is_empty() || !has_living(path) {
-            return Ok(());
-        }
-        if Instant::now() >= deadline {
-            let source = io::ErrorKind::TimedOut.into();
-            return Err(CgroupError::File { verb: "kill what is in", path: path.into(), source });
-        }
-    }
-}
-
-/// Keeps what is in the cgroup and below from making processes, and gives it the processor time to end: a fork bomb
-/// grows while it is killed, and a process whose quota is used up does not see the signal before the next period.
-pub(super) fn let_end(path: &Path) {
-    for (file, value) in [("pids.max", "0"), ("cpu.max", "max"), ("cpu.cfs_quota_us", "-1")] {
-        let file = path.join(file);
-        if file.exists() {
-            let _ = write(&file, value); // it ends without, only later
-        }
-    }
-    directories_below(path).iter().for_each(|below| let_end(below));
-}
-
-/// Kills every process that is in the cgroup and below now; their pidfds.
-fn kill_once(path: &Path) -> Result<Vec<OwnedFd>, CgroupError> {
-    let mut killed = Vec::new();
-    for below in directories_below(path) {
-        killed.extend(kill_once(&below)?);
-    }
-    if path.join("cgroup.kill").exists() {
-        write(&path.join("cgroup.kill"), "1")?;
-    }
-    for pid in members(path) {
-        if let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) {
-            let _ = pidfd_send_signal(&pidfd, Signal::KILL); // it may just have ended
-            killed.push(pidfd);
-        }
-    }
-    Ok(killed)
-}
-
-fn members(path: &Path) -> Vec<Pid> {
-    let text = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
-    text.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)).collect()
-}
-
-/// A process that has ended stays a member until it is reaped.
-fn has_living(path: &Path) -> bool {
-    directories_below(path).iter().any(|below| has_living(below))
-        || members(path).into_iter().any(|pid| {
-            let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
-            let state = stat.ok().and_then(|stat| stat.rsplit(") ").next()?.chars().next());
-            !matches!(state, None | Some('Z' | 'X'))
-        })
-}
-
-/// How long the kernel may take to be done with processes that were killed.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How often version 1 is asked whether it is.
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000 };
 
@@ -183,7 +116,7 @@ pub(super) fn remove_tree(path: &Path) -> Result<(), CgroupError> {
             Err(error)
                 if error.kind() == io::ErrorKind::ResourceBusy && Instant::now() < deadline =>
             {
-                kill_all(path)?;
+                killing::kill_all(path)?;
                 wait_until_empty(path, deadline);
             }
             Err(source) => {
@@ -202,7 +135,8 @@ pub(super) fn try_remove_tree(path: &Path) -> Result<(), CgroupError> {
     match fs::remove_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(source) => {
-            kill_once(path)?;
+            killing::let_end(path);
+            killing::kill_now(path)?;
             Err(CgroupError::File { verb: "remove", path: path.to_owned(), source })
         }
         Ok(()) => Ok(()),
@@ -231,7 +165,7 @@ pub(super) fn find_below(top: &Path, name: &Path) -> Vec<PathBuf> {
     here.into_iter().chain(below.iter().flat_map(|below| find_below(below, name))).collect()
 }
 
-fn directories_below(path: &Path) -> Vec<PathBuf> {
+pub(super) fn directories_below(path: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     directories.map(|entry| entry.path()).collect()

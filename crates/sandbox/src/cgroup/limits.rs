@@ -1,7 +1,5 @@
 //! Limits by Kubernetes' formulas, written as each interface wants them.
 
-use std::path::PathBuf;
-
 use super::{Directory, Version, devices, write};
 
 /// What a cgroup is limited to; nothing where absent.
@@ -37,38 +35,6 @@ impl Limits {
     }
 }
 
-/// The files that bound the processor time of a cgroup, each with its value; none without a limit.
-#[derive(Debug, Default)]
-pub(super) struct Quota(Vec<(PathBuf, String, &'static str)>);
-
-impl Quota {
-    pub(super) fn of(version: Version, directories: &[Directory], limits: &Limits) -> Self {
-        let Some(quota) = limits.quota() else {
-            return Self::default();
-        };
-        let (file, value, none) = match version {
-            Version::V1 => ("cpu.cfs_quota_us", quota.to_string(), "-1"),
-            Version::V2 => ("cpu.max", format!("{quota} {PERIOD}"), "max"),
-        };
-        let limiting = directories.iter().filter(|directory| directory.has("cpu"));
-        Self(limiting.map(|one| (one.path.join(file), value.clone(), none)).collect())
-    }
-
-    /// Lifts the limit, as far as that is possible.
-    pub(super) fn lift(&self) {
-        for (file, _, none) in &self.0 {
-            let _ = write(file, none); // the processes end without, only later
-        }
-    }
-
-    /// Sets the limit again.
-    pub(super) fn restore(&self) {
-        for (file, value, _) in &self.0 {
-            let _ = write(file, value); // it is set anew when a container starts
-        }
-    }
-}
-
 /// cpu.weight for cpu.shares, so that 1024 becomes 100 and the ends meet.
 fn weight(shares: u64) -> u64 {
     #[expect(clippy::cast_precision_loss, reason = "shares are at most 262144")]
@@ -99,6 +65,15 @@ pub(super) fn apply(version: Version, directories: &[Directory], limits: &Limits
         }
     }
     warnings
+}
+
+/// Writes the limits of processor time once more.
+pub(super) fn apply_again(version: Version, directories: &[Directory], limits: &Limits) {
+    for directory in directories.iter().filter(|directory| directory.has("cpu")) {
+        for (file, text) in settings(version, "cpu", limits) {
+            let _ = write(&directory.path.join(file), &text); // told when it was written first
+        }
+    }
 }
 
 pub(super) fn chain(error: &dyn std::error::Error) -> String {

@@ -8,6 +8,7 @@
 mod devices;
 mod files;
 mod hierarchies;
+mod killing;
 mod limits;
 
 use std::fs::{self, File};
@@ -19,7 +20,6 @@ use thiserror::Error;
 
 pub use hierarchies::{Hierarchies, Version};
 pub use limits::Limits;
-use limits::Quota;
 
 /// Why a cgroup cannot be used.
 #[derive(Debug, Error)]
@@ -44,8 +44,8 @@ pub enum CgroupError {
 pub struct PodCgroup {
     version: Version,
     directories: Vec<Directory>,
+    limits: Limits,
     warnings: Vec<String>,
-    quota: Quota,
 }
 
 /// A directory in one hierarchy with the controllers that it has.
@@ -102,8 +102,7 @@ impl PodCgroup {
         }
         let version = hierarchies.version();
         warnings.extend(limits::apply(version, &directories, limits));
-        let quota = Quota::of(version, &directories, limits);
-        Ok(Self { version, directories, warnings, quota })
+        Ok(Self { version, directories, limits: limits.clone(), warnings })
     }
 
     /// The cgroups that a pod left behind, if there are any. On version 1 they are below the cgroup
@@ -120,8 +119,8 @@ impl PodCgroup {
         if directories.is_empty() {
             return Ok(None);
         }
-        let version = hierarchies.version();
-        Ok(Some(Self { version, directories, warnings: Vec::new(), quota: Quota::default() }))
+        let (limits, warnings) = (Limits::default(), Vec::new());
+        Ok(Some(Self { version: hierarchies.version(), directories, limits, warnings }))
     }
 
     /// What could not be set up, as sentences.
@@ -156,33 +155,18 @@ impl PodCgroup {
         });
         let kills_before = files::oom_kills(self.version, &directories);
         let version = self.version;
-        Ok(ContainerCgroup {
-            version,
-            quota: Quota::of(version, &directories, limits),
-            directories,
-            v2,
-            warnings,
-            kills_before,
-            confines_devices,
-        })
-    }
-
-    /// Gives processes of the pod that were killed the processor time to end. Where many share a
-    /// small quota, they may not end at all (seen on Linux 6.18: three hundred in a tenth of a
-    /// processor).
-    pub fn lift_quota(&self) {
-        self.quota.lift();
-    }
-
-    /// Limits the pod again.
-    pub fn restore_quota(&self) {
-        self.quota.restore();
+        Ok(ContainerCgroup { version, directories, v2, warnings, kills_before, confines_devices })
     }
 
     /// Kills every process in the pod's cgroups and waits until they are gone.
     pub fn kill(&self) -> Result<(), CgroupError> {
-        self.directories.iter().for_each(|directory| files::let_end(&directory.path));
-        self.directories.iter().try_for_each(|directory| files::kill_all(&directory.path))
+        self.directories.iter().for_each(|directory| killing::let_end(&directory.path));
+        self.directories.iter().try_for_each(|directory| killing::kill_all(&directory.path))
+    }
+
+    /// Takes back the processor time that the pod was given for the end of a container that was killed.
+    pub fn limit_again(&self) {
+        limits::apply_again(self.version, &self.directories, &self.limits);
     }
 
     /// Removes the pod's cgroups with whatever is left in them, and minipod's own when they are
@@ -222,7 +206,6 @@ fn directory_name(container: &str) -> &str {
 #[derive(Debug)]
 pub struct ContainerCgroup {
     version: Version,
-    quota: Quota,
     directories: Vec<Directory>,
     v2: Option<OwnedFd>,
     warnings: Vec<String>,
@@ -268,14 +251,22 @@ impl ContainerCgroup {
         self.directories.iter().map(|one| (one.path.clone(), name(one))).collect()
     }
 
+    /// Kills every process in it, without waiting. It has no limit of processor time then, nor has its pod, and it can
+    /// make no process, until the limits are set again ([`PodCgroup::container`], [`PodCgroup::limit_again`]).
+    pub fn kill(&self) {
+        for Directory { path, .. } in &self.directories {
+            killing::let_end(path);
+            path.parent().into_iter().for_each(killing::give_time);
+        }
+        // A process joins the first one first.
+        if let Some(Directory { path, .. }) = self.directories.first() {
+            let _ = killing::kill_now(path); // who is not killed here ends with the first process
+        }
+    }
+
     /// What could not be limited, as sentences.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
-    }
-
-    /// Gives processes that were killed the processor time to end; the next start is limited again.
-    pub fn lift_quota(&self) {
-        self.quota.lift();
     }
 
     /// Whether the kernel keeps the container from opening devices.

@@ -1,6 +1,11 @@
 //! What a cgroup does to a container's processes.
 
+use std::io::Read;
+use std::time::{Duration, Instant};
+
 use sandbox::cgroup::{Hierarchies, Limits, PodCgroup, Version};
+
+use sandbox::{Child, Exit};
 
 use crate::Test;
 use crate::room::Room;
@@ -10,6 +15,10 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_fork_bomb_stops_at_the_limit", a_fork_bomb_stops_at_the_limit),
     ("a_memory_bomb_is_killed_and_counted", a_memory_bomb_is_killed_and_counted),
     ("killing_a_pod_ends_all_its_processes_and_removes_its_cgroups", killing_a_pod_ends_all),
+    (
+        "what_is_killed_ends_although_it_has_no_processor_time",
+        what_is_killed_ends_although_it_has_no_processor_time,
+    ),
     ("a_device_that_is_made_cannot_be_opened", a_device_that_is_made_cannot_be_opened),
 ];
 
@@ -87,6 +96,40 @@ fn killing_a_pod_ends_all() {
     let running = room.start(&room.plan("sleep 1000 & sleep 1000 & sleep 1000"), Some(&group));
     groups.pod().kill().unwrap();
     assert_eq!(running.end().code, 137);
+}
+
+/// The least quota there is, and many who need some time to end.
+const LEAST: Limits = Limits {
+    cpu_request_milli: None,
+    cpu_limit_milli: Some(1),
+    memory_max: None,
+    killed_together: false,
+    pids_max: Some(4096),
+    all_devices: true,
+};
+
+fn what_is_killed_ends_although_it_has_no_processor_time() {
+    let room = Room::new();
+    let Some(groups) = Groups::new("quota") else { return };
+    let pod = groups.pod();
+    let many = "i=0; while [ $i -lt 400 ]; do while :; do :; done & i=$((i+1)); done; echo ready; wait";
+    let crowd = || {
+        let group = pod.container("c", &Limits::default()).unwrap();
+        let mut running = room.start(&room.plan(many), Some(&group));
+        running.output.read_exact(&mut [0; 6]).unwrap();
+        (running, pod.container("c", &LEAST).unwrap())
+    };
+    let (mut running, group) = crowd();
+    group.kill();
+    let _ = end_soon(&mut running.child);
+    let (mut running, _) = crowd();
+    pod.kill().unwrap();
+    let _ = end_soon(&mut running.child);
+}
+
+/// Much sooner than its quota would let it.
+fn end_soon(child: &mut Child) -> Exit {
+    child.wait_until(Instant::now() + Duration::from_secs(5)).expect("it ends")
 }
 
 fn a_device_that_is_made_cannot_be_opened() {
