@@ -112,7 +112,8 @@ fn what_is_killed_ends_although_it_has_no_processor_time() {
     let room = Room::new();
     let Some(groups) = Groups::new("quota") else { return };
     let pod = groups.pod();
-    let many = "i=0; while [ $i -lt 400 ]; do while :; do :; done & i=$((i+1)); done; echo ready; wait";
+    let many =
+        "i=0; while [ $i -lt 400 ]; do while :; do :; done & i=$((i+1)); done; echo ready; wait";
     let crowd = || {
         let group = pod.container("c", &Limits::default()).unwrap();
         let mut running = room.start(&room.plan(many), Some(&group));
