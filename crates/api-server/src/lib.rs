@@ -14,11 +14,14 @@ mod node;
 mod objects;
 mod openapi;
 mod patch;
+mod port_forward;
 mod protobuf;
 mod request;
 mod respond;
 mod server;
+mod spdy;
 mod table;
+mod upgrade;
 mod watch;
 mod writing;
 

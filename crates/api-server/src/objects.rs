@@ -19,7 +19,7 @@ use crate::server::Shared;
 use crate::table::{self, Form};
 use crate::watch::Watch;
 use crate::writing::Options;
-use crate::{exec, logs, node, protobuf};
+use crate::{exec, logs, node, port_forward, protobuf};
 
 /// The longest body, in bytes: what etcd takes of an object, and something above it.
 const LONGEST_BODY: usize = 3 << 20;
@@ -235,6 +235,9 @@ impl Asked<'_> {
             ("exec" | "attach", &Method::GET | &Method::POST) if is_pod => {
                 let found = self.pod(name)?;
                 exec::answer(found, &self.query, request, subresource == "attach")
+            }
+            ("portforward", &Method::GET | &Method::POST) if is_pod => {
+                port_forward::answer(self.pod(name)?, request)
             }
             ("eviction", &Method::POST) if is_pod => {
                 let body = protobuf::body(&body(request).await?)?;

@@ -208,47 +208,9 @@ impl Follower {
             }
         }
         objects.iter().for_each(|object| self.note(object));
+        // What was announced before now is in the files: it is written there first.
         let added = |object| Change { verb: Verb::Added, object };
-        let mut changes: Vec<Change> = objects.into_iter().map(added).collect();
-        changes.extend(self.stragglers()?);
-        Ok(changes)
-    }
-
-    /// What has been announced before the list was read and written after that.
-    fn stragglers(&mut self) -> Result<Vec<Change>, FollowError> {
-        let until = self.reader.version();
-        let mut all = Journal::open(&self.places)?.reader_of_all()?;
-        let mut last: BTreeMap<String, Entry> = BTreeMap::new();
-        for entry in all.read(&[Resource::Pod, Resource::Event])? {
-            if entry.version <= until {
-                last.insert(entry.uid.clone(), entry);
-            }
-        }
-        let mut late: Vec<Entry> = last
-            .into_values()
-            .filter(|entry| {
-                let known = self.known.get(&entry.uid);
-                known.map_or_else(
-                    || self.is_coming(entry),
-                    |known| known.version < Some(entry.version),
-                )
-            })
-            .collect();
-        late.sort_by_key(|entry| entry.version);
-        Ok(late.iter().filter_map(|entry| self.take(entry)).collect())
-    }
-
-    /// Whether an object that is not in the list is about to be, and has not been removed before.
-    fn is_coming(&self, entry: &Entry) -> bool {
-        let Some(object) = entry.object().filter(|_| entry.verb == Verb::Added) else {
-            return false;
-        };
-        if let Object::Event(event) = &object {
-            let pod = event.involved_object.uid.as_ref();
-            return pod.is_some_and(|pod| self.known.contains_key(pod));
-        }
-        let dir = self.places.pod(object.namespace(), object.name());
-        std::fs::read_to_string(dir.uid()).is_ok_and(|uid| uid == entry.uid)
+        Ok(objects.into_iter().map(added).collect())
     }
 
     /// Takes in a change; nothing if it is known, or of something that nobody knows.

@@ -11,7 +11,6 @@ use thiserror::Error;
 use crate::journal::{self, Verb, Version};
 use crate::lock;
 use crate::lost_pod;
-use crate::object::Object;
 use crate::places::{Places, PodDir};
 use crate::record::{self, PodRecord, RecordError};
 use crate::resource::Resource;
@@ -123,7 +122,6 @@ fn read(places: &Places, dir: PodDir) -> Option<FoundPod> {
         };
         let pod = match record::read_pod(&dir) {
             Ok(pod) if is_lost(&dir, &pod) => lose(places, &dir, pod),
-            Ok(pod) if Version::of(&pod.metadata).is_none() => return None, // it is being created
             Ok(pod) => pod,
             Err(error) => unreadable(&error),
         };
@@ -165,17 +163,10 @@ fn write_lost(places: &Places, dir: &PodDir) -> Result<v1::Pod, RecordError> {
     if known.is_some() && has_died(record.pod()) {
         return Ok(record.pod().clone()); // somebody was faster
     }
-    // What the supervisor announced last it may not have written any more.
-    let last =
-        journal::last_of(places, Resource::Pod, metadata.uid.as_deref().unwrap_or_default())?;
-    let last = last.filter(|entry| Some(entry.version) > known).and_then(|entry| entry.object());
-    let verb = if known.is_none() && last.is_none() { Verb::Added } else { Verb::Modified };
-    record.replace(|pod| {
-        if let Some(Object::Pod(last)) = last {
-            *pod = *last;
-        }
-        mark_lost(dir, pod);
-    });
+    let uid = metadata.uid.as_deref().unwrap_or_default();
+    let is_new = known.is_none() && journal::last_of(places, Resource::Pod, uid)?.is_none();
+    record.replace(|pod| mark_lost(dir, pod));
+    let verb = if is_new { Verb::Added } else { Verb::Modified };
     record.publish(verb)?;
     Ok(record.pod().clone())
 }

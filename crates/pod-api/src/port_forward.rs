@@ -109,12 +109,32 @@ impl PodNetwork {
         self.ended.notify_all();
     }
 
+    /// A connection to a port of the pod, for whoever passes its bytes on.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none, as a sentence.
+    pub fn connect(self: &Arc<Self>, port: u16) -> Result<TcpStream, String> {
+        let network = Arc::clone(self);
+        let dialling = thread::Builder::new().stack_size(STACK).spawn(move || {
+            network.enter()?;
+            dial(port)
+        });
+        let dialled = dialling.map_err(|error| error.to_string())?.join();
+        dialled.unwrap_or_else(|_| Err("the server failed".to_owned()))
+    }
+
+    /// Moves this thread into the pod's network.
+    fn enter(&self) -> Result<(), String> {
+        self.namespace.as_ref().map_or(Ok(()), |namespace| {
+            setns(namespace, CloneFlags::CLONE_NEWNET)
+                .map_err(|errno| format!("cannot enter the pod's network: {}", errno.desc()))
+        })
+    }
+
     /// One connection, until both sides have said everything.
     fn serve(&self, client: TcpStream, remote: u16) -> Result<(), String> {
-        if let Some(namespace) = &self.namespace {
-            setns(namespace, CloneFlags::CLONE_NEWNET)
-                .map_err(|errno| format!("cannot enter the pod's network: {}", errno.desc()))?;
-        }
+        self.enter()?;
         let pod = dial(remote)?;
         let (client, pod) = (Arc::new(client), Arc::new(pod));
         let up = (Arc::clone(&client), Arc::clone(&pod));

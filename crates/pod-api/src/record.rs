@@ -1,14 +1,17 @@
 //! The pod's record: Kubernetes objects on disk, written by the owner of the pod's lock alone.
 //!
 //! `pod.json` is the v1 Pod as it is now, replaced by rename so that a reader never sees half of
-//! it. `events.jsonl` has every v1 Event. Each version of either is announced in the journal of the
-//! store first, which gives it its resourceVersion.
+//! it. `events.jsonl` has every v1 Event. Each version of either is written first, with room for its
+//! resourceVersion, and then announced in the journal of the store, which gives it one: whoever has
+//! been told of a change finds it in the files.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use k8s_openapi::api::core::v1;
 use sha2::{Digest, Sha256};
@@ -89,24 +92,28 @@ impl PodRecord {
         self.is_stale
     }
 
-    /// Announces the pod and writes it down.
+    /// Writes the pod down and announces it.
     pub fn publish(&mut self, verb: Verb) -> Result<(), RecordError> {
         self.is_stale = true;
         self.pod.metadata.resource_version = None;
         let text = encode(&self.pod, &self.dir)?;
+        let path = self.dir.record();
+        let file = replace(&path, roomy(&text).as_bytes())?;
         let uid = self.pod.metadata.uid.as_deref().unwrap_or_default();
         let version = self.journal.append(verb, Resource::Pod, uid, &text)?;
         self.pod.metadata.resource_version = Some(version.to_string());
-        let text = journal::with_version(&text, version);
-        write_by_rename(&self.dir.record(), text.as_bytes())?;
+        let failed = |source| RecordError::File { verb: "write", path: path.clone(), source };
+        file.write_all_at(&stamp(version), room_in(&text)).map_err(failed)?;
         self.is_stale = false;
         Ok(())
     }
 
     /// Adds an event, or a new count of one that was added before.
     pub fn add_event(&mut self, mut event: v1::Event) -> Result<(), RecordError> {
-        let line = self.announce(&mut event)?;
-        self.events.append(&line)
+        let text = self.complete(&mut event)?;
+        let at = self.events.append(&(roomy(&text) + "\n"))?;
+        let version = self.announce(&event, &text)?;
+        self.events.write_at(at + room_in(&text), &stamp(version))
     }
 
     /// Whether the events should be given again, shortened, through [`Self::replace_events`].
@@ -118,28 +125,34 @@ impl PodRecord {
     pub fn replace_events(&mut self, events: Vec<v1::Event>) -> Result<(), RecordError> {
         let mut lines = String::new();
         for mut event in events {
-            lines.push_str(&self.announce(&mut event)?);
+            let text = self.complete(&mut event)?;
+            let version = self.announce(&event, &text)?;
+            lines.push_str(&journal::with_version(&text, version));
+            lines.push('\n');
         }
         self.events.replace(&lines)
     }
 
-    /// Announces an event, unless just this has been announced. The line for the events' file.
-    fn announce(&mut self, event: &mut v1::Event) -> Result<String, RecordError> {
-        let name = event.metadata.name.clone().unwrap_or_default();
+    /// Gives an event its uid; the event as text.
+    fn complete(&self, event: &mut v1::Event) -> Result<String, RecordError> {
+        let name = event.metadata.name.as_deref().unwrap_or_default();
         let pod = self.pod.metadata.uid.as_deref().unwrap_or_default();
-        event.metadata.uid = Some(event_uid(pod, &name));
-        let text = encode(event, &self.dir)?;
-        let version = match self.events.announced.get(&name) {
-            Some((version, known)) if *known == hash(&text) => *version,
-            known => {
-                let verb = if known.is_some() { Verb::Modified } else { Verb::Added };
-                let uid = event.metadata.uid.as_deref().unwrap_or_default();
-                let version = self.journal.append(verb, Resource::Event, uid, &text)?;
-                self.events.announced.insert(name, (version, hash(&text)));
-                version
-            }
-        };
-        Ok(journal::with_version(&text, version) + "\n")
+        event.metadata.uid = Some(event_uid(pod, name));
+        encode(event, &self.dir)
+    }
+
+    /// Announces an event, unless just this has been announced.
+    fn announce(&mut self, event: &v1::Event, text: &str) -> Result<Version, RecordError> {
+        let name = event.metadata.name.clone().unwrap_or_default();
+        let known = self.events.announced.get(&name);
+        if let Some((version, _)) = known.filter(|(_, known)| *known == hash(text)) {
+            return Ok(*version);
+        }
+        let verb = if known.is_some() { Verb::Modified } else { Verb::Added };
+        let uid = event.metadata.uid.as_deref().unwrap_or_default();
+        let version = self.journal.append(verb, Resource::Event, uid, text)?;
+        self.events.announced.insert(name, (version, hash(text)));
+        Ok(version)
     }
 }
 
@@ -149,28 +162,52 @@ pub fn prepare(dir: &PodDir, pod: &v1::Pod) -> Result<(), RecordError> {
     write_by_rename(&dir.record(), encode(pod, dir)?.as_bytes())
 }
 
-/// Reads the pod record as it is now.
+/// Reads the pod record as it is now. One that is just being announced is waited for, but not for
+/// long: its owner may have been stopped, and then it has no version.
 pub fn read_pod(dir: &PodDir) -> Result<v1::Pod, RecordError> {
     let path = dir.record();
-    let text = fs::read(&path).map_err(|source| RecordError::File {
-        verb: "read",
-        path: path.clone(),
-        source,
-    })?;
-    serde_json::from_slice(&text).map_err(|source| RecordError::Garbled { path, source })
+    let mut looks = 0;
+    loop {
+        let text = fs::read(&path).map_err(|source| RecordError::File {
+            verb: "read",
+            path: path.clone(),
+            source,
+        })?;
+        looks += 1;
+        match serde_json::from_slice::<v1::Pod>(&text) {
+            Ok(pod) if pod.metadata.resource_version.is_some() || looks > MOST_LOOKS => {
+                return Ok(pod);
+            }
+            Err(source) if looks > MOST_LOOKS => return Err(RecordError::Garbled { path, source }),
+            _ => thread::yield_now(), // what is missing comes in two system calls
+        }
+    }
 }
 
 /// The events of a pod in the order of their first occurrence.
 pub fn read_events(dir: &PodDir) -> Result<Vec<v1::Event>, RecordError> {
     let path = dir.events();
-    let text = match fs::read_to_string(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        text => text.map_err(|source| RecordError::File { verb: "read", path, source })?,
+    let mut looks = 0;
+    let read = loop {
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            text => text.map_err(|source| RecordError::File {
+                verb: "read",
+                path: path.clone(),
+                source,
+            })?,
+        };
+        looks += 1;
+        // A line of which a full disk took only a part is followed by all of them in a new file.
+        let read = text.lines().filter_map(|line| serde_json::from_str::<v1::Event>(line).ok());
+        let read: Vec<v1::Event> = read.collect();
+        if looks > MOST_LOOKS || read.iter().all(|one| one.metadata.resource_version.is_some()) {
+            break read;
+        }
+        thread::yield_now(); // the same as with a pod
     };
     let mut events: Vec<v1::Event> = Vec::new();
     let mut places: BTreeMap<Option<String>, usize> = BTreeMap::new();
-    // A line of which a full disk took only a part is followed by all of them in a new file.
-    let read = text.lines().filter_map(|line| serde_json::from_str::<v1::Event>(line).ok());
     for event in read {
         let at = *places.entry(event.metadata.name.clone()).or_insert(events.len());
         if at < events.len() {
@@ -180,6 +217,29 @@ pub fn read_events(dir: &PodDir) -> Result<Vec<v1::Event>, RecordError> {
         }
     }
     Ok(events)
+}
+
+/// How often something that is being announced is looked at.
+const MOST_LOOKS: usize = 200;
+/// What metadata begins with, as serde writes Kubernetes' objects.
+const METADATA: &str = "\"metadata\":{";
+/// The room for a resourceVersion, in bytes.
+const ROOM: usize = 41;
+
+/// The text of an object with room for its version, which JSON does not mind.
+fn roomy(text: &str) -> String {
+    let (before, after) = text.split_at(usize::try_from(room_in(text)).unwrap_or(0));
+    format!("{before}{:ROOM$}{after}", "")
+}
+
+/// Where the room is.
+fn room_in(text: &str) -> u64 {
+    text.find(METADATA).map_or(0, |at| (at + METADATA.len()) as u64)
+}
+
+/// What goes into the room.
+fn stamp(version: Version) -> Vec<u8> {
+    format!("\"resourceVersion\":\"{version}\",").into_bytes()
 }
 
 /// An event's uid. It is the same for every count of the event, and nobody has to remember it.
@@ -221,14 +281,20 @@ impl EventsFile {
     }
 
     fn open_file(path: &Path) -> Result<(File, u64), RecordError> {
-        let opened = roots::private_file().append(true).open(path);
+        let opened = roots::private_file().open(path);
         let opened = opened.and_then(|file| file.metadata().map(|data| (file, data.len())));
         opened.map_err(|source| RecordError::File { verb: "open", path: path.to_owned(), source })
     }
 
-    fn append(&mut self, line: &str) -> Result<(), RecordError> {
-        self.length += line.len() as u64;
-        self.file.write_all(line.as_bytes()).map_err(|source| RecordError::File {
+    /// Adds lines, and says where they begin.
+    fn append(&mut self, lines: &str) -> Result<u64, RecordError> {
+        let at = self.length;
+        self.length += lines.len() as u64;
+        self.write_at(at, lines.as_bytes()).map(|()| at)
+    }
+
+    fn write_at(&self, at: u64, bytes: &[u8]) -> Result<(), RecordError> {
+        self.file.write_all_at(bytes, at).map_err(|source| RecordError::File {
             verb: "write",
             path: self.path.clone(),
             source,
@@ -244,15 +310,39 @@ impl EventsFile {
 
 /// Replaces a file's content so that a reader sees the old or the new one, never a part.
 pub fn write_by_rename(path: &Path, text: &[u8]) -> Result<(), RecordError> {
+    replace(path, text).map(drop)
+}
+
+/// The same; the new file, to be written to.
+fn replace(path: &Path, text: &[u8]) -> Result<File, RecordError> {
     let aside = path.with_extension("new");
-    roots::write(&aside, text)
-        .and_then(|()| fs::rename(&aside, path))
-        .map_err(|source| RecordError::File { verb: "write", path: path.to_owned(), source })
+    let write = || {
+        let mut file = roots::create(&aside)?;
+        file.write_all(text)?;
+        fs::rename(&aside, path)?;
+        Ok(file)
+    };
+    write().map_err(|source| RecordError::File { verb: "write", path: path.to_owned(), source })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_goes_into_the_room_that_was_left_for_it() {
+        let text = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"}}"#;
+        let mut roomy = roomy(text).into_bytes();
+        let same: v1::Pod = serde_json::from_slice(&roomy).unwrap();
+        assert_eq!(same.metadata.resource_version, None);
+        let version: Version = u64::MAX.to_string().parse().unwrap();
+        let (stamp, at) = (stamp(version), usize::try_from(room_in(text)).unwrap());
+        assert!(stamp.len() <= ROOM);
+        roomy[at..at + stamp.len()].copy_from_slice(&stamp);
+        let stamped: v1::Pod = serde_json::from_slice(&roomy).unwrap();
+        assert_eq!(stamped.metadata.resource_version, Some(version.to_string()));
+        assert_eq!(stamped.metadata.name, same.metadata.name);
+    }
 
     #[test]
     fn an_event_has_a_uid_of_its_own_that_stays() {

@@ -146,6 +146,33 @@ fn events_come_with_the_list_and_then_each_count_of_them() {
     assert!(follower.changes().unwrap().is_empty());
 }
 
+#[test]
+fn whoever_has_been_told_of_a_change_finds_it() {
+    const CHANGES: i64 = 2000;
+    let (_top, places) = places();
+    let (_lock, mut record) = create(&places, "web", "u");
+    let mut follower = Follower::new(&places, &PODS).unwrap();
+    let writer = std::thread::spawn(move || {
+        for number in 1..=CHANGES {
+            record.update(|pod| pod.metadata.generation = Some(number)).unwrap();
+        }
+        record // its lock file and journal stay open until then
+    });
+    let mut told = 0;
+    while told < CHANGES {
+        for change in follower.changes().unwrap() {
+            told = change.object.metadata().generation.unwrap_or(0);
+            let found = Pods::new(&places).find("default", "web").unwrap().unwrap().pod.metadata;
+            assert!(found.generation.unwrap_or(0) >= told, "{told} was told: {found:?}");
+            // One that is being announced for longer than a reader waits has no version.
+            let version = Version::of(&found);
+            assert!(version.is_none() || version >= Version::of(change.object.metadata()));
+        }
+        follower.wait(None, Some(soon())).unwrap();
+    }
+    drop(writer.join().unwrap());
+}
+
 /// So many writers are killed.
 const KILLED: usize = 40;
 /// The variable that makes this test's program a writer.
