@@ -22,6 +22,10 @@ pub(crate) const TESTS: &[Test] = &[
         kubectl_runs_commands_with_their_input_output_and_exit_codes,
     ),
     (
+        "ports_of_a_pod_are_forwarded_by_kubectl_in_both_of_its_ways",
+        ports_of_a_pod_are_forwarded_by_kubectl_in_both_of_its_ways,
+    ),
+    (
         "kubectl_has_a_terminal_in_a_running_init_container",
         kubectl_has_a_terminal_in_a_running_init_container,
     ),
@@ -272,6 +276,49 @@ fn kubectl_runs_commands_with_their_input_output_and_exit_codes() {
     while runs(&kube) {
         assert!(Instant::now() < deadline, "the command goes on without its client");
     }
+}
+
+/// Over a WebSocket, and over SPDY as older clients do it.
+fn ports_of_a_pod_are_forwarded_by_kubectl_in_both_of_its_ways() {
+    let kube = Kube::new("kport", &["busybox"]);
+    let serving = "sh, -c, 'while true; do echo from-the-pod | nc -l -p 8080; done'";
+    let manifest = PAUSED.replace("NAME", "web").replace("sh, -c, 'echo hi; sleep 1000'", serving);
+    let _ = kube.node.apply(&manifest).succeeds();
+    kube.node.wait_for_status("web", &["Running"]);
+    for (variable, port) in [("true", "18080"), ("false", "18081")] {
+        let mut command = kube.command(&["port-forward", "web", &format!("{port}:8080")]);
+        command.env("KUBECTL_PORT_FORWARD_WEBSOCKETS", variable);
+        let mut forward = Watch::start(command);
+        until(&mut forward, "Forwarding from 127.0.0.1");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut client =
+                kube.node.with_places(Path::new("busybox"), &["nc", "127.0.0.1", port]);
+            let outcome: Outcome = client.output().expect("nc runs").into();
+            if outcome.stdout == "from-the-pod\n" {
+                break; // between two connections nobody listens for a moment
+            }
+            assert!(Instant::now() < deadline, "{}", outcome.stderr);
+            forward = Watch::start({
+                let mut again = kube.command(&["port-forward", "web", &format!("{port}:8080")]);
+                again.env("KUBECTL_PORT_FORWARD_WEBSOCKETS", variable);
+                again
+            });
+            until(&mut forward, "Forwarding from 127.0.0.1");
+        }
+    }
+    let mut spdy =
+        kube.command(&["exec", "-i", "web", "--", "sh", "-c", "cat; echo err >&2; exit 4"]);
+    spdy.env("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "false");
+    spdy.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = spdy.spawn().expect("kubectl can be started");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(b"over SPDY\n").expect("kubectl reads it");
+    drop(stdin);
+    let outcome: Outcome = child.wait_with_output().expect("kubectl ends").into();
+    let outcome = outcome.ends_with(4);
+    assert_eq!(outcome.stdout, "over SPDY\n");
+    assert!(outcome.stderr.starts_with("err\n"), "{}", outcome.stderr);
 }
 
 fn kubectl_has_a_terminal_in_a_running_init_container() {

@@ -160,6 +160,7 @@ fn whoever_has_been_told_of_a_change_finds_it() {
     });
     let mut told = 0;
     while told < CHANGES {
+        follower.wait(None, Some(soon())).unwrap();
         for change in follower.changes().unwrap() {
             told = change.object.metadata().generation.unwrap_or(0);
             let found = Pods::new(&places).find("default", "web").unwrap().unwrap().pod.metadata;
@@ -168,7 +169,6 @@ fn whoever_has_been_told_of_a_change_finds_it() {
             let version = Version::of(&found);
             assert!(version.is_none() || version >= Version::of(change.object.metadata()));
         }
-        follower.wait(None, Some(soon())).unwrap();
     }
     drop(writer.join().unwrap());
 }
