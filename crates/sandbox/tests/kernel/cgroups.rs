@@ -115,7 +115,9 @@ fn what_is_killed_ends_although_it_has_no_processor_time() {
     let many =
         "i=0; while [ $i -lt 400 ]; do while :; do :; done & i=$((i+1)); done; echo ready; wait";
     let crowd = || {
-        let group = pod.container("c", &Limits::default()).unwrap();
+        // What was killed may make no process any more until it is limited again.
+        let unhurried = Limits { pids_max: Some(1000), ..Limits::default() };
+        let group = pod.container("c", &unhurried).unwrap();
         let mut running = room.start(&room.plan(many), Some(&group));
         running.output.read_exact(&mut [0; 6]).unwrap();
         (running, pod.container("c", &LEAST).unwrap())
