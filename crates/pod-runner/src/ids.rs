@@ -7,9 +7,9 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::time::Instant;
 
-use rustix::fs::{FlockOperation, flock};
-use sandbox::{ID_COUNT, IdRange};
+use sandbox::{ID_COUNT, IdRange, locks};
 
 use pod_api::roots;
 
@@ -66,7 +66,7 @@ pub(crate) fn release(directory: &Path, uid: &str) -> io::Result<()> {
 
 fn lock(directory: &Path) -> io::Result<File> {
     let file = File::open(directory)?;
-    flock(&file, FlockOperation::LockExclusive)?;
+    locks::lock(&file, Instant::now() + locks::PATIENCE)?;
     Ok(file)
 }
 

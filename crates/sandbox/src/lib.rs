@@ -12,6 +12,7 @@ pub mod child;
 
 pub mod container;
 mod host_mounts;
+pub mod locks;
 mod mount_sources;
 mod mounts;
 mod namespaces;

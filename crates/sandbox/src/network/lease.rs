@@ -12,12 +12,12 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-
-use rustix::fs::{FlockOperation, flock};
+use std::time::Instant;
 
 use super::cidr::Ipv4Cidr;
 use super::error::NetworkError;
 use super::settings::{Egress, HostPort, NetworkSettings, PodNetworkRequest, fingerprint};
+use crate::locks;
 
 /// Remembers the address given out last, so that the next pod gets another one.
 const LAST: &str = "last-address";
@@ -82,8 +82,7 @@ impl LeaseBook {
 
     fn read(directory: &Path) -> Result<Self, NetworkError> {
         let lock = File::open(directory).map_err(failed("open", directory))?;
-        flock(&lock, FlockOperation::LockExclusive)
-            .map_err(|errno| failed("lock", directory)(errno.into()))?;
+        locks::lock(&lock, Instant::now() + locks::PATIENCE).map_err(failed("lock", directory))?;
         let (mut leases, mut damaged) = (Vec::new(), false);
         for entry in fs::read_dir(directory).map_err(failed("list", directory))? {
             let entry = entry.map_err(failed("list", directory))?;

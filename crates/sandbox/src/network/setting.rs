@@ -3,38 +3,41 @@
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-
-use rustix::fs::{FlockOperation, flock};
+use std::time::Instant;
 
 use super::error::NetworkError;
+use super::lease::failed;
+use crate::locks;
 
 /// Whether packets are passed on between links.
 const FORWARD_IPV4: &str = "/proc/sys/net/ipv4/ip_forward";
 const FORWARD_IPV6: &str = "/proc/sys/net/ipv6/conf/all/forwarding";
+
+/// The file whose lock keeps the switches from others: one of the same network namespace that only root can open, so
+/// that no other user holds it.
+const LOCK: &str = "/proc/sys/net/ipv4/tcp_fastopen_key";
 
 const IPV6_SETTINGS: &str = "/proc/sys/net/ipv6/conf";
 const ACCEPT_RA: &str = "accept_ra";
 
 /// The switches that make a machine pass packets on, held against others who would turn them.
 ///
-/// Several pod networks (of several state directories) share these switches, so the lock is on
-/// the switch itself.
+/// Several pod networks (of several state directories) share these switches, so the lock is beside them.
 #[derive(Debug)]
 pub(super) struct Forwarding {
-    _switch: File,
+    _lock: File,
 }
 
 impl Forwarding {
     /// Waits until no other minipod has hold of the switches.
     pub(super) fn lock() -> Result<Self, NetworkError> {
         let open = || -> io::Result<File> {
-            let switch = File::open(FORWARD_IPV4)?;
-            flock(&switch, FlockOperation::LockExclusive)?;
-            Ok(switch)
+            let lock = File::open(LOCK).or_else(|_| File::open(FORWARD_IPV4))?;
+            locks::lock(&lock, Instant::now() + locks::PATIENCE)?;
+            Ok(lock)
         };
-        let switch =
-            open().map_err(|source| NetworkError::Setting { path: FORWARD_IPV4.into(), source })?;
-        Ok(Self { _switch: switch })
+        let lock = open().map_err(failed("lock", Path::new(LOCK)))?;
+        Ok(Self { _lock: lock })
     }
 
     /// What the switches say now, and which links take their IPv6 routes from routers. A machine
@@ -146,5 +149,18 @@ fn write_if_present(path: &Path, value: &str) -> Result<(), NetworkError> {
     match write(path, value) {
         Err(NetworkError::Setting { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(()),
         result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn no_other_user_can_hold_the_lock_of_the_switches() {
+        let lock = fs::metadata(LOCK).unwrap();
+        assert_eq!((lock.uid(), lock.mode() & 0o077), (0, 0));
     }
 }
