@@ -13,16 +13,20 @@
  *                         nothing  nothing, and keeps the channel open
  * hostile deep DIRECTORY COUNT  makes so many directories, each in the one before
  * hostile flat DIRECTORY        removes them
+ * hostile dig FILE              tries the ways out of a root that is no root of a mount namespace, and tells after
+ *                               each step what it has: "found FILE" where that file of the machine is there
  */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -93,11 +97,83 @@ static int flatten(const char *directory) {
     return 0;
 }
 
+static const char *wanted;
+
+/* Looks where this process is now: from its root, from its working directory, and above that. */
+static void look(const char *step, int result) {
+    printf("%s: %s\n", step, result ? strerror(errno) : "done");
+    if (!access(wanted, F_OK) || !access(wanted + 1, F_OK)) printf("found %s\n", wanted);
+    for (int i = 0; i < 64; i++)
+        if (chdir("..")) break;
+    if (!access(wanted + 1, F_OK)) printf("found %s\n", wanted);
+    fflush(stdout);
+}
+
+static void uncover(void) {
+    for (int i = 0; i < 8; i++) look("umount /", umount2("/", i < 4 ? MNT_DETACH : 0));
+    for (int i = 0; i < 8; i++) look("umount ..", umount2("..", MNT_DETACH));
+}
+
+static void enter_again(void) {
+    int namespace = open("/proc/self/ns/mnt", O_RDONLY);
+    for (int i = 0; i < 8; i++) {
+        look("umount / before setns", umount2("/", MNT_DETACH));
+        look("setns", setns(namespace, CLONE_NEWNS));
+    }
+    look("chroot to the root of process 1", chroot("/proc/1/root"));
+}
+
+static void climb(void) {
+    int root = open("/", O_RDONLY | O_DIRECTORY);
+    mkdir("/cage", 0777);
+    look("chroot /cage", chroot("/cage"));
+    look("fchdir", fchdir(root));
+    look("chroot .", chroot("."));
+    look("chroot ..", chroot(".."));
+}
+
+static void turn(void) {
+    look("bind / on itself", mount("/", "/cage", NULL, MS_BIND | MS_REC, NULL));
+    look("chdir /cage", chdir("/cage"));
+    look("pivot_root . .", syscall(SYS_pivot_root, ".", "."));
+    for (int i = 0; i < 8; i++) look("umount .", umount2(".", MNT_DETACH));
+    look("chdir /cage/cage", chdir("/cage/cage") && chdir("/cage"));
+    look("move . to /", mount(".", "/", NULL, MS_MOVE, NULL));
+    look("chroot .", chroot("."));
+    uncover();
+}
+
+static void turn_elsewhere(void) {
+    look("unshare", unshare(CLONE_NEWNS));
+    look("private", mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL));
+    turn();
+    enter_again();
+}
+
+static int dig(const char *file) {
+    void (*ways[])(void) = {climb, turn_elsewhere, enter_again, turn, uncover};
+    wanted = file;
+    mkdir("/cage", 0777);
+    for (unsigned i = 0; i < sizeof ways / sizeof *ways; i++) {
+        pid_t child = fork();
+        if (!child) {
+            look("begin", 0);
+            ways[i]();
+            _exit(0);
+        }
+        if (child < 0 || waitpid(child, NULL, 0) != child) return 1;
+        printf("way %u is over\n", i + 1);
+        fflush(stdout);
+    }
+    return 0;
+}
+
 static int seen[1 << 22];
 
 int main(int count, char **words) {
     if (count == 4 && !strcmp(words[1], "deep")) return nest(words[2], atoi(words[3]));
     if (count == 3 && !strcmp(words[1], "flat")) return flatten(words[2]);
+    if (count == 3 && !strcmp(words[1], "dig")) return dig(words[2]);
     int holds = count == 3 && !strcmp(words[1], "hold");
     if (!holds && !(count == 4 && !strcmp(words[1], "forge"))) return 2;
     printf("ready\n");

@@ -297,25 +297,31 @@ spec:
       cd /; chroot ../../../../.. /bin/sh -c "$show"
       chroot /proc/1/root /bin/sh -c "$show"
   - name: digger
-    image: busybox:1.36
+    image: minipod/probe:1.0
     securityContext:
       capabilities: {add: [SYS_ADMIN, SYS_CHROOT]}
       seccompProfile: {type: Unconfined}
       appArmorProfile: {type: Unconfined}
-    command:
-    - sh
-    - -c
-    - |
-      cd /proc/self/ns
-      umount -l /
-      /bin/busybox nsenter --mount=mnt /bin/busybox stat -c '%d:%i' /
-      echo over
+    command: [/hostile, dig, FILE]
+  - name: shown
+    image: minipod/probe:1.0
+    securityContext: {capabilities: {add: [SYS_CHROOT]}}
+    command: [/hostile, dig, FILE]
+    volumeMounts: [{name: machine, mountPath: PLACE}]
+  volumes:
+  - {name: machine, hostPath: {path: PLACE}}
 "#;
 
 fn a_container_that_may_mount_finds_nothing_of_the_machine_under_its_root() {
     use std::os::unix::fs::MetadataExt;
-    let node = Node::new("odd-digger", &["busybox"]);
-    let _ = node.apply(DIGGER).succeeds();
+    let node = Node::new("odd-digger", &["busybox", "probe"]);
+    let [place, ..] = node.directories();
+    let place = place.parent().expect("it is below the root").join("machine");
+    fs::create_dir(&place).expect("the directory is new");
+    let file = place.join("found").display().to_string();
+    fs::write(&file, "").expect("a file of the machine");
+    let pod = DIGGER.replace("FILE", &file).replace("PLACE", &place.display().to_string());
+    let _ = node.apply(&pod).succeeds();
     let refusal = "the capability SYS_ADMIN needs pivot_root(2)";
     node.wait_until("digger", |pod| {
         let statuses = pod["status"]["containerStatuses"].as_array().cloned().unwrap_or_default();
@@ -323,14 +329,21 @@ fn a_container_that_may_mount_finds_nothing_of_the_machine_under_its_root() {
             let message = status["state"]["waiting"]["message"].as_str().unwrap_or_default();
             status["state"]["terminated"].is_object() || message.contains(refusal)
         };
-        statuses.len() == 3 && statuses.iter().all(has_tried)
+        statuses.len() == 4 && statuses.iter().all(has_tried)
     });
     let root = fs::metadata("/").expect("the machine's root");
-    let found = format!("{}:{}", root.dev(), root.ino());
+    let root = format!("{}:{}", root.dev(), root.ino());
+    let found = format!("found {file}");
+    let logs = |name: &str| node.run(&["logs", "digger", "-c", name]);
     for name in ["climber", "digger"] {
-        let said = node.run(&["logs", "digger", "-c", name]).stdout;
-        assert!(!said.lines().any(|line| line == found), "{name}: {said}");
+        let said = logs(name).stdout;
+        assert!(!said.lines().any(|line| line == root || line == found), "{name}: {said}");
     }
+    // Where the file is shown, it is found; and the ways are gone to their ends, unless that is refused.
+    let shown = logs("shown").succeeds().stdout;
+    assert!(shown.contains(&found) && shown.contains("way 5 is over"), "{shown}");
+    let dug = logs("digger");
+    assert!(dug.code != 0 || dug.stdout.contains("way 5 is over"), "{}", dug.stdout);
     let climbed = node.run(&["logs", "digger", "-c", "climber"]).succeeds().stdout;
     assert_eq!(climbed.matches("over").count(), 2, "{climbed}");
     node.delete_leaves_nothing("digger", &["--now"]);
