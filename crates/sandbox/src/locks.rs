@@ -25,7 +25,9 @@ pub fn lock(file: &File, deadline: Instant) -> io::Result<()> {
                 let _ = poll(&mut [], Some(&PAUSE)); // whoever waits asks again
             }
             Err(Errno::INTR) => {}
-            Err(Errno::WOULDBLOCK) => return Err(io::Error::new(io::ErrorKind::TimedOut, held(file))),
+            Err(Errno::WOULDBLOCK) => {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, held(file)));
+            }
             taken => return Ok(taken?),
         }
     }
@@ -36,7 +38,7 @@ fn held(file: &File) -> String {
     format!("{who} holds its lock")
 }
 
-/// Who holds the lock of the file (proc_locks(5)); nobody knows when that is in another process namespace.
+/// Who holds the lock of the file (`proc_locks(5)`); nobody knows when that is in another process namespace.
 fn holder(file: &File) -> Option<i32> {
     let of = file.metadata().ok()?;
     let place = format!("{:02x}:{:02x}:{}", major(of.dev()), minor(of.dev()), of.ino());
